@@ -1,0 +1,45 @@
+"""odeopt: every optimizer is a one-step discretisation of a continuous-time flow.
+
+Write it (``odeopt.optimizers``), run it fast (:func:`record`), and measure how far it is from
+that flow (:func:`compare`, :func:`convergence`).
+"""
+
+import importlib
+
+from . import flows, optimizers, problems, schedules, schemes
+from .optimizers import *  # noqa: F403 - the registry decides which optimizers there are
+from .problems import Problem
+from .record import record
+from .schemes import Discretization
+from .trajectory import Trajectory
+
+__version__ = "0.1.0"
+
+# Loaded on first use: these import scipy or matplotlib.
+_LAZY = {
+    "reference": "reference",
+    "Reference": "reference",
+    "compare": "studies.comparison",
+    "Comparison": "studies.comparison",
+    "kernels": None,
+    "studies": None,
+    "plotting": None,
+    "interop": None,
+}
+
+
+def __getattr__(name):
+    if name not in _LAZY:
+        raise AttributeError(f"module 'odeopt' has no attribute {name!r}")
+    module = importlib.import_module(f".{_LAZY[name] or name}", __name__)
+    value = getattr(module, name) if _LAZY[name] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_LAZY])
+
+
+__all__ = ["Discretization", "Problem", "Trajectory", "flows", "optimizers", "problems", "record", "schedules",
+           "schemes", *optimizers.__all__, *_LAZY]

@@ -1,0 +1,121 @@
+"""The kernel ABI: the one place that knows how numba sees a kernel.
+
+Every compiled function of the package has one of the signatures below, so one compiled loop
+serves every optimizer, problem, flow and scheme. All arrays are C-contiguous; ``float64``
+everywhere, except that ``update`` also compiles for ``float32`` arrays ``x``, ``g``, ``s``
+(``p`` stays float64).
+
+======== =============================================== ==========================================
+name     signature                                       contract
+======== =============================================== ==========================================
+FG       ``fg(x, g, data) -> f``                         value; the gradient is written into ``g``
+HV       ``hv(x, v, out, data)``                         ``out = H(x) v``
+FGB      ``fgb(x, g, data, batch) -> f``                 the same on the samples ``batch`` (int64)
+UPDATE   ``update(k, p, x, g, s) -> dt``                 one step in place; ``g = grad f(x)``, read only
+RHS      ``rhs(fg, hv, data, t, p, z, dz)``              ``dz/dt`` of a flow; ``z[0]`` is the position
+STEP     ``step(rhs, fg, hv, data, p, t, h, z, w) -> e`` one step of a scheme in place
+SCHEDULE ``schedule(k, base, c) -> value``               hyperparameter at (real) step ``k``
+======== =============================================== ==========================================
+
+``data`` is a float64 vector that a problem's kernels unpack (so one compiled kernel serves every
+quadratic or data set); ``p`` holds hyperparameters (UPDATE) or flow constants (RHS) in declared
+order. ``s`` has one row a slot of memory, ``z`` the position and then the memory, ``w`` is the
+scheme's workspace; a scheme's own constants stand at the *end* of ``p``. ``k`` counts steps from
+0, ``dt`` is the flow time that the step advanced, and ``e`` is the Euclidean norm of the local
+error estimate that an embedded scheme leaves in the first rows of ``w`` (0.0 for the others).
+
+Rules inside a kernel: no allocation in ``update``, no globals, no randomness, no fastmath;
+running products such as beta**k live in the state; elementwise loops load, compute in scalars
+and store (``gi = g[i]; ...; x[i] = xi``) over ``range(x.size)``, the form that vectorises.
+
+Kernels are module-level functions: numba's disk cache never hits for functions made inside a
+factory. They compile on first use. numba calls first-class functions experimental, which is why
+``FunctionType`` is named nowhere else.
+"""
+
+import warnings
+
+from numba import njit, types
+from numba.core import cgutils
+from numba.experimental import function_type
+from numba.extending import intrinsic
+
+VECTOR = types.Array(types.float64, 1, "C")
+MATRIX = types.Array(types.float64, 2, "C")
+CUBE = types.Array(types.float64, 3, "C")
+INDICES = types.Array(types.int64, 1, "C")
+REAL = types.float64
+INTEGER = types.int64
+NOTHING = types.void
+
+FG = types.FunctionType(REAL(VECTOR, VECTOR, VECTOR))
+HV = types.FunctionType(NOTHING(VECTOR, VECTOR, VECTOR, VECTOR))
+FGB = types.FunctionType(REAL(VECTOR, VECTOR, VECTOR, INDICES))
+UPDATE = types.FunctionType(REAL(INTEGER, VECTOR, VECTOR, VECTOR, MATRIX))
+RHS = types.FunctionType(NOTHING(FG, HV, VECTOR, REAL, VECTOR, MATRIX, MATRIX))
+STEP = types.FunctionType(REAL(RHS, FG, HV, VECTOR, VECTOR, REAL, REAL, MATRIX, MATRIX))
+SCHEDULE = types.FunctionType(REAL(REAL, REAL, VECTOR))
+
+
+def _jit(function, signature, cache):
+    options = dict(cache=cache, error_model="numpy", nogil=True)
+    return njit(signature, **options)(function) if signature else njit(**options)(function)
+
+
+def kernel(function, signature=None):
+    """Compile ``function`` by the package's rules: numpy division, no GIL, cached on disk.
+
+    Without ``signature`` it compiles on first use, for the types it is called with; with one it
+    compiles now, which the loops need so that their kernels arrive as typed pointers and not as
+    types of their own. Where no cache folder can be written, it compiles in memory and says so.
+    """
+    try:
+        return _jit(function, signature, cache=True)
+    except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
+        if "cache" not in str(error):
+            raise
+        warnings.warn(
+            "no writable folder for compiled kernels: each process compiles anew "
+            "(set NUMBA_CACHE_DIR to a writable folder)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return _jit(function, signature, cache=False)
+
+
+def addresses(function, function_type_):
+    """``(wrapper address, direct address)`` of a compiled kernel for one of the types above.
+
+    Handing a kernel to a compiled function from Python costs some 70 microseconds (numba unpickles
+    its signature each time). Code that Python calls in a loop takes addresses instead, looked up
+    once, and turns them back with :data:`fg_at` and its kin; whoever holds addresses must also hold
+    the kernels.
+    """
+    signature = function_type_.signature
+    return (function_type._get_wrapper_address(function, signature),
+            function_type._get_jit_address(function, signature))
+
+
+def _at(function_type_):
+    """An intrinsic ``(wrapper address, direct address) -> typed kernel``."""
+
+    @intrinsic
+    def at(typing, wrapper, direct):  # noqa: ARG001 - numba's signature
+        def codegen(context, builder, signature, arguments):  # noqa: ARG001
+            kernel_struct = cgutils.create_struct_proxy(function_type_)(context, builder)
+            pointer = context.get_value_type(types.voidptr)
+            kernel_struct.c_addr = builder.inttoptr(arguments[0], pointer)
+            kernel_struct.jit_addr = builder.inttoptr(arguments[1], pointer)
+            return kernel_struct._getvalue()
+
+        return function_type_(INTEGER, INTEGER), codegen
+
+    return at
+
+
+fg_at, hv_at, rhs_at = _at(FG), _at(HV), _at(RHS)
+
+
+def is_compiled(function):
+    """Whether ``function`` came out of numba's ``njit`` (and so may enter the jitted loops)."""
+    return hasattr(function, "py_func")

@@ -1,0 +1,55 @@
+"""Bad input gets one line that names the argument, the value and what is allowed."""
+
+import difflib
+import math
+import numbers
+
+import numpy as np
+
+
+def real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+    """``value`` as a float within the interval, or ValueError/TypeError naming ``name``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    value = float(value)
+    inside = (value > low if open_low else value >= low) and (
+        value < high if open_high else value <= high
+    )
+    if not inside or not math.isfinite(value):
+        left, right = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
+        raise ValueError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {value!r}")
+    return value
+
+
+def integer(name, value, low=0):
+    """``value`` as an int not below ``low``, or ValueError/TypeError naming ``name``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
+    return int(value)
+
+
+def choice(name, value, allowed):
+    """``value`` if it is one of ``allowed``, or ValueError with the nearest match."""
+    if value in allowed:
+        return value
+    near = difflib.get_close_matches(str(value).lower(), [str(a) for a in allowed], 1, 0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}{hint}")
+
+
+def point(name, value, dim=None):
+    """A fresh, finite, C-contiguous float64 vector (of length ``dim``), never the caller's."""
+    try:
+        array = np.array(value, dtype=np.float64, order="C", copy=True)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a vector of real numbers, got {type(value).__name__}") from None
+    if np.iscomplexobj(value):
+        raise TypeError(f"{name} must be a vector of real numbers, got complex values")
+    if array.ndim != 1 or array.size == 0 or (dim is not None and array.size != dim):
+        wanted = f"({dim},)" if dim is not None else "(n,) with n >= 1"
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]} in it")
+    return array

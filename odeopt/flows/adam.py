@@ -1,0 +1,45 @@
+"""The Adam flow: x' = -(m/q1)/(sqrt(v/q2) + eps), with m and v relaxing to g and g^2.
+
+    tau1 m' = g - m,   tau2 v' = g^2 - v,   tau1 q1' = 1 - q1,   tau2 q2' = 1 - q2
+
+q_i(t) = 1 - exp(-t/tau_i) is the weight that the running average i has accumulated; with it as
+state the flow is autonomous. (It is 1 - p_i with p_i' = -p_i/tau_i, the product beta_i^k of the
+papers; the form in q loses no digits when beta is close to 1.) At t = 0 all four vanish and the
+quotients take their limits m/q1 = g and v/q2 = g^2.
+
+Sources: articles 001 and 003; Barakat, Bianchi, arXiv:1810.02263.
+"""
+
+import numpy as np
+
+from ..abi import kernel
+from .base import Flow
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (x, m, v, q1, q2), p = (tau1, tau2, eps, 1 for eps inside the root)."""
+    x, m, v = z[0], z[1], z[2]
+    dx, dm, dv = dz[0], dz[1], dz[2]
+    q1, q2 = z[3, 0], z[4, 0]
+    dz[3:5, :] = 0.0
+    dz[3, 0] = (1.0 - q1) / p[0]
+    dz[4, 0] = (1.0 - q2) / p[1]
+    fg(x, dx, data)
+    for i in range(x.size):
+        gi = dx[i]
+        dm[i] = (gi - m[i]) / p[0]
+        dv[i] = (gi * gi - v[i]) / p[1]
+        mean = m[i] / q1 if q1 > 0.0 else gi
+        square = max(v[i], 0.0) / q2 if q2 > 0.0 else gi * gi
+        dx[i] = -mean / np.sqrt(square + p[2]) if p[3] > 0.0 else -mean / (np.sqrt(square) + p[2])
+
+
+def adam_flow(tau1, tau2, eps, *, eps_mode="outside"):
+    """Adam's flow with memory times ``tau1``, ``tau2`` (flow time) and ``eps`` in the unit of g
+    (of g^2 when inside the root)."""
+    root = "√(v/q2 + eps)" if eps_mode == "inside" else "(√(v/q2) + eps)"
+    equation = f"x' = -(m/q1)/{root}, tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i"
+    constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps),
+                 "inside": float(eps_mode == "inside")}
+    return Flow("Adam", equation, rhs, constants, ("mean", "square", "mean weight", "square weight"))

@@ -1,0 +1,95 @@
+"""``Flow``: a vector field on (position, memory), the thing that an optimizer discretises."""
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import abi
+
+
+def _evaluate(kernels, data, t, p, z, dz):
+    rhs = abi.rhs_at(kernels[0], kernels[1])
+    fg, hv = abi.fg_at(kernels[2], kernels[3]), abi.hv_at(kernels[4], kernels[5])
+    rhs(fg, hv, data, t, p, z, dz)
+
+
+@functools.cache
+def _compiled_evaluate():
+    """One compiled entry for every (flow, problem)."""
+    return abi.kernel(_evaluate, abi.NOTHING(abi.INDICES, abi.VECTOR, abi.REAL, abi.VECTOR, abi.MATRIX, abi.MATRIX))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Flow:
+    """An ordinary differential equation z' = F(t, z) driven by the gradient of an objective.
+
+    ``z`` has shape (1 + len(slots), n): row 0 is the position x, the others the memory, in the
+    order of ``slots``. Scalars (such as the weight of a running average) use element 0 of their
+    row.
+
+    Attributes
+    ----------
+    name : str
+    equation : str
+        The system in plain text, with the constants by name.
+    rhs : kernel RHS
+    constants : dict of str to float
+        Flow constants in the order in which ``rhs`` reads them from ``p``. Times are flow time.
+    slots : tuple of str
+    order_of_position : int
+        1 when x' is given by the memory and the gradient, 2 for x'' = ... (memory row 1 is x').
+    jacobian : callable, optional
+        ``jacobian(t, z, hessian, p) -> (r n, r n)`` of the flattened field, used by stiff solvers.
+    """
+
+    name: str
+    equation: str
+    rhs: object
+    constants: dict = field(default_factory=dict)
+    slots: tuple = ()
+    order_of_position: int = 1
+    jacobian: object = None
+    sources: str = ""
+
+    @property
+    def p(self):
+        """The constants as the float64 vector that ``rhs`` takes (at least one element long)."""
+        return np.array([*self.constants.values()] or [0.0])
+
+    @property
+    def rows(self):
+        """Rows of z: one for the position and one a slot."""
+        return 1 + len(self.slots)
+
+    def start(self, x):
+        """The state z with position ``x`` and memory at rest (zeros)."""
+        z = np.zeros((self.rows, np.size(x)))
+        z[0] = x
+        return z
+
+    def field(self, problem):
+        """``F(t, z) -> (rows, n) array`` for one problem, as a Python function."""
+        p, data, fg, hv = self.p, problem.data, problem.fg, problem.hv
+        if not problem.compiled:
+
+            def fun(t, z):
+                dz = np.zeros_like(z)
+                self.rhs.py_func(fg, hv, data, t, p, z, dz)
+                return dz
+
+            return fun
+        kernels = np.array([*abi.addresses(self.rhs, abi.RHS), *abi.addresses(fg, abi.FG),
+                            *abi.addresses(hv, abi.HV)], dtype=np.int64)
+        evaluate = _compiled_evaluate()
+
+        def fun(t, z, _alive=(self.rhs, fg, hv)):
+            dz = np.zeros_like(z)
+            evaluate(kernels, data, t, p, z, dz)
+            return dz
+
+        return fun
+
+    def __repr__(self):
+        constants = ", ".join(f"{k}={v:.6g}" for k, v in self.constants.items())
+        return f"<Flow {self.name}: {self.equation}{' | ' + constants if constants else ''}>"

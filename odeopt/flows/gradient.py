@@ -1,0 +1,30 @@
+"""Gradient flow x' = -g(x), optionally with linear decay: x' = -(g(x) + decay x).
+
+Along it f never increases: df/dt = -|g|^2. On a convex f, f(X_T) - f* <= |x0 - x*|^2 / (2T).
+
+Sources: article 000, eq. 4; the rate: Su, Boyd, Candes, arXiv:1503.01243, section 1.
+"""
+
+import numpy as np
+
+from ..abi import kernel
+from .base import Flow
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (x), p = (decay)."""
+    x, dx = z[0], dz[0]
+    fg(x, dx, data)
+    for i in range(x.size):
+        dx[i] = -(dx[i] + p[0] * x[i])
+
+
+def _jacobian(t, z, hessian, p):  # noqa: ARG001
+    return -hessian - p[0] * np.eye(z.shape[1])
+
+
+def gradient_flow(decay=0.0):
+    """x' = -g(x) - decay x; ``decay`` in 1/flow time (weight decay of plain gradient descent)."""
+    equation = "x' = -g" if decay == 0 else "x' = -(g + decay x)"
+    return Flow("gradient flow", equation, rhs, {"decay": float(decay)}, jacobian=_jacobian)

@@ -1,0 +1,92 @@
+"""Adam: semi-implicit Euler on its own autonomous flow.
+
+Update     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2
+           x <- x - lr (m/q1)/(sqrt(v/q2) + eps),  q_i = 1 - beta_i^k
+Flow       x' = -(m/q1)/(sqrt(v/q2) + eps), tau1 m' = g - m, tau2 v' = g^2 - v,
+           tau_i q_i' = 1 - q_i, with tau_i = lr/(1 - beta_i)
+Scheme     semi-implicit Euler, h = lr: q_i is the running average of the constant 1 and moves like
+           m and v, so bias correction is part of the flow and not an extra
+Order      1, also from the cold start (that is what the correction buys; see rmsprop.py)
+Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps fixed
+Stability  frozen preconditioner P = sqrt(v) + eps: lr lambda_max(H/P) < 2 (1 + beta1)/(1 - beta1),
+           38 at beta1 = 0.9
+Bounds     |dx| <= lr (1 - beta1)/sqrt(1 - beta2) if 1 - beta1 > sqrt(1 - beta2), else lr; the first
+           step is -lr sign(g)
+Windows    m averages over 1/(1 - beta1) = 10 steps, v over 1/(1 - beta2) = 1000 (article 001)
+Variants   eps outside the root (article 001, the paper) or inside (article 003)
+
+Sources: Kingma, Ba, arXiv:1412.6980, algorithm 1; articles 001, 003; the flow: Barakat, Bianchi,
+arXiv:1810.02263; the stability limit: Cohen et al., arXiv:2207.14484.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import adam_flow
+from ..schemes import semi_implicit_euler
+from .base import Optimizer, fraction, nonnegative, positive, variant
+
+
+@kernel
+def adam(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, beta1, beta2, eps outside, eps inside); s = (m, v, q1, q2), q in element 0."""
+    lr, outside, inside = p[0], p[3], p[4]
+    new1, new2 = 1.0 - p[1], 1.0 - p[2]
+    q1 = s[2, 0] + new1 * (1.0 - s[2, 0])
+    q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
+    s[2, 0], s[3, 0] = q1, q2
+    step, scale = lr / q1, 1.0 / q2
+    m, v = s[0], s[1]
+    for i in range(x.size):
+        gi, mi, vi, xi = g[i], m[i], v[i], x[i]
+        mi = mi + new1 * (gi - mi)
+        vi = vi + new2 * (gi * gi - vi)
+        xi = xi - step * mi / (np.sqrt(vi * scale + inside) + outside)
+        m[i] = mi
+        v[i] = vi
+        x[i] = xi
+    return lr
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adaptive moment estimation.
+
+    Parameters
+    ----------
+    lr : float > 0, default 1e-3
+        Step in flow time.
+    beta1, beta2 : float in [0, 1), defaults 0.9 and 0.999
+    eps : float >= 0, default 1e-8
+        In the unit of g (of g^2 inside the root).
+    eps_mode : {"outside", "inside"}
+    """
+
+    title = "Adam"
+
+    lr: float = positive(1e-3, scales="h")
+    beta1: float = fraction(0.9, scales="1 - c h")
+    beta2: float = fraction(0.999, scales="1 - c h")
+    eps: float = nonnegative(1e-8)
+    eps_mode: str = variant("outside", "inside")
+
+    kernel = staticmethod(adam)
+
+    @property
+    def slots(self):
+        return ("mean", "square", "mean weight", "square weight")
+
+    @property
+    def p(self):
+        """(lr, beta1, beta2, eps outside the root, eps inside the root)."""
+        eps = (self.eps, 0.0) if self.eps_mode == "outside" else (0.0, self.eps)
+        return np.array([self.lr, self.beta1, self.beta2, *eps])
+
+    def flow(self):
+        tau1, tau2 = (self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
+        return adam_flow(tau1, tau2, self.eps, eps_mode=self.eps_mode)
+
+    def scheme(self):
+        return semi_implicit_euler

@@ -1,0 +1,186 @@
+"""``Optimizer``: a textbook update together with the flow and the scheme that it is.
+
+A page (one file) declares its hyperparameters as dataclass fields with the helpers below, its
+kernel, its flow, its scheme and its step in flow time. Everything else (validation, refinement,
+the training-loop face) lives here.
+"""
+
+import functools
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import ClassVar
+
+import numpy as np
+
+from .. import checks
+from . import state as _state
+
+# How a hyperparameter must move when the step h becomes h/f and the flow stays the same.
+# This is what "the same method with a smaller step" means; papers leave it implicit.
+SCALING_LAWS = {
+    "fixed": lambda value, f: value,
+    "h": lambda value, f: value / f,
+    "h^2": lambda value, f: value / f**2,
+    "sqrt(h)": lambda value, f: value / np.sqrt(f),
+    "1/h": lambda value, f: value * f,
+    "1 - c h": lambda value, f: 1 - (1 - value) / f,
+    "(1 - c h)/(1 + c h)": lambda value, f: _cayley(_cayley(value) / f),
+    "h^2/(1 + c h)": None,  # lr of the Verlet reading, joint with the momentum: Momentum.refined
+}
+
+
+def _cayley(value):
+    return (1 - value) / (1 + value)
+
+
+def number(default=MISSING, low=-np.inf, high=np.inf, *, open_low=False, open_high=False, scales="fixed"):
+    """A numeric hyperparameter with its interval and its scaling law (a key of SCALING_LAWS)."""
+    check = functools.partial(checks.real, low=low, high=high, open_low=open_low, open_high=open_high)
+    return field(default=default, metadata={"check": check, "scales": scales, "numeric": True})
+
+
+def positive(default=MISSING, *, scales="fixed"):
+    """A number in (0, inf)."""
+    return number(default, 0.0, open_low=True, scales=scales)
+
+
+def nonnegative(default=MISSING, *, scales="fixed"):
+    """A number in [0, inf)."""
+    return number(default, 0.0, scales=scales)
+
+
+def fraction(default=MISSING, *, scales="fixed"):
+    """A number in [0, 1): running-average and momentum factors."""
+    return number(default, 0.0, 1.0, open_high=True, scales=scales)
+
+
+def variant(*allowed):
+    """A closed list of names, the first the default."""
+    check = functools.partial(checks.choice, allowed=allowed)
+    return field(default=allowed[0], metadata={"check": check, "numeric": False})
+
+
+def switch(default=False):
+    """True or False."""
+    return field(default=default, metadata={"check": functools.partial(checks.choice, allowed=(True, False)),
+                                            "numeric": False})
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Base of all optimizers. Instances are immutable; state is passed, never stored.
+
+    Class attributes ``title`` (for tables) and ``aliases`` (further command-line names); the
+    command-line name is the lower-case class name.
+    """
+
+    title: ClassVar[str] = ""
+    aliases: ClassVar[tuple] = ()
+    full_batch_only: ClassVar[bool] = False
+
+    def __post_init__(self):
+        for f in fields(self):
+            value = f.metadata["check"](f.name, getattr(self, f.name))
+            object.__setattr__(self, f.name, value)
+
+    # What a page provides ----------------------------------------------------------------------
+
+    @property
+    def kernel(self):
+        """The compiled ``update(k, p, x, g, s) -> dt`` of this variant."""
+        raise NotImplementedError
+
+    @property
+    def slots(self):
+        """Names of the rows of the state ``s``."""
+        return ()
+
+    @property
+    def h(self):
+        """Step in flow time; for scalar step-size control the controlled quantity instead."""
+        return self.lr
+
+    @property
+    def t0(self):
+        """Time on the scheme's clock at step 0, for flows whose field depends on time."""
+        return 0.0
+
+    def flow(self):
+        """The flow that the update discretises, or None where there is no classical one."""
+        return None
+
+    def scheme(self):
+        """The scheme that, applied to :meth:`flow` with step :attr:`h`, is the update."""
+        return None
+
+    def to_flow(self, x, s):
+        """The flow state z that position ``x`` and slots ``s`` stand for (same rows, same units by
+        default; pages with slots in units of one step rescale)."""
+        return np.vstack([x[None, :], s[: self.flow().rows - 1]])
+
+    def consistent_start(self, x, g):  # noqa: ARG002
+        """Slots at which the flow starts smoothly at ``x`` with gradient ``g`` (default: zeros)."""
+        return np.zeros((len(self.slots), np.size(x)))
+
+    # What follows from it ----------------------------------------------------------------------
+
+    @property
+    def name(self):
+        """Command-line name: the lower-case class name."""
+        return type(self).__name__.lower()
+
+    @property
+    def p(self):
+        """Numeric hyperparameters in declared order, float64: the ``p`` of the kernel."""
+        values = (getattr(self, name) for name in self.numeric_names())
+        return np.array([0.0 if v is None else v for v in values])
+
+    @classmethod
+    def numeric_names(cls):
+        """Names of the entries of ``p``."""
+        return tuple(f.name for f in fields(cls) if f.metadata["numeric"])
+
+    def split_decay(self):
+        """``weight_decay`` as (inside the gradient, beside the step), by ``weight_decay_mode``."""
+        if self.weight_decay_mode == "coupled":
+            return self.weight_decay, 0.0
+        return 0.0, self.weight_decay
+
+    def scaling(self):
+        """How each numeric hyperparameter moves with the step: name -> key of SCALING_LAWS."""
+        return {f.name: f.metadata["scales"] for f in fields(self) if f.metadata["numeric"]}
+
+    def refined(self, factor):
+        """The same flow with a step ``factor`` times smaller (every hyperparameter moves by its law).
+
+        ValueError where a running-average factor would leave [0, 1), which happens on coarsening.
+        """
+        checks.real("factor", factor, 0, open_low=True)
+        moved = {
+            name: SCALING_LAWS[law](getattr(self, name), factor)
+            for name, law in self.scaling().items()
+            if law != "fixed" and getattr(self, name) is not None
+        }
+        return replace(self, **moved)
+
+    def start(self, x, g=None, kind="cold"):
+        """Slots at step 0: zeros (``"cold"``) or :meth:`consistent_start` (``"consistent"``)."""
+        checks.choice("start", kind, ("cold", "consistent"))
+        if kind == "consistent":
+            return np.ascontiguousarray(self.consistent_start(x, g), dtype=np.float64)
+        return np.zeros((len(self.slots), np.size(x)))
+
+    def flow_start(self, x, g, kind="cold"):
+        """The flow state z at which :meth:`start` of that kind starts the flow."""
+        return self.to_flow(x, self.start(x, g, kind))
+
+    def init(self, x):
+        """Fresh state for :meth:`update`; ``x`` is a floating array or a list of them."""
+        return _state.init(self, x)
+
+    def update(self, x, g, state):
+        """One step in place: ``x`` and ``state`` change, ``g`` (gradient at ``x``) is only read.
+
+        Arrays (or lists of arrays) of one shape, float32 or float64, C-contiguous, ``x`` writable;
+        anything else is a TypeError/ValueError, never a silent copy. Returns None.
+        """
+        _state.update(self, x, g, state)

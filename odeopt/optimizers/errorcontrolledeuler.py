@@ -1,0 +1,68 @@
+"""Error-controlled Euler: the step length is the error measure.
+
+Flow       gradient flow x' = -g at the accumulated time t_n = sum of gamma_n
+Update     gamma = tol/|g|,  x <- x - gamma g
+Scheme     explicit Euler with the step gamma_n; each step moves x by exactly tol
+Order      1 in tol
+Stability  it never settles: near a minimum it steps over by up to tol, so the last distance to
+           the minimiser is of size tol
+Scaling    tol ~ h
+
+gamma |g| stands for the error of an Euler step (article 000, eq. 9). The true local error is
+(gamma^2/2) |H g|; the embedded Heun-Euler pair measures that one, and
+``odeopt.schemes.heun_euler`` with ``rtol`` is the genuine controller to compare with.
+
+In one dimension x moves by -tol sign(g) and time by tol/|g|: time and position have changed
+places (eq. 11). Where g = 0 the step is 0: a stationary point stays.
+
+Source: article 000, eq. 9-11.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import gradient_flow
+from ..schemes import explicit_euler
+from .base import Optimizer, positive
+
+
+@kernel
+def error_controlled_euler(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (tol); no slots. Returns gamma, the flow time of the step."""
+    square = 0.0
+    for i in range(g.size):
+        square += g[i] * g[i]
+    gamma = p[0] / np.sqrt(square) if square > 0.0 else 0.0
+    for i in range(x.size):
+        x[i] = x[i] - gamma * g[i]
+    return gamma
+
+
+@dataclass(frozen=True)
+class ErrorControlledEuler(Optimizer):
+    """x <- x - tol g/|g|, at flow time t <- t + tol/|g|.
+
+    Parameters
+    ----------
+    tol : float > 0
+        Step length |dx|, in the unit of x.
+    """
+
+    title = "error-controlled Euler"
+
+    tol: float = positive(scales="h")
+
+    kernel = staticmethod(error_controlled_euler)
+
+    @property
+    def h(self):
+        """The tolerance; the step in flow time varies."""
+        return self.tol
+
+    def flow(self):
+        return gradient_flow()
+
+    def scheme(self):
+        return explicit_euler

@@ -1,0 +1,201 @@
+"""Momentum: semi-implicit Euler, or Störmer–Verlet, on the heavy ball.
+
+Forms, by name (g = gradient at x; the iterates of one form are another's with other numbers):
+  heavy_ball   v <- momentum v - lr g;                     x <- x + v
+  torch        b <- momentum b + (1 - dampening) g;        x <- x - lr b   (step 0: b <- g)
+  ema          m <- momentum m + (1 - momentum) g;         x <- x - lr m
+
+Flow         x'' + a x' + g = 0; for ``ema`` tau x'' + x' + g = 0, written x' = -m, tau m' = g - m
+Scheme       the same iterates have two readings, by name (``reading``):
+  symplectic_euler   h = sqrt(lr), a = (1 - momentum)/h: semi-implicit Euler, order 1
+  stormer_verlet     h = sqrt(2 lr/(1 + momentum)), a h/2 = (1 - momentum)/(1 + momentum):
+                     central differences, **order 2** from the start v = lr g0/(2 momentum),
+                     which is the half-step velocity of a ball at rest; order 1 from v = 0
+             for ``ema`` h = lr, tau = lr/(1 - momentum): semi-implicit Euler, order 1
+             for ``torch`` lr (1 - dampening) takes the place of lr
+Stability    lr lambda < 2 (1 + momentum); ``ema``: lr lambda < 2 (1 + momentum)/(1 - momentum)
+Scaling      lr ~ h^2, momentum = 1 - a h; Verlet: lr = h^2/(1 + a h/2),
+             momentum = (1 - a h/2)/(1 + a h/2); ``ema``: lr ~ h, momentum = 1 - h/tau
+Constant slope   v tends to -lr g/(1 - momentum): momentum .99 is a factor 100 (article 003)
+Weight decay     coupled: g + weight_decay x enters the buffer (torch);
+                 decoupled: x <- (1 - lr weight_decay) x besides the step
+
+With momentum fixed and lr -> 0 the same iterates follow gradient flow in the time
+h = lr/(1 - momentum), after a transient of some 1/(1 - momentum) steps.
+
+Sources: Polyak (1964); article 003; the Verlet reading: central differences, see
+``odeopt.schemes.stormer_verlet``.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import averaged_gradient_flow, heavy_ball_flow
+from ..schemes import semi_implicit_euler, stormer_verlet
+from .base import Optimizer, fraction, nonnegative, number, positive, variant
+
+
+@kernel
+def heavy_ball(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, momentum, dampening unused, coupled decay, decoupled decay); s = (v)."""
+    lr, mu, inner, outer = p[0], p[1], p[3], p[4]
+    keep = 1.0 - lr * outer
+    v = s[0]
+    for i in range(x.size):
+        xi = x[i]
+        vi = mu * v[i] - lr * (g[i] + inner * xi)
+        v[i] = vi
+        x[i] = keep * xi + vi
+    return np.sqrt(lr)
+
+
+@kernel
+def torch_momentum(k, p, x, g, s):
+    """p = (lr, momentum, dampening, coupled decay, decoupled decay); s = (b)."""
+    lr, mu, inner, outer = p[0], p[1], p[3], p[4]
+    new = 1.0 - p[2] if k > 0 else 1.0  # torch's first buffer is the gradient itself
+    keep = 1.0 - lr * outer
+    b = s[0]
+    for i in range(x.size):
+        xi = x[i]
+        bi = mu * b[i] + new * (g[i] + inner * xi)
+        b[i] = bi
+        x[i] = keep * xi - lr * bi
+    return np.sqrt(lr * (1.0 - p[2]))
+
+
+@kernel
+def averaged_momentum(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, momentum, dampening unused, coupled decay, decoupled decay); s = (m)."""
+    lr, inner, outer = p[0], p[3], p[4]
+    new = 1.0 - p[1]
+    keep = 1.0 - lr * outer
+    m = s[0]
+    for i in range(x.size):
+        xi, mi = x[i], m[i]
+        mi = mi + new * (g[i] + inner * xi - mi)
+        m[i] = mi
+        x[i] = keep * xi - lr * mi
+    return lr
+
+
+@kernel
+def verlet_momentum(k, p, x, g, s):
+    """``heavy_ball`` with the flow time of the Verlet reading."""
+    heavy_ball(k, p, x, g, s)
+    return np.sqrt(2.0 * p[0] / (1.0 + p[1]))
+
+
+_KERNELS = {"heavy_ball": heavy_ball, "torch": torch_momentum, "ema": averaged_momentum}
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum.
+
+    Parameters
+    ----------
+    lr : float > 0
+    momentum : float in [0, 1), default 0.9
+    dampening : float in [0, 1), default 0
+        For ``form="torch"`` only.
+    form : {"heavy_ball", "torch", "ema"}
+    reading : {"symplectic_euler", "stormer_verlet"}
+        Which flow and scheme the numbers stand for (the update is the same); ``ema`` has one.
+    weight_decay : float >= 0, default 0
+    weight_decay_mode : {"coupled", "decoupled"}
+
+    Raises
+    ------
+    ValueError
+        A value outside its range; ``dampening`` without ``form="torch"``; ``reading`` Verlet for
+        another form than ``heavy_ball`` or with weight decay.
+    """
+
+    title = "momentum"
+
+    lr: float = positive(scales="h^2")
+    momentum: float = fraction(0.9, scales="1 - c h")
+    dampening: float = fraction(0.0)
+    form: str = variant("heavy_ball", "torch", "ema")
+    reading: str = variant("symplectic_euler", "stormer_verlet")
+    weight_decay: float = nonnegative(0.0)
+    weight_decay_mode: str = variant("coupled", "decoupled")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.dampening and self.form != "torch":
+            raise ValueError(f"dampening must be 0 unless form='torch', got {self.dampening}")
+        if self._verlet and (self.form != "heavy_ball" or self.weight_decay):
+            raise ValueError("reading must be 'symplectic_euler' unless form='heavy_ball' without weight decay")
+
+    @property
+    def _verlet(self):
+        return self.reading == "stormer_verlet"
+
+    @property
+    def kernel(self):
+        return verlet_momentum if self._verlet else _KERNELS[self.form]
+
+    @property
+    def slots(self):
+        return ({"heavy_ball": "velocity", "torch": "buffer", "ema": "mean"}[self.form],)
+
+    @property
+    def p(self):
+        """(lr, momentum, dampening, decay inside the gradient, decay beside the step)."""
+        return np.array([self.lr, self.momentum, self.dampening, *self.split_decay()])
+
+    @property
+    def h(self):
+        if self.form == "ema":
+            return self.lr
+        if self._verlet:
+            return math.sqrt(2 * self.lr / (1 + self.momentum))
+        return math.sqrt(self.lr * (1 - self.dampening))
+
+    def flow(self):
+        h, (inner, outer) = self.h, self.split_decay()
+        if self.form == "ema":
+            return averaged_gradient_flow(h / (1 - self.momentum), decay=inner, drift=outer)
+        if self._verlet:
+            return heavy_ball_flow(2 / h * (1 - self.momentum) / (1 + self.momentum))
+        return heavy_ball_flow((1 - self.momentum) / h, decay=inner, drift=self.lr * outer / h)
+
+    def scheme(self):
+        return stormer_verlet if self._verlet else semi_implicit_euler
+
+    def to_flow(self, x, s):
+        """Velocity per step becomes velocity per flow time (sign and lr as the form has them)."""
+        unit = {"heavy_ball": 1 / self.h, "torch": -self.lr / self.h, "ema": 1.0}[self.form]
+        return np.vstack([x[None, :], unit * s])
+
+    def consistent_start(self, x, g):
+        """Rest for the heavy ball, as its reading needs it; m = g (the slow manifold) for ``ema``."""
+        if self.form == "ema":
+            return np.array([g])
+        return np.array([0.5 * self.lr / self.momentum * g]) if self._verlet else np.zeros((1, x.size))
+
+    def flow_start(self, x, g, kind="cold"):
+        """Both starts of the Verlet reading stand for a ball at rest: its slot is a half-step velocity."""
+        return self.flow().start(x) if self._verlet else super().flow_start(x, g, kind)
+
+    def scaling(self):
+        laws = super().scaling()
+        if self.form == "ema":
+            laws |= {"lr": "h"}
+        elif self.weight_decay_mode == "decoupled":
+            laws |= {"weight_decay": "1/h"}
+        if self._verlet:
+            laws |= {"lr": "h^2/(1 + c h)", "momentum": "(1 - c h)/(1 + c h)"}
+        return laws
+
+    def refined(self, factor):
+        if not self._verlet:
+            return super().refined(factor)
+        h = self.h / factor
+        half = 0.5 * self.flow().constants["a"] * h
+        return replace(self, lr=h * h / (1 + half), momentum=(1 - half) / (1 + half))

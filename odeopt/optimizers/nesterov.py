@@ -1,0 +1,107 @@
+"""Nesterov's accelerated gradient: semi-implicit Euler with look-ahead.
+
+Flow         x'' + a x' + g = 0 for constant momentum; x'' + (3/t) x' + g = 0 for momentum=None
+Update       v <- mu_k v - lr g;  x <- x + mu_{k+1} v - lr g
+             x is the extrapolated point, where the gradient is taken (y in Nesterov's papers);
+             mu_k = momentum, or (k - 1)/(k + 2) with k counted from 0
+Scheme       the position moves with the velocity predicted one step further from the same
+             gradient (``schemes.look_ahead_euler``); h = sqrt(lr), a = (1 - momentum)/h;
+             mu_k = 1 - 3 h/t_k at t_k = (k + 2) h: the run starts at the time 2 h
+Order        1
+Stability    constant momentum: lr lambda < 2 (1 + momentum)/(1 + 2 momentum)
+Scaling      lr ~ h^2, momentum = 1 - a h
+
+With mu = (sqrt(kappa) - 1)/(sqrt(kappa) + 1) and lr = 1/L it contracts by 1 - 1/sqrt(kappa) a
+step on an L-smooth quadratic of condition kappa.
+
+Sources: Nesterov (1983); Su, Boyd, Candes, arXiv:1503.01243, eq. 1 and 3; article 003.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..abi import kernel
+from ..flows import heavy_ball_flow, nesterov_flow
+from ..schemes import look_ahead_euler
+from .base import Optimizer, positive
+
+
+@kernel
+def nesterov(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, momentum); s = (v)."""
+    lr, mu = p[0], p[1]
+    v = s[0]
+    for i in range(x.size):
+        step = lr * g[i]
+        vi = mu * v[i] - step
+        v[i] = vi
+        x[i] = x[i] + mu * vi - step
+    return np.sqrt(lr)
+
+
+@kernel
+def nesterov_fading(k, p, x, g, s):
+    """p = (lr, unused); s = (v); momentum (k - 1)/(k + 2)."""
+    lr = p[0]
+    mu, ahead = (k - 1.0) / (k + 2.0), k / (k + 3.0)
+    v = s[0]
+    for i in range(x.size):
+        step = lr * g[i]
+        vi = mu * v[i] - step
+        v[i] = vi
+        x[i] = x[i] + ahead * vi - step
+    return np.sqrt(lr)
+
+
+def _momentum_or_none(name, value):
+    return None if value is None else checks.real(name, value, 0.0, 1.0, open_high=True)
+
+
+@dataclass(frozen=True)
+class Nesterov(Optimizer):
+    """Accelerated gradient; the position is the extrapolated point.
+
+    Parameters
+    ----------
+    lr : float > 0
+        The square of the step in flow time.
+    momentum : float in [0, 1) or None, default 0.9
+        None stands for (k - 1)/(k + 2).
+    """
+
+    title = "Nesterov"
+
+    lr: float = positive(scales="h^2")
+    momentum: float | None = field(default=0.9, metadata={"check": _momentum_or_none, "scales": "1 - c h",
+                                                          "numeric": True})
+
+    @property
+    def kernel(self):
+        return nesterov_fading if self.momentum is None else nesterov
+
+    @property
+    def slots(self):
+        return ("velocity",)
+
+    @property
+    def h(self):
+        return math.sqrt(self.lr)
+
+    def flow(self):
+        if self.momentum is None:
+            return nesterov_flow(3.0)
+        return heavy_ball_flow((1 - self.momentum) / self.h)
+
+    @property
+    def t0(self):
+        """The fading momentum reads 1 - 3 h/t at t = 2 h first."""
+        return 2 * self.h if self.momentum is None else 0.0
+
+    def scheme(self):
+        return look_ahead_euler
+
+    def to_flow(self, x, s):
+        return np.vstack([x[None, :], s / self.h])

@@ -1,0 +1,27 @@
+"""Objectives with exact gradients and Hessian products, known minima, start and plot window.
+
+``ALL`` maps the command line's names to factories; a new problem is one function and one line here.
+"""
+
+from .. import checks
+from .base import Problem
+from .convex import log_cosh_valley, quartic, sine_bowl
+from .multimodal import ackley, easom, levy, mccormick, rastrigin, styblinski_tang
+from .plane import beale, goldstein_price, himmelblau, monkey_saddle, six_hump_camel, three_hump_camel
+from .quadratic import booth, matyas, quadratic, saddle
+from .rosenbrock import rosenbrock
+
+_FACTORIES = (
+    quadratic, rosenbrock, beale, himmelblau, booth, matyas, goldstein_price, styblinski_tang,
+    rastrigin, ackley, three_hump_camel, six_hump_camel, mccormick, easom, levy, log_cosh_valley,
+    saddle, monkey_saddle, quartic, sine_bowl,
+)  # fmt: skip
+ALL = {factory.__name__.replace("_", "-"): factory for factory in _FACTORIES}
+
+__all__ = ["ALL", "Problem", "by_name"]
+__all__ += [factory.__name__ for factory in _FACTORIES]
+
+
+def by_name(name):
+    """The factory of problem ``name`` ('three-hump-camel'); ValueError with the nearest match."""
+    return ALL[checks.choice("problem", name, ALL)]

@@ -1,0 +1,295 @@
+"""``Problem``: an objective with its gradient, Hessian product and what is known about it."""
+
+import inspect
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..abi import is_compiled, kernel
+
+_DENSE_LIMIT = 2000
+NO_DATA = np.zeros(1)
+
+
+@kernel
+def no_hessian(x, v, out, data):
+    """Stand in for a missing Hessian product: NaN, so that a use cannot go unnoticed."""
+    for i in range(out.size):
+        out[i] = np.nan
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Problem:
+    """An objective f: R^n -> R to be minimised.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x) -> float``, plain Python or compiled by ``numba.njit``.
+    grad : callable, optional
+        ``grad(x) -> (n,) array``. Without it the gradient is taken by central differences, and a
+        ``RuntimeWarning`` says so.
+    hess : callable, optional
+        ``hess(x) -> (n, n) array``.
+    dim : int
+        n. May be left out when ``x0`` is given.
+    hessp : callable, optional
+        ``hessp(x, v) -> (n,) array``, instead of or besides ``hess`` (and then preferred).
+    x0 : (n,) array, optional
+        Default start (default: a vector of ones).
+    minima : sequence of (n,) arrays, optional
+        Known global minimisers.
+    f_min : float, optional
+        Infimum of f (default: f at the first of ``minima``). None: not known, or f is unbounded
+        below.
+    window : ((low, high), (low, high)), optional
+        What to show of a plane problem.
+    name : str, optional
+        Default: the name of ``fun``.
+    convex : bool, optional
+        Whether f is known to be convex.
+
+    Raises
+    ------
+    TypeError
+        A callable that is none; ``fun`` that does not return a real number; a gradient or Hessian
+        that is not real.
+    ValueError
+        ``dim`` and ``x0`` both missing or not agreeing; a gradient or Hessian of the wrong shape;
+        a window that is none.
+
+    Notes
+    -----
+    If every callable given comes out of ``njit``, the problem is ``compiled`` and runs inside the
+    jitted loop; else the same loop runs in Python around the compiled update. Problems that ship
+    with the package are built by :meth:`from_kernels`.
+    """
+
+    name: str
+    dim: int
+    fg: object = field(compare=False)  # kernel FG, or a Python function of the same signature
+    hv: object = field(compare=False)  # kernel HV, likewise; no_hessian when unknown
+    data: np.ndarray
+    x0: np.ndarray
+    minima: tuple
+    f_min: float | None
+    window: tuple | None
+    compiled: bool
+    has_hessian: bool
+    fgb: object = None  # kernel FGB of a finite sum, None for other problems
+    samples: int = 0  # number of terms of the finite sum
+    convex: bool = False
+    about: str = ""
+
+    def __init__(self, fun, grad=None, hess=None, dim=None, *, hessp=None, x0=None, minima=(),
+                 f_min=None, window=None, name=None, convex=False):
+        parts = {"fun": fun, "grad": grad, "hess": hess, "hessp": hessp}
+        for label, part in parts.items():
+            if not callable(part) and (part is not None or label == "fun"):
+                raise TypeError(f"{label} must be callable, got {part!r}")
+        if dim is None and x0 is None:
+            raise ValueError("dim must be given (a positive integer) when x0 is not")
+        if dim is None:
+            dim = checks.point("x0", x0).size
+        dim = checks.integer("dim", dim, 1)
+        x0 = np.ones(dim) if x0 is None else checks.point("x0", x0, dim)
+        # One kernel in Python and one compiled would suit neither loop: all or none.
+        compiled = all(is_compiled(part) for part in parts.values() if part is not None)
+        if grad is None:
+            warnings.warn("no grad given: the gradient is taken by central differences "
+                          "(2 n evaluations of fun, about 10 digits)", RuntimeWarning, stacklevel=2)
+            grad = _central_differences(fun, compiled)
+        _probe(fun, grad, hess, hessp, x0)
+        if hess is None and hessp is None:
+            hv = no_hessian
+        else:
+            hv = (_compiled_product if compiled else _python_product)(hess, hessp)
+        name = name or getattr(fun, "__name__", "problem")
+        self._set(name="problem" if name == "<lambda>" else name, dim=dim,
+                  fg=_compiled_oracle(fun, grad) if compiled else _python_oracle(fun, grad), hv=hv,
+                  data=NO_DATA, x0=x0, minima=minima, f_min=f_min, window=window,
+                  compiled=compiled, has_hessian=hv is not no_hessian, convex=convex)
+
+    @classmethod
+    def from_kernels(cls, name, fg, hv, *, dim, x0, data=NO_DATA, minima=(), f_min=None,
+                     window=None, fgb=None, samples=0, convex=False, about=""):
+        """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
+        for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
+            if not is_compiled(part) and (part is not None or label == "fg"):
+                raise TypeError(f"{label} must be compiled (see odeopt.abi.kernel), got {part!r}")
+        samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
+        self = cls.__new__(cls)
+        self._set(name=name, dim=checks.integer("dim", dim, 1), fg=fg, hv=no_hessian if hv is None else hv,
+                  data=np.ascontiguousarray(data, dtype=np.float64), x0=checks.point("x0", x0, dim),
+                  minima=minima, f_min=f_min, window=window, compiled=True,
+                  has_hessian=hv is not None, fgb=fgb, samples=samples, convex=convex,
+                  about=inspect.cleandoc(about or ""))
+        return self
+
+    def _set(self, *, minima, f_min, window, dim, **rest):
+        minima = tuple(checks.point("minima", m, dim) for m in minima)
+        f_min = None if f_min is None else checks.real("f_min", f_min)
+        values = {"dim": dim, "minima": minima, "f_min": f_min, "window": _window(window, dim),
+                  "fgb": None, "samples": 0, "convex": False, "about": ""}
+        for key, value in (values | rest).items():
+            object.__setattr__(self, key, value)
+        if f_min is None and minima:
+            object.__setattr__(self, "f_min", self.fun(minima[0]))
+
+    def __repr__(self):
+        return f"<Problem {self.name}, n = {self.dim}>"
+
+    def fun(self, x):
+        """f(x) as a float."""
+        return self.value_and_grad(x)[0]
+
+    def grad(self, x):
+        """The gradient at ``x``, a new (n,) array."""
+        return self.value_and_grad(x)[1]
+
+    def value_and_grad(self, x, batch=None):
+        """``(f(x), grad f(x))``, of a finite sum also on the sample indices ``batch`` alone."""
+        x = self._vector("x", x)
+        g = np.empty(self.dim)
+        if batch is None:
+            return float(self.fg(x, g, self.data)), g
+        if self.fgb is None:
+            raise ValueError(f"batch needs a finite sum and problem {self.name!r} is none")
+        batch = np.array(batch)
+        if batch.ndim != 1 or batch.size == 0 or batch.dtype.kind not in "iu":
+            raise ValueError("batch must be a vector of at least one integer, "
+                             f"got shape {batch.shape} of {batch.dtype}")
+        if batch.min() < 0 or batch.max() >= self.samples:
+            raise ValueError(f"batch must hold indices in [0, {self.samples}), "
+                             f"got {batch.min()} ... {batch.max()}")
+        return float(self.fgb(x, g, self.data, batch.astype(np.int64))), g
+
+    def hessp(self, x, v):
+        """The Hessian product H(x) v, a new (n,) array. ValueError where there is none."""
+        self.need_hessian("hessp")
+        out = np.empty(self.dim)
+        self.hv(self._vector("x", x), self._vector("v", v), out, self.data)
+        return out
+
+    def hess(self, x):
+        """The dense Hessian (n, n), for n up to 2000."""
+        if self.dim > _DENSE_LIMIT:
+            raise ValueError(f"dense Hessian of n = {self.dim} refused (n <= {_DENSE_LIMIT}): use hessp")
+        h = np.array([self.hessp(x, e) for e in np.eye(self.dim)])
+        return 0.5 * (h + h.T)
+
+    def need_hessian(self, what):
+        """Raise ValueError unless the problem has a Hessian product."""
+        if not self.has_hessian:
+            raise ValueError(f"{what} needs the Hessian product and problem {self.name!r} has none: "
+                             "give hess= or hessp= to Problem")
+
+    def _vector(self, name, value):
+        # A copy: a kernel compiled for writable arrays would compile anew for a read-only one.
+        value = np.array(value, dtype=np.float64, order="C")
+        if value.shape != (self.dim,):
+            raise ValueError(f"{name} must have shape ({self.dim},) for {self.name}, got {value.shape}")
+        return value
+
+
+def _window(window, dim):
+    if window is None:
+        return None
+    if dim != 2:
+        raise ValueError(f"window is for plane problems, this one has dim {dim}")
+    sides = np.array(window, dtype=np.float64)
+    if sides.shape != (2, 2) or not np.isfinite(sides).all() or not (sides[:, 0] < sides[:, 1]).all():
+        raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {window!r}")
+    return tuple((float(low), float(high)) for low, high in sides)
+
+
+def _probe(fun, grad, hess, hessp, x0):
+    """Call each callable once: shapes and types are checked here, not in the loop."""
+    f = fun(x0.copy())
+    if np.ndim(f) or np.asarray(f).dtype.kind not in "fiu":
+        raise TypeError(f"fun must return a real number, got {type(f).__name__} of shape {np.shape(f)}")
+    n = x0.size
+    _real("grad", grad(x0.copy()), (n,))
+    if hess is not None:
+        _real("hess", hess(x0.copy()), (n, n))
+    if hessp is not None:
+        _real("hessp", hessp(x0.copy(), np.ones(n)), (n,))
+
+
+def _real(name, value, shape):
+    value = np.asarray(value)
+    if value.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must return real numbers, got {value.dtype}")
+    if value.shape != shape:
+        raise ValueError(f"{name} must return shape {shape}, got {value.shape}")
+    return value
+
+
+def _central_differences(fun, compiled):
+    step = float(np.cbrt(np.finfo(float).eps))
+
+    def grad(x):
+        g = np.empty(x.size)
+        shifted = x.copy()
+        for i in range(x.size):
+            h = step * max(1.0, abs(x[i]))
+            shifted[i] = x[i] + h
+            above = fun(shifted)
+            shifted[i] = x[i] - h
+            g[i] = (above - fun(shifted)) / (2 * h)
+            shifted[i] = x[i]
+        return g
+
+    return _njit(grad) if compiled else grad
+
+
+def _python_oracle(fun, grad):
+    def fg(x, g, data):
+        # The callables see copies: whatever they do to them, the loop's own x stays as it is.
+        g[:] = _real("grad", grad(x.copy()), g.shape)
+        return float(fun(x.copy()))
+
+    return fg
+
+
+def _python_product(hess, hessp):
+    def hv(x, v, out, data):
+        product = np.asarray(hess(x.copy())) @ v if hessp is None else hessp(x.copy(), v.copy())
+        out[:] = _real("hessp", product, out.shape)
+
+    return hv
+
+
+# Closures over a user's compiled functions cannot be cached on disk (numba never finds them
+# again), so these compile in memory, once a Problem.
+def _njit(function):
+    from numba import njit
+
+    return njit(error_model="numpy", nogil=True)(function)
+
+
+def _compiled_oracle(fun, grad):
+    def fg(x, g, data):
+        g[:] = grad(x)
+        return float(fun(x))
+
+    return _njit(fg)
+
+
+def _compiled_product(hess, hessp):
+    if hessp is not None:
+
+        def hv(x, v, out, data):
+            out[:] = hessp(x, v)
+    else:
+
+        def hv(x, v, out, data):
+            h = hess(x)
+            for i in range(out.size):
+                out[i] = 0.0
+                for j in range(out.size):
+                    out[i] += h[i, j] * v[j]
+
+    return _njit(hv)

@@ -1,0 +1,243 @@
+"""``record``: run an optimizer (or a scheme on a flow) and keep its trajectory."""
+
+import contextlib
+import math
+import sys
+
+import numpy as np
+
+from . import checks, drive
+from .optimizers import Optimizer
+from .schedules import Schedule, constant
+from .schemes import Discretization
+from .trajectory import Trajectory
+
+# b1, b2, b3, safety, smallest and largest factor of the step-size controllers; divided by the
+# order of the error estimate plus one. Elementary (I), Gustafsson's PI.
+CONTROLLERS = {"I": (1.0, 0.0, 0.0, 0.9, 0.2, 5.0), "PI": (0.7, -0.4, 0.0, 0.9, 0.2, 5.0)}
+_MANY = 10_000_000
+
+
+def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_end=None, gtol=0.0,
+           start="cold", memory=False, resume=None, controller="PI", progress=False):
+    """Run ``method`` on ``problem`` and return the :class:`Trajectory`.
+
+    Parameters
+    ----------
+    method : Optimizer or Discretization
+        ``Discretization(flow, scheme, h)`` runs a scheme on a flow, with error control when it
+        has ``rtol``.
+    problem : Problem
+    x0 : (n,) array, optional
+        Start; default the problem's own. For a Discretization it may be a full state (rows, n).
+    steps : int, optional
+        Number of steps (trial steps when error-controlled). Default 1000, or no limit up to
+        10^7 when ``t_end`` is given, or the number of step sizes of a Discretization.
+    every : int
+        Stride of the record; the last point is always kept.
+    schedule : Schedule or sequence of two, optional
+        Drives the learning rate, and possibly one other hyperparameter.
+    t_end : float, optional
+        Stop at this flow time. A Discretization lands on it exactly; an optimizer stops at the
+        first step that reaches it.
+    gtol : float
+        Stop when the gradient norm is not above it (optimizers only). 0 stops at an exact
+        stationary point.
+    start : {"cold", "consistent"} or (slots, n) array
+        Initial memory of an optimizer: zeros, the page's smooth start, or given.
+    memory : bool
+        Keep the memory rows as well.
+    resume : Trajectory, optional
+        Continue that run (same method and problem); the result is the whole trajectory, bit for
+        bit what one run would have given. Optimizers only.
+    controller : {"I", "PI"} or 6 numbers
+        Step-size controller of error-controlled runs.
+    progress : bool
+        Show a progress bar on stderr (only if that is a terminal).
+
+    Returns
+    -------
+    Trajectory
+        A run that diverges returns what was recorded before; ``status`` and ``message`` say where
+        and why. Ctrl-C does the same.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arguments of a wrong type, shape or range; a start where f or its gradient is not finite.
+    """
+    every = checks.integer("every", every, 1)
+    limit = math.inf if t_end is None else checks.real("t_end", t_end, 0.0)
+    if steps is not None:
+        steps = checks.integer("steps", steps, 0)
+    if isinstance(method, Optimizer):
+        steps = steps if steps is not None else 1000 if t_end is None else _MANY
+        gtol = checks.real("gtol", gtol, 0.0)
+        with _ticks(progress, steps) as tick:
+            return _record_optimizer(method, problem, x0, steps, every, schedule, limit, gtol, start, memory,
+                                     resume, tick)
+    if not isinstance(method, Discretization):
+        raise TypeError(f"method must be an Optimizer or a Discretization, got {type(method).__name__}")
+    if schedule is not None or resume is not None:
+        raise ValueError("schedule and resume must be None for a Discretization")
+    if steps is None:
+        many = np.size(method.h) > 1
+        steps = np.size(method.h) if many else 1000 if t_end is None else _MANY
+    with _ticks(progress, steps) as tick:
+        return _record_scheme(method, problem, x0, steps, every, limit, memory, controller, tick)
+
+
+@contextlib.contextmanager
+def _ticks(progress, steps):
+    """A function that moves the progress bar, or None."""
+    if not progress:
+        yield None
+        return
+    from tqdm import tqdm
+
+    total = steps if steps < _MANY else None
+    with tqdm(total=total, unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+        yield bar.update
+
+
+def _loop(function, problem):
+    """The compiled loop, or its source for a problem of plain Python callables."""
+    return drive.compiled(function) if problem.compiled else function
+
+
+def _start_point(problem, x0):
+    x = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
+    f, g = problem.value_and_grad(x)
+    if not (np.isfinite(f) and np.isfinite(g).all()):
+        raise ValueError(f"x0 must be a point where f and its gradient are finite, got f = {f} at {x[:4]}")
+    return x, g
+
+
+def _plan(optimizer, schedule):
+    """Two schedules and the entries of p that they drive (-1: none)."""
+    given = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
+    names = optimizer.numeric_names()
+    if len(given) > 2 or not all(isinstance(s, Schedule) for s in given):
+        raise TypeError("schedule must be a Schedule or a sequence of at most two")
+    for s in given:
+        checks.choice("schedule drives", s.drives, names)
+    if len({s.drives for s in given}) < len(given):
+        raise ValueError(f"schedule must drive each hyperparameter once, got {[s.drives for s in given]}")
+    driven = np.array([names.index(s.drives) for s in given] + [-1] * (2 - len(given)), dtype=np.int64)
+    return (*given, constant(), constant())[:2], driven
+
+
+def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gtol, start, memory, resume, tick):
+    (first, second), driven = _plan(optimizer, schedule)
+    base = optimizer.p
+    counters, clock = drive.fresh_counters()
+    if resume is None:
+        x, g = _start_point(problem, x0)
+        s = _slots(optimizer, start, x, g)
+    else:
+        x, s, g = _resume(resume, optimizer, problem, x0, every, memory, counters, clock)
+    k_end = int(counters[drive.K]) + steps
+    store = drive.Store(problem.dim, len(optimizer.slots) if memory else None, min(steps, 4096) // every + 2)
+    loop, p = _loop(drive.optimizer_loop, problem), base.copy()
+
+    def call(k_stop):
+        loop(problem.fg, problem.data, optimizer.kernel, first.kernel, second.kernel, driven, first.c, second.c,
+             base, p, x, g, s, counters, clock, k_stop, k_end, every, t_end, gtol, *store.arrays)
+
+    interrupted = drive.run(call, counters, clock, store, k_end, every, tick)
+    status, message = drive.explain(counters, clock, interrupted, k_end, gtol)
+    columns = store.columns(int(counters[drive.RECORDS]))
+    if resume is not None:
+        columns = _joined(resume, columns)
+    return drive.finish(columns, counters, clock, status, message, repr(optimizer), problem.name, x, s, every)
+
+
+def _slots(optimizer, start, x, g):
+    if isinstance(start, str):
+        return optimizer.start(x, g, start)
+    s = np.array(start, dtype=np.float64, order="C")
+    if s.shape != (len(optimizer.slots), x.size) or not np.isfinite(s).all():
+        raise ValueError(f"start must be 'cold', 'consistent' or a finite array of shape "
+                         f"({len(optimizer.slots)}, {x.size}), got shape {s.shape}")
+    return s
+
+
+def _resume(old, optimizer, problem, x0, every, memory, counters, clock):
+    if not isinstance(old, Trajectory):
+        raise TypeError(f"resume must be a Trajectory, got {type(old).__name__}")
+    if x0 is not None:
+        raise ValueError("x0 must be None when resuming: the run goes on from where it stopped")
+    if old.method != repr(optimizer) or old.problem != problem.name:
+        raise ValueError(f"resume must come from the same method and problem, got {old.method} on {old.problem}")
+    if old.final["every"] != every or (old.memory is not None) != memory:
+        raise ValueError(f"resume must keep every={old.final['every']} and memory={old.memory is not None}")
+    k = int(old.final["k"])
+    counters[drive.K], counters[drive.NEXT] = k, -(-k // every) * every
+    clock[drive.T], clock[drive.CARRY] = old.final["t"], old.final["carry"]
+    return old.final["x"].copy(), old.final["s"].copy(), np.empty(problem.dim)
+
+
+def _joined(old, new):
+    """The records of both runs; the old last one is recorded anew when it is due there."""
+    keep = len(old) - (len(old) > 0 and old.k[-1] == old.final["k"])
+    return {name: None if values is None else np.concatenate([getattr(old, name)[:keep], values])
+            for name, values in new.items()}
+
+
+def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller, tick):
+    flow, scheme = method.flow, method.scheme
+    if scheme.check is not None:
+        scheme.check(flow, problem)
+    if np.ndim(x0) == 2:
+        z = np.array(x0, dtype=np.float64, order="C")
+        if z.shape != (flow.rows, problem.dim) or not np.isfinite(z).all():
+            raise ValueError(f"x0 must be finite with shape ({flow.rows}, {problem.dim}) or ({problem.dim},), "
+                             f"got {z.shape}")
+        _start_point(problem, z[0])
+    else:
+        z = flow.start(_start_point(problem, x0)[0])
+    counters, clock = drive.fresh_counters()
+    clock[drive.T] = method.t0
+    p, w, g = scheme.parameters(flow), scheme.workspace(z), np.empty(problem.dim)
+    store = drive.Store(problem.dim, flow.rows - 1 if memory else None, min(steps, 4096) // every + 2)
+    hs = np.atleast_1d(np.array(method.h, dtype=np.float64))
+    rhs, step = (flow.rhs, scheme.step) if problem.compiled else (flow.rhs.py_func, scheme.step.py_func)
+    log = []
+    if method.rtol is None:
+        loop = _loop(drive.scheme_loop, problem)
+
+        def call(k_stop):
+            loop(problem.fg, problem.hv, problem.data, rhs, step, p, hs, z, w, g, scheme.stages,
+                 counters, clock, k_stop, steps, every, t_end, *store.arrays)
+    else:
+        loop, old = _loop(drive.adaptive_loop, problem), np.empty_like(z)
+        tolerances = np.array([method.rtol, method.atol])
+        gains = _gains(controller, scheme)
+        clock[drive.STEP] = hs[0]
+
+        def call(k_stop):
+            begin = int(counters[drive.K])
+            part = np.zeros((k_stop - begin + 1, 4))
+            loop(problem.fg, problem.hv, problem.data, rhs, step, p, tolerances, gains, z, old, w, g, scheme.stages,
+                 counters, clock, k_stop, steps, every, t_end, part, *store.arrays)
+            log.append(part[: int(counters[drive.K]) - begin])
+
+    interrupted = drive.run(call, counters, clock, store, steps, every, tick)
+    status, message = drive.explain(counters, clock, interrupted, steps, 0.0)
+    columns = store.columns(int(counters[drive.RECORDS]))
+    step_log = None
+    if method.rtol is not None:
+        t, h, error, accepted = np.concatenate(log).T
+        step_log = dict(t=t, h=h, error=error, accepted=accepted > 0)
+    return drive.finish(columns, counters, clock, status, message, method.name, problem.name, z[0], z[1:], every,
+                        step_log)
+
+
+def _gains(controller, scheme):
+    if isinstance(controller, str):
+        controller = CONTROLLERS[checks.choice("controller", controller, tuple(CONTROLLERS))]
+    gains = np.array(controller, dtype=np.float64)
+    if gains.shape != (6,) or not np.isfinite(gains).all():
+        raise ValueError("controller must be 'I', 'PI' or 6 numbers (b1, b2, b3, safety, smallest, largest factor)")
+    gains[:3] /= scheme.embedded_order + 1
+    return gains

@@ -1,0 +1,172 @@
+"""``reference``: the continuous flow, solved by scipy's ``solve_ivp``."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from . import checks
+from .flows import Flow
+from .optimizers import Optimizer
+
+METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+STIFF_ABOVE = 2000.0  # curvature times length of the interval, where implicit methods get cheaper
+_DENSE_JACOBIAN = 400  # largest flattened state for which a Jacobian is formed
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A reference solution, callable: ``sol(t)`` is the position at flow time ``t``.
+
+    Attributes
+    ----------
+    flow : Flow
+    t0, t_end : float
+        Interval that the solution covers; beyond it a call raises ValueError.
+    rtol, atol : float
+    method : str
+    success : bool
+    message : str
+        The solver's words when it failed.
+    uncertainty : float
+        Largest distance on the interval to a second solution at 100 times the tolerances (its
+        error, hence a generous bound of this one's); nan when not checked.
+    nfev : int
+        Evaluations of the field, the check included.
+    """
+
+    flow: Flow
+    dim: int
+    t0: float
+    t_end: float
+    rtol: float
+    atol: float
+    method: str
+    success: bool
+    message: str
+    uncertainty: float
+    nfev: int
+    _dense: object
+
+    def state(self, t):
+        """z at time ``t``: (rows, n), or (len(t), rows, n)."""
+        t = np.asarray(t, dtype=float)
+        slack = 1e-9 * max(abs(self.t_end), 1e-300)
+        if t.size and (np.min(t) < self.t0 - slack or np.max(t) > self.t_end + slack):
+            raise ValueError(f"t must be in [{self.t0:g}, {self.t_end:g}], got [{np.min(t):g}, {np.max(t):g}]")
+        if self._dense is None:
+            raise ValueError(f"the reference has no solution to show: {self.message}")
+        y = self._dense(np.clip(t, self.t0, self.t_end))
+        return y.T.reshape(*t.shape, self.flow.rows, self.dim)
+
+    def __call__(self, t):
+        return self.state(t)[..., 0, :]
+
+    def __repr__(self):
+        return (f"<Reference {self.flow.name} on [{self.t0:g}, {self.t_end:g}] by {self.method}, rtol {self.rtol:g}, "
+                f"uncertainty {self.uncertainty:.1e}{'' if self.success else ', FAILED: ' + self.message}>")
+
+
+def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, solver="auto", start="cold",
+              t0=0.0, check=True):
+    """Solve the flow of an optimizer (or a flow) with scipy's ``solve_ivp``.
+
+    Parameters
+    ----------
+    method : Optimizer or Flow
+    problem : Problem
+    x0 : (n,) or (rows, n) array, optional
+        Start; (n,) takes its memory from ``start`` (an Optimizer) or at rest (a Flow).
+    t_end : float > 0
+        Flow time.
+    rtol, atol : float
+        Tolerances of ``solve_ivp``.
+    solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
+        "auto": Radau where the curvature at the start times ``t_end`` exceeds 2000, else DOP853.
+        Implicit methods get the exact Jacobian where the Hessian is known.
+    start : {"cold", "consistent"}
+    t0 : float
+        Flow time of the start.
+    check : bool
+        Solve again at 100 times the tolerances to estimate the solution's own uncertainty.
+
+    Returns
+    -------
+    Reference
+        With ``success=False`` and the part that was solved if the solver failed.
+
+    Raises
+    ------
+    ValueError
+        An optimizer without a classical flow; ``t_end`` missing or not positive; an unknown solver.
+    """
+    if t_end is None:
+        raise ValueError("t_end must be given (flow time > 0)")
+    t_end = checks.real("t_end", t_end, checks.real("t0", t0), open_low=True)
+    checks.choice("solver", solver, METHODS)
+    checks.real("rtol", rtol, 2.3e-14, 1)
+    checks.real("atol", atol, 0)
+    flow, z0 = start_state(method, problem, x0, start)
+    if solver == "auto":
+        solver = "Radau" if curvature(problem, z0[0]) * (t_end - t0) > STIFF_ABOVE and flow.jacobian else "DOP853"
+    solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    uncertainty, nfev = np.nan, solution.nfev
+    if check and solution.success:
+        loose = _solve(flow, problem, z0, t0, t_end, min(100 * rtol, 0.1), 100 * atol, solver)
+        nfev += loose.nfev
+        if loose.success:
+            t = np.linspace(t0, t_end, 201)[1:]
+            n = problem.dim
+            uncertainty = float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
+    return Reference(flow, problem.dim, float(t0), float(solution.t[-1]), rtol, atol, solver, bool(solution.success),
+                     str(solution.message), uncertainty, int(nfev), solution.sol)
+
+
+def start_state(method, problem, x0=None, start="cold"):
+    """``(flow, z0)`` of an Optimizer or Flow at ``x0``."""
+    if isinstance(method, Optimizer):
+        flow = method.flow()
+        if flow is None:
+            raise ValueError(f"method must have a classical flow, and {method.name} has none")
+        x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+        return flow, method.flow_start(x0, problem.grad(x0), start)
+    if not isinstance(method, Flow):
+        raise TypeError(f"method must be an Optimizer or a Flow, got {type(method).__name__}")
+    if np.ndim(x0) == 2:
+        return method, np.array(x0, dtype=float)
+    return method, method.start(problem.x0 if x0 is None else checks.point("x0", x0, problem.dim))
+
+
+def curvature(problem, x, iterations=12):
+    """Largest |eigenvalue| of the Hessian at ``x`` by power iteration (gradient differences without hv)."""
+    v = np.random.default_rng(0).standard_normal(problem.dim)
+    v /= np.linalg.norm(v)
+    g = None if problem.has_hessian else problem.grad(x)
+    largest = 0.0
+    for _ in range(iterations):
+        w = problem.hessp(x, v) if g is None else (problem.grad(x + 1e-6 * v) - g) / 1e-6
+        largest = np.linalg.norm(w)
+        if not np.isfinite(largest) or largest == 0.0:
+            break
+        v = w / largest
+    return float(largest)
+
+
+def _solve(flow, problem, z0, t0, t_end, rtol, atol, solver):
+    rows, n = z0.shape
+    field, p = flow.field(problem), flow.p
+
+    def fun(t, y):
+        return field(t, y.reshape(rows, n)).ravel()
+
+    options = {}
+    if solver in ("Radau", "BDF", "LSODA") and flow.jacobian and problem.has_hessian and rows * n <= _DENSE_JACOBIAN:
+
+        def jac(t, y):
+            z = y.reshape(rows, n)
+            return flow.jacobian(t, z, problem.hess(z[0]), p)
+
+        options["jac"] = jac
+    with np.errstate(all="ignore"):
+        return solve_ivp(fun, (t0, t_end), z0.ravel(), method=solver, rtol=max(rtol, 2.3e-14), atol=atol,
+                         dense_output=True, **options)

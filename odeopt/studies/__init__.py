@@ -1,0 +1,1 @@
+"""Studies: each takes optimizers and problems, computes, and returns frozen data. None draws."""

@@ -1,0 +1,149 @@
+"""``compare``: a run against the flow that its optimizer discretises."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import checks
+from ..record import record
+from ..reference import Reference, reference, start_state
+from ..trajectory import Trajectory
+
+LOCAL_SAMPLES = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A run and its reference flow at equal flow time.
+
+    Attributes
+    ----------
+    run : Trajectory
+    reference : Reference or None
+        None where the optimizer has no classical flow, or the run has no point after its start.
+    t, error : (R,) arrays
+        Flow time and |x_n - x(t_n)| for the records that the reference covers.
+    local_t, local_error : arrays
+        Flow time, and |x_{n+1} - flow over one step from the state of step n|, at some steps.
+    max_error : float
+    gap : float
+        f at the last record minus the known minimum (nan if not known).
+    message : str
+        What to know before believing the numbers ("" if nothing).
+    """
+
+    method: object
+    problem: str
+    run: Trajectory
+    reference: Reference | None
+    t: np.ndarray
+    error: np.ndarray
+    local_t: np.ndarray
+    local_error: np.ndarray
+    max_error: float
+    gap: float
+    message: str
+
+    @property
+    def trusted(self):
+        """Whether the reference's own uncertainty is below a hundredth of the largest error."""
+        return self.reference is not None and self.reference.success and (
+            self.reference.uncertainty <= 0.01 * self.max_error)
+
+    def row(self):
+        """One line of the comparison table, as a dict."""
+        flow, scheme = self.method.flow(), self.method.scheme()
+        return {
+            "optimizer": self.method.title,
+            "hyperparameters": repr(self.method),
+            "flow": flow.name if flow else "none",
+            "equation": flow.equation if flow else "no classical flow",
+            "scheme": scheme.name if scheme else "none",
+            "h": self.method.h,
+            "steps": int(self.run.final["k"]),
+            "gradients": int(self.run.n_grad[-1]),
+            "flow time": float(self.run.final["t"]),
+            "max error": self.max_error,
+            "uncertainty": self.reference.uncertainty if self.reference else np.nan,
+            "f - f*": self.gap,
+            "status": self.run.status,
+            "message": "; ".join(m for m in (self.message, "" if self.run.ok else self.run.message) if m),
+        }
+
+    def __repr__(self):
+        return (f"<Comparison {self.method.title} on {self.problem}: max error {self.max_error:.3g}, "
+                f"f - f* {self.gap:.3g}{'; ' + self.message if self.message else ''}>")
+
+
+def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t_end=None, rtol=1e-10, atol=1e-12,
+            local=True, check=True):
+    """Run ``optimizer`` and measure its distance to its flow.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    problem : Problem
+    x0 : (n,) array, optional
+    steps, every, t_end, start
+        As in :func:`odeopt.record` (``steps`` is ignored when ``t_end`` is given).
+    rtol, atol : float
+        Tolerances of the reference.
+    local : bool
+        Measure local errors too (a short solve for each of some 24 steps).
+    check : bool
+        Check the reference by a second tolerance.
+
+    Returns
+    -------
+    Comparison
+        A run that diverged is compared as far as it got, and ``message`` says so. A reference
+        that fails or whose own uncertainty is above a hundredth of the error is reported there.
+    """
+    every = checks.integer("every", every, 1)
+    run = record(optimizer, problem, x0, None if t_end is not None else steps, every, t_end=t_end, start=start,
+                 memory=local)
+    gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
+    empty = np.zeros(0)
+    if optimizer.flow() is None:
+        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, gap,
+                          "no classical flow")
+    if len(run) < 2 or not run.t[-1] > 0:
+        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, gap,
+                          "no step to compare")
+    solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check)
+    covered = run.t <= solution.t_end * (1 + 1e-12)
+    t = run.t[covered]
+    with np.errstate(over="ignore"):
+        error = np.linalg.norm(run.x[covered] - solution(t), axis=1)
+    largest = float(error.max())
+    messages = []
+    if not solution.success:
+        messages.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
+    elif check and not solution.uncertainty <= 0.01 * largest:
+        messages.append(f"reference uncertain by {solution.uncertainty:.1e}")
+    local_t, local_error = _local_errors(optimizer, problem, run) if local else (empty, empty)
+    return Comparison(optimizer, problem.name, run, solution, t, error, local_t, local_error, largest, gap,
+                      "; ".join(messages))
+
+
+def _local_errors(optimizer, problem, run):
+    """Error of single steps, each started on the run's own state."""
+    picked = np.unique(np.linspace(0, len(run) - 2, LOCAL_SAMPLES).astype(int))
+    flow = optimizer.flow()
+    times, errors = [], []
+    for i in picked:
+        x, s, k = run.x[i].copy(), run.memory[i].copy(), int(run.k[i])
+        f, g = problem.value_and_grad(x)
+        z = optimizer.to_flow(x, s)
+        dt = optimizer.kernel(k, optimizer.p, x, g, s)
+        if not (np.isfinite(x).all() and dt > 0):
+            break
+        t = float(run.t[i])
+        exact = reference(flow, problem, z, t + dt, rtol=1e-11, atol=1e-13, t0=t, check=False)
+        if exact.success:
+            times.append(t)
+            errors.append(float(np.linalg.norm(x - exact(t + dt))))
+    return np.array(times), np.array(errors)
+
+
+__all__ = ["Comparison", "compare", "start_state"]
