@@ -6,6 +6,9 @@
 from .. import checks
 from .base import Problem
 from .convex import log_cosh_valley, quartic, sine_bowl
+from .digits import digits, digits_split
+from .logistic import digits_logistic
+from .mlp import digits_mlp
 from .multimodal import ackley, easom, levy, mccormick, rastrigin, styblinski_tang
 from .plane import beale, goldstein_price, himmelblau, monkey_saddle, six_hump_camel, three_hump_camel
 from .quadratic import booth, matyas, quadratic, saddle
@@ -14,11 +17,11 @@ from .rosenbrock import rosenbrock
 _FACTORIES = (
     quadratic, rosenbrock, beale, himmelblau, booth, matyas, goldstein_price, styblinski_tang,
     rastrigin, ackley, three_hump_camel, six_hump_camel, mccormick, easom, levy, log_cosh_valley,
-    saddle, monkey_saddle, quartic, sine_bowl,
+    saddle, monkey_saddle, quartic, sine_bowl, digits_logistic, digits_mlp,
 )  # fmt: skip
 ALL = {factory.__name__.replace("_", "-"): factory for factory in _FACTORIES}
 
-__all__ = ["ALL", "Problem", "by_name"]
+__all__ = ["ALL", "Problem", "by_name", "digits", "digits_split"]
 __all__ += [factory.__name__ for factory in _FACTORIES]
 
 

@@ -117,8 +117,8 @@ class Problem:
                      window=None, fgb=None, samples=0, convex=False, about=""):
         """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
         for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
-            if not is_compiled(part) and (part is not None or label == "fg"):
-                raise TypeError(f"{label} must be compiled (see odeopt.abi.kernel), got {part!r}")
+            if not callable(part) and (part is not None or label == "fg"):
+                raise TypeError(f"{label} must be a kernel of odeopt.abi, got {part!r}")
         samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
         self = cls.__new__(cls)
         self._set(name=name, dim=checks.integer("dim", dim, 1), fg=fg, hv=no_hessian if hv is None else hv,

@@ -184,8 +184,8 @@ def levy(dim=2):
     """
     dim = checks.integer("dim", dim, 1)
     return Problem.from_kernels(
-        "levy", _levy_fg, _levy_hv, dim=dim, x0=np.resize((-0.3, 4.0), dim), minima=(np.ones(dim),),
-        f_min=0.0, window=_square(6.0, dim), about=levy.__doc__)
+        "levy", _levy_fg, _levy_hv, dim=dim, x0=np.append(np.full(dim - 1, -0.3), 4.0),
+        minima=(np.ones(dim),), f_min=0.0, window=_square(6.0, dim), about=levy.__doc__)
 
 
 @kernel
@@ -208,7 +208,7 @@ def _mccormick_hv(x, v, out, data):
 def mccormick():
     """f(x, y) = sin(x + y) + (x - y)^2 - 1.5 x + 2.5 y + 1: a rippled incline.
 
-    Minimum 1 - 1 - sqrt(3)/2 - pi/3 = -1.9132229549810362 at (1/2 - pi/3, -1/2 - pi/3), **global
+    Minimum -sqrt(3)/2 - pi/3 = -1.9132229549810364 at (1/2 - pi/3, -1/2 - pi/3), **global
     only in the usual box** -1.5 <= x <= 4, -3 <= y <= 4: f falls without bound as x + y does, and a
     local minimum follows every 2 pi. ``f_min`` is the box's. Sources: G. P. McCormick, Math.
     Programming 10 (1976) 147; M. Jamil, X.-S. Yang, arXiv:1308.4008, function 73.
@@ -216,7 +216,7 @@ def mccormick():
     third = math.pi / 3
     return Problem.from_kernels(
         "mccormick", _mccormick_fg, _mccormick_hv, dim=2, x0=(2.0, -2.0),
-        minima=((0.5 - third, -0.5 - third),), f_min=-math.sqrt(0.75) - third,
+        minima=((0.5 - third, -0.5 - third),), f_min=-1.9132229549810364,
         window=((-1.5, 4.0), (-3.0, 4.0)), about=mccormick.__doc__)
 
 

@@ -138,7 +138,7 @@ def three_hump_camel():
     M. Jamil, X.-S. Yang, arXiv:1308.4008, function 29.
     """
     return Problem.from_kernels(
-        "three-hump-camel", _three_hump_camel_fg, _three_hump_camel_hv, dim=2, x0=(-1.0, 1.8),
+        "three-hump-camel", _three_hump_camel_fg, _three_hump_camel_hv, dim=2, x0=(-0.8, 1.8),
         minima=((0.0, 0.0),), f_min=0.0, window=((-2.5, 2.5), (-2.5, 2.5)),
         about=three_hump_camel.__doc__)
 

@@ -1,0 +1,116 @@
+"""The UCI optical digits (1,797 images of 8x8 pixels), and what both models on them share.
+
+Source and licence of the images: ``data/README.md``. They are read on first use.
+"""
+
+import math
+
+import numpy as np
+
+from .. import checks
+from ..abi import kernel
+
+CLASSES = 10
+HEADER = 5  # leading entries of a problem's data: n, d, classes, l2, hidden units
+_HELD_OUT = 5  # every fifth image of a class is a test image
+
+
+def digits():
+    """``(images, labels)``: (1797, 64) float64 in [0, 1], (1797,) int64; new arrays."""
+    from importlib.resources import files
+
+    with files(__package__).joinpath("data", "digits.npz").open("rb") as stream:
+        archive = np.load(stream)
+        return archive["images"] / 16.0, archive["labels"].astype(np.int64)
+
+
+def digits_split(part="train"):
+    """``(images, labels)`` of ``part``: "train" (1,442), "test" (355) or "all" (1,797).
+
+    Every fifth image of each class, in the order of the file, is a test image: no random numbers,
+    the classes balanced alike on both sides. Writers occur on both sides.
+    """
+    checks.choice("part", part, ("all", "train", "test"))
+    images, labels = digits()
+    if part == "all":
+        return images, labels
+    held_out = np.zeros(labels.size, dtype=bool)
+    for c in range(CLASSES):
+        held_out[np.flatnonzero(labels == c)[_HELD_OUT - 1 :: _HELD_OUT]] = True
+    chosen = held_out if part == "test" else ~held_out
+    return images[chosen], labels[chosen]
+
+
+def pack(part, l2, hidden=0):
+    """``(samples, data)`` of a model on ``part``: the header, the images by rows, the labels."""
+    images, labels = digits_split(part)
+    n, d = images.shape
+    return n, np.concatenate(((n, d, CLASSES, l2, hidden), images.ravel(), labels))
+
+
+@kernel
+def unpack(data):
+    """Views ``(images, labels)`` of packed ``data``."""
+    n, d = int(data[0]), int(data[1])
+    end = HEADER + n * d
+    return data[HEADER:end].reshape(n, d), data[end : end + n]
+
+
+@kernel
+def gather(data, batch):
+    """Copies ``(images, labels, inside)`` of the samples ``batch``; inside: all indices exist."""
+    images, labels = unpack(data)
+    some = np.empty((batch.size, images.shape[1]))
+    marks = np.empty(batch.size)
+    for k in range(batch.size):
+        i = batch[k]
+        if i < 0 or i >= labels.size:  # kernels do not check bounds: this would read foreign memory
+            return some, marks, False
+        some[k] = images[i]
+        marks[k] = labels[i]
+    return some, marks, True
+
+
+@kernel
+def softmax_loss(z, labels):
+    """Mean cross entropy of the scores ``z`` (n, classes); ``z`` becomes the probabilities.
+
+    The largest score of a row is taken out first, so no exponential overflows.
+    """
+    n, classes = z.shape
+    loss = 0.0
+    for i in range(n):
+        top = z[i, 0]
+        for c in range(1, classes):
+            top = max(top, z[i, c])
+        loss += top - z[i, int(labels[i])]
+        total = 0.0
+        for c in range(classes):
+            z[i, c] = math.exp(z[i, c] - top)
+            total += z[i, c]
+        loss += math.log(total)
+        for c in range(classes):
+            z[i, c] /= total
+    return loss / n
+
+
+@kernel
+def subtract_labels(p, labels):
+    """``p`` (n, classes) becomes (p - one-hot labels)/n, the loss's derivative by the scores."""
+    n, classes = p.shape
+    for i in range(n):
+        p[i, int(labels[i])] -= 1.0
+        for c in range(classes):
+            p[i, c] /= n
+
+
+@kernel
+def softmax_derivative(p, rz):
+    """``rz``, a change of the scores, becomes the change it makes in (p - one-hot)/n."""
+    n, classes = p.shape
+    for i in range(n):
+        mean = 0.0
+        for c in range(classes):
+            mean += p[i, c] * rz[i, c]
+        for c in range(classes):
+            rz[i, c] = p[i, c] * (rz[i, c] - mean) / n
