@@ -10,6 +10,7 @@ from . import flows, optimizers, problems, schedules, schemes
 from .optimizers import *  # noqa: F403 - the registry decides which optimizers there are
 from .problems import Problem
 from .record import record
+from .reference import Reference, reference
 from .schemes import Discretization
 from .trajectory import Trajectory
 
@@ -17,8 +18,6 @@ __version__ = "0.1.0"
 
 # Loaded on first use: these import scipy or matplotlib.
 _LAZY = {
-    "reference": "reference",
-    "Reference": "reference",
     "compare": "studies.comparison",
     "Comparison": "studies.comparison",
     "kernels": None,
@@ -41,5 +40,5 @@ def __dir__():
     return sorted([*globals(), *_LAZY])
 
 
-__all__ = ["Discretization", "Problem", "Trajectory", "flows", "optimizers", "problems", "record", "schedules",
-           "schemes", *optimizers.__all__, *_LAZY]
+__all__ = ["Discretization", "Problem", "Reference", "Trajectory", "flows", "optimizers", "problems", "record",
+           "reference", "schedules", "schemes", *optimizers.__all__, *_LAZY]

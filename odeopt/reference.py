@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from . import checks
 from .flows import Flow
 from .optimizers import Optimizer
 
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
-STIFF_ABOVE = 2000.0  # curvature times length of the interval, where implicit methods get cheaper
-_DENSE_JACOBIAN = 400  # largest flattened state for which a Jacobian is formed
+PATIENCE = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
+_DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +81,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     rtol, atol : float
         Tolerances of ``solve_ivp``.
     solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
-        "auto": Radau where the curvature at the start times ``t_end`` exceeds 2000, else DOP853.
+        "auto": DOP853; where that needs more than 10,000 evaluations of the field, the flow is
+        stiff and LSODA, which switches to implicit steps by itself, solves it (small n only).
         Implicit methods get the exact Jacobian where the Hessian is known.
     start : {"cold", "consistent"}
     t0 : float
@@ -107,9 +107,16 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     checks.real("rtol", rtol, 2.3e-14, 1)
     checks.real("atol", atol, 0)
     flow, z0 = start_state(method, problem, x0, start)
-    if solver == "auto":
-        solver = "Radau" if curvature(problem, z0[0]) * (t_end - t0) > STIFF_ABOVE and flow.jacobian else "DOP853"
-    solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    if solver != "auto" or z0.size > _DENSE_JACOBIAN:
+        solver = "DOP853" if solver == "auto" else solver
+        solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    else:
+        try:
+            solver = "DOP853"
+            solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver, PATIENCE)
+        except _Stiff:
+            solver = "LSODA"
+            solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
     uncertainty, nfev = np.nan, solution.nfev
     if check and solution.success:
         loose = _solve(flow, problem, z0, t0, t_end, min(100 * rtol, 0.1), 100 * atol, solver)
@@ -152,12 +159,23 @@ def curvature(problem, x, iterations=12):
     return float(largest)
 
 
-def _solve(flow, problem, z0, t0, t_end, rtol, atol, solver):
+class _Stiff(Exception):
+    """An explicit solver has spent its evaluations."""
+
+
+def _solve(flow, problem, z0, t0, t_end, rtol, atol, solver, patience=np.inf):
     rows, n = z0.shape
     field, p = flow.field(problem), flow.p
+    spent = 0
 
     def fun(t, y):
+        nonlocal spent
+        spent += 1
+        if spent > patience:
+            raise _Stiff
         return field(t, y.reshape(rows, n)).ravel()
+
+    from scipy.integrate import solve_ivp  # here, so that `import odeopt` stays light
 
     options = {}
     if solver in ("Radau", "BDF", "LSODA") and flow.jacobian and problem.has_hessian and rows * n <= _DENSE_JACOBIAN:

@@ -85,7 +85,7 @@ class Flow:
 
         def fun(t, z, _alive=(self.rhs, fg, hv)):
             dz = np.zeros_like(z)
-            evaluate(kernels, data, t, p, z, dz)
+            evaluate(kernels, data, t, p, np.ascontiguousarray(z), dz)
             return dz
 
         return fun

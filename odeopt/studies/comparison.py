@@ -26,6 +26,10 @@ class Comparison:
     local_t, local_error : arrays
         Flow time, and |x_{n+1} - flow over one step from the state of step n|, at some steps.
     max_error : float
+    order : float
+        log2 of the error ratio between the runs with h/2 and h/4 over the same flow time (nan when
+        not asked for, or when the error does not shrink); one number, not a certificate:
+        :func:`odeopt.convergence` is that.
     gap : float
         f at the last record minus the known minimum (nan if not known).
     message : str
@@ -41,6 +45,7 @@ class Comparison:
     local_t: np.ndarray
     local_error: np.ndarray
     max_error: float
+    order: float
     gap: float
     message: str
 
@@ -64,6 +69,7 @@ class Comparison:
             "gradients": int(self.run.n_grad[-1]),
             "flow time": float(self.run.final["t"]),
             "max error": self.max_error,
+            "order": self.order,
             "uncertainty": self.reference.uncertainty if self.reference else np.nan,
             "f - f*": self.gap,
             "status": self.run.status,
@@ -76,7 +82,7 @@ class Comparison:
 
 
 def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t_end=None, rtol=1e-10, atol=1e-12,
-            local=True, check=True):
+            local=True, order=False, check=True):
     """Run ``optimizer`` and measure its distance to its flow.
 
     Parameters
@@ -90,6 +96,8 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         Tolerances of the reference.
     local : bool
         Measure local errors too (a short solve for each of some 24 steps).
+    order : bool
+        Measure the order by two more runs, with h/2 and h/4.
     check : bool
         Check the reference by a second tolerance.
 
@@ -105,10 +113,10 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     empty = np.zeros(0)
     if optimizer.flow() is None:
-        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, gap,
+        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
                           "no classical flow")
     if len(run) < 2 or not run.t[-1] > 0:
-        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, gap,
+        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
                           "no step to compare")
     solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check)
     covered = run.t <= solution.t_end * (1 + 1e-12)
@@ -122,8 +130,21 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     elif check and not solution.uncertainty <= 0.01 * largest:
         messages.append(f"reference uncertain by {solution.uncertainty:.1e}")
     local_t, local_error = _local_errors(optimizer, problem, run) if local else (empty, empty)
-    return Comparison(optimizer, problem.name, run, solution, t, error, local_t, local_error, largest, gap,
+    slope = _order(optimizer, problem, x0, solution, start) if order and run.ok and solution.success else np.nan
+    return Comparison(optimizer, problem.name, run, solution, t, error, local_t, local_error, largest, slope, gap,
                       "; ".join(messages))
+
+
+def _order(optimizer, problem, x0, solution, start):
+    """Observed order from h/2 and h/4."""
+    errors = []
+    for factor in (2, 4):
+        run = record(optimizer.refined(factor), problem, x0, None, factor, t_end=solution.t_end, start=start)
+        t = run.t[run.t <= solution.t_end]
+        if not run.ok or t.size < 2:
+            return np.nan
+        errors.append(np.linalg.norm(run.x[: t.size] - solution(t), axis=1).max())
+    return float(np.log2(errors[0] / errors[1])) if errors[1] < errors[0] else np.nan
 
 
 def _local_errors(optimizer, problem, run):

@@ -1,0 +1,69 @@
+"""Compare optimizers with the flows that they discretise.
+
+Prints a row an optimizer: the flow, the scheme, the step h, the largest distance between the run
+and its reference flow at equal flow time, the order measured by halving h twice, and the
+objective gap. With --out, also the figures (paths on the contours with their flows, error
+against flow time; for problems in more dimensions the plane of the principal directions and the
+objective), a CSV and a JSON file.
+"""
+
+import sys
+
+from . import _output
+
+COLUMNS = ("optimizer", "flow", "scheme", "h", "steps", "gradients", "max error", "order", "f - f*", "status")
+
+
+def add_arguments(parser):
+    """PROBLEM [--optimizers] [--steps | --time] [--set] [--out] [--json]."""
+    _output.add_problem(parser)
+    _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, default=500, metavar="N", help="steps of each optimizer (default 500)")
+    length.add_argument("--time", type=float, metavar="T", help="flow time instead of a number of steps")
+    parser.add_argument("--start", choices=("cold", "consistent"), default="cold",
+                        help="memory at the start: zeros, or so that the flow starts smoothly")
+    _output.add_output(parser)
+
+
+def run(args):
+    """0, also when an optimizer diverged (the table says so)."""
+    from ..studies.comparison import compare
+
+    folder = _output.out_folder(args)
+    problem, x0 = _output.problem_of(args)
+    chosen = _output.optimizers_of(args, problem, x0, args.steps)
+    results = []
+    for optimizer in _output.progress(chosen, lambda o: o.title):
+        results.append(compare(optimizer, problem, x0, args.steps, t_end=args.time, start=args.start,
+                               local=False, order=True))
+    rows = [result.row() for result in results]
+    extra = {"problem": problem.name, "x0": list(x0), "start": args.start}
+    if args.json:
+        _output.print_json(rows, extra)
+    else:
+        print(f"{problem.name}, n = {problem.dim}: runs against their flows at equal flow time\n")
+        print(_output.table(rows, COLUMNS))
+        for row in rows:
+            if row["message"]:
+                print(f"\n{row['optimizer']}: {row['message']}", end="")
+        print()
+    if folder is not None:
+        _write(folder, problem, results, rows, extra)
+    elif not args.json:
+        print("\nWith --out DIR: the figures, and the numbers as CSV and JSON.")
+    return 0
+
+
+def _write(folder, problem, results, rows, extra):
+    from .. import plotting
+
+    stem = f"compare-{problem.name}"
+    _output.write_rows(rows, folder, stem, extra)
+    if problem.dim == 2:
+        paths = [lambda ax: plotting.trajectories(problem, results, ax)]
+    else:
+        paths = [lambda ax: plotting.principal_plane(results, ax), lambda ax: plotting.objectives(results, ax)]
+    _output.figure(paths, folder / f"{stem}-paths.png")
+    _output.figure([lambda ax: plotting.errors(results, ax)], folder / f"{stem}-errors.png")
+    print(f"\nwritten to {folder}: {stem}-paths.png, {stem}-errors.png, {stem}.csv, {stem}.json", file=sys.stderr)
