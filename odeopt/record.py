@@ -12,9 +12,14 @@ from .schedules import Schedule, constant
 from .schemes import Discretization
 from .trajectory import Trajectory
 
-# b1, b2, b3, safety, smallest and largest factor of the step-size controllers; divided by the
-# order of the error estimate plus one. Elementary (I), Gustafsson's PI.
-CONTROLLERS = {"I": (1.0, 0.0, 0.0, 0.9, 0.2, 5.0), "PI": (0.7, -0.4, 0.0, 0.9, 0.2, 5.0)}
+# b1, b2, b3, safety, smallest and largest factor of the step-size controllers; b1, b2, b3 are divided by
+# the order of the error estimate plus one. Elementary (I); Gustafsson's PI; the PID that Kennedy and
+# Carpenter (2003) tuned for explicit Runge-Kutta schemes.
+CONTROLLERS = {
+    "I": (1.0, 0.0, 0.0, 0.9, 0.2, 5.0),
+    "PI": (0.7, -0.4, 0.0, 0.9, 0.2, 5.0),
+    "PID": (0.49, -0.34, 0.10, 0.9, 0.2, 5.0),
+}
 _MANY = 10_000_000
 
 
@@ -50,7 +55,7 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     resume : Trajectory, optional
         Continue that run (same method and problem); the result is the whole trajectory, bit for
         bit what one run would have given. Optimizers only.
-    controller : {"I", "PI"} or 6 numbers
+    controller : {"I", "PI", "PID"} or 6 numbers
         Step-size controller of error-controlled runs.
     progress : bool
         Show a progress bar on stderr (only if that is a terminal).
@@ -186,6 +191,7 @@ def _joined(old, new):
 
 def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller, tick):
     flow, scheme = method.flow, method.scheme
+    flow.check(problem)
     if scheme.check is not None:
         scheme.check(flow, problem)
     if np.ndim(x0) == 2:

@@ -41,6 +41,8 @@ class Flow:
         1 when x' is given by the memory and the gradient, 2 for x'' = ... (memory row 1 is x').
     jacobian : callable, optional
         ``jacobian(t, z, hessian, p) -> (r n, r n)`` of the flattened field, used by stiff solvers.
+    needs_hessian : bool
+        Whether ``rhs`` calls ``hv``; then a problem without Hessian product is a ValueError.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Flow:
     order_of_position: int = 1
     jacobian: object = None
     sources: str = ""
+    needs_hessian: bool = False
 
     @property
     def p(self):
@@ -68,8 +71,14 @@ class Flow:
         z[0] = x
         return z
 
+    def check(self, problem):
+        """ValueError where the field needs what ``problem`` has not."""
+        if self.needs_hessian:
+            problem.need_hessian(f"the flow {self.name!r}")
+
     def field(self, problem):
         """``F(t, z) -> (rows, n) array`` for one problem, as a Python function."""
+        self.check(problem)
         p, data, fg, hv = self.p, problem.data, problem.fg, problem.hv
         if not problem.compiled:
 
