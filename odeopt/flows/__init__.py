@@ -3,8 +3,12 @@
 from .adam import adam_flow
 from .averaged_gradient import averaged_gradient_flow
 from .base import Flow
+from .bregman import bregman_flow
 from .gradient import gradient_flow
 from .heavy_ball import heavy_ball_flow
+from .high_resolution import high_resolution_flow, high_resolution_start, nag_sc_flow
+from .linear import linear_test_flow, linear_test_problem
+from .look_ahead import look_ahead_flow
 from .nesterov import nesterov_flow
 from .rmsprop import rmsprop_flow
 
@@ -13,8 +17,13 @@ ALL = {
     "averaged-gradient": averaged_gradient_flow,
     "heavy-ball": heavy_ball_flow,
     "nesterov": nesterov_flow,
+    "nag-sc": nag_sc_flow,
+    "high-resolution": high_resolution_flow,
+    "bregman": bregman_flow,
+    "look-ahead": look_ahead_flow,
+    "linear-test": linear_test_flow,
     "rmsprop": rmsprop_flow,
     "adam": adam_flow,
 }
 
-__all__ = ["ALL", "Flow", *(factory.__name__ for factory in ALL.values())]
+__all__ = ["ALL", "Flow", "high_resolution_start", "linear_test_problem", *(factory.__name__ for factory in ALL.values())]

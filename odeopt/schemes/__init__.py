@@ -1,8 +1,12 @@
 """Generic one-step integrators of any :class:`~odeopt.flows.Flow`."""
 
 from .base import Discretization, Scheme
+from .catching_up import catching_up_euler
+from .chebyshev import chebyshev_steps, silver_steps
 from .euler import explicit_euler
 from .implicit_euler import implicit_euler
+from .partitioned import partitioned_euler
+from .rkc import rkc, runge_kutta_chebyshev
 from .runge_kutta import dormand_prince, explicit_runge_kutta, heun, heun_euler, rk4
 from .semi_implicit import look_ahead_euler, semi_implicit_euler
 from .stormer_verlet import stormer_verlet
@@ -17,6 +21,8 @@ ALL = {
     "implicit-euler": implicit_euler,
     "heun-euler": heun_euler,
     "dormand-prince": dormand_prince,
+    "rkc": rkc,
 }
 
-__all__ = ["ALL", "Discretization", "Scheme", "explicit_runge_kutta", *(k.replace("-", "_") for k in ALL)]
+__all__ = ["ALL", "Discretization", "Scheme", "catching_up_euler", "partitioned_euler", "chebyshev_steps", "explicit_runge_kutta", "runge_kutta_chebyshev",
+           "silver_steps", *(k.replace("-", "_") for k in ALL)]

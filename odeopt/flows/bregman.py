@@ -1,0 +1,37 @@
+"""The polynomial Bregman family: x'' + ((p + 1)/t) x' + C p^2 t^{p-2} g(x) = 0, rate f - f* = O(t^{-p}).
+
+State (x, w), w = x'. All members are one curve run at different speeds: X_p(t) = X_2(t^{p/2})
+exactly (time dilation; put tau = t^{p/2} into the equation), and p = 2, C = 1/4 is Nesterov's flow. A
+faster flow is therefore worth nothing in itself: what can be gained is lost in the step that a
+stable scheme may take. At t = 0 the smooth solution has x = x0 - (C/2) t^p g(x0) + ..., so x''(0) is
+-C g for p = 2 and 0 for p > 2, which ``rhs`` uses there.
+
+Source: Wibisono, Wilson, Jordan, arXiv:1603.04245, section 2.
+"""
+
+from .. import checks
+from ..abi import kernel
+from .base import Flow
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (x, w), p = (p, C)."""
+    x, w, dx, dw = z[0], z[1], dz[0], dz[1]
+    power, c = p[0], p[1]
+    fg(x, dw, data)
+    force = c * power * power * t ** (power - 2.0) if t > 0.0 else 0.0
+    for i in range(x.size):
+        dx[i] = w[i]
+        if t > 0.0:
+            dw[i] = -((power + 1.0) / t) * w[i] - force * dw[i]
+        else:
+            dw[i] = -c * dw[i] if power == 2.0 else 0.0
+
+
+def bregman_flow(p=2.0, C=0.25):
+    """The member with exponent ``p`` >= 2 (below 2 the force is infinite at t = 0) and strength ``C`` > 0."""
+    p = checks.real("p", p, 2.0)
+    c = checks.real("C", C, 0.0, open_low=True)
+    return Flow("Bregman", f"x'' + ({p + 1:g}/t) x' + {c * p * p:g} t^{p - 2:g} g = 0", rhs, {"p": p, "C": c},
+                ("velocity",), order_of_position=2)

@@ -1,0 +1,43 @@
+"""Dahlquist's test equation z' = c z with complex c, many at once: the flow that stability regions are drawn on.
+
+The plane is two real rows of numbers: column 2 i of z is the real part and column 2 i + 1 the
+imaginary part for the i-th coefficient, and the coefficients lie in the same way in the problem's
+``data`` (``linear_test_problem``). One step of a scheme with h = 1 from z = 1 then leaves the
+stability function R(c_i) in the columns.
+
+Source: Hairer, Wanner, Solving Ordinary Differential Equations II, section IV.2.
+"""
+
+import numpy as np
+
+from ..abi import kernel
+from ..problems import Problem
+from .base import Flow
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (real and imaginary parts by turns); no gradient is taken."""
+    for i in range(z.shape[1] // 2):
+        a, b = data[2 * i], data[2 * i + 1]
+        re, im = z[0, 2 * i], z[0, 2 * i + 1]
+        dz[0, 2 * i] = a * re - b * im
+        dz[0, 2 * i + 1] = a * im + b * re
+
+
+@kernel
+def _nothing(x, g, data):  # noqa: ARG001 - FG signature
+    g[:] = 0.0
+    return 0.0
+
+
+def linear_test_flow():
+    """z' = c z, with c from the data of :func:`linear_test_problem`."""
+    return Flow("linear test equation", "z' = c z", rhs)
+
+
+def linear_test_problem(coefficients):
+    """The data of the test equation for complex ``coefficients`` (n,), starting at z = 1."""
+    c = np.ascontiguousarray(coefficients, dtype=np.complex128).ravel()
+    return Problem.from_kernels("linear test equation", _nothing, None, dim=2 * c.size, data=c.view(np.float64),
+                                x0=np.tile((1.0, 0.0), c.size))
