@@ -1,6 +1,10 @@
 """The objectives: formulas against published ones, derivatives against finite differences."""
 
+import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -331,7 +335,9 @@ def _bowl_grad(x):
 
 
 def _bowl_hess(x):
-    h = np.eye(x.size)
+    h = np.zeros((x.size, x.size))
+    for i in range(x.size):
+        h[i, i] = 1.0
     h[0, 0] += 6 * x[0]
     return h
 
@@ -426,3 +432,175 @@ def test_by_name_gives_the_problem_of_that_name(name):
     assert problem.has_hessian
     assert len(problem.about) > 100
     assert name.replace("-", "_") in problems.__all__
+
+
+# ---- the digits
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "problems.json").read_text())
+DIGITS = ("digits-logistic", "digits-mlp")
+by_model = pytest.mark.parametrize("name", DIGITS)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: by_name(name)() for name in DIGITS}
+
+
+def golden_point(n, phase):
+    return 0.3 * np.sin(np.arange(n) * 1.7 + phase)
+
+
+def assert_golden(vector, golden):
+    some = np.linspace(0, vector.size - 1, len(golden["entries"])).astype(int)
+    assert np.linalg.norm(vector) == pytest.approx(golden["norm"], rel=1e-12)
+    np.testing.assert_allclose(vector[some], golden["entries"], rtol=1e-10, atol=1e-13)
+
+
+def test_digits_are_the_published_set():
+    images, labels = problems.digits()
+    assert images.shape == (1797, 64)
+    assert (images.dtype, labels.dtype) == (np.float64, np.int64)
+    assert images.min() == 0.0
+    assert images.max() == 1.0
+    # class counts as UCI prints them for the test part
+    assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert (images * 16).sum() == 561718
+    images[:] = 7.0  # the caller's to spoil
+    assert problems.digits()[0].max() == 1.0
+
+
+def test_split_takes_every_fifth_image_of_a_class():
+    images, labels = problems.digits()
+    train, test = problems.digits_split("train"), problems.digits_split("test")
+    assert (train[1].size, test[1].size) == (1442, 355)
+    np.testing.assert_array_equal(np.bincount(test[1]), np.bincount(labels) // 5)
+    together = np.concatenate((train[0], test[0]))
+    np.testing.assert_array_equal(np.unique(together, axis=0), np.unique(images, axis=0))
+    threes = images[labels == 3]
+    np.testing.assert_array_equal(test[0][test[1] == 3], threes[4::5])
+
+
+@by_model
+def test_models_agree_with_torch(name, models):
+    problem, golden = models[name], GOLDEN[name]
+    x, v = golden_point(problem.dim, 0.0), golden_point(problem.dim, 1.0)
+    f, g = problem.value_and_grad(x)
+    assert f == pytest.approx(golden["f"], rel=1e-13)
+    assert_golden(g, golden["grad"])
+    assert_golden(problem.hessp(x, v), golden["hessp"])
+    golden = GOLDEN[f"{name} batch"]
+    f, g = problem.value_and_grad(x, batch=np.arange(0, 1797, 29))
+    assert f == pytest.approx(golden["f"], rel=1e-13)
+    assert_golden(g, golden["grad"])
+
+
+@by_model
+@pytest.mark.parametrize("seed", range(3))
+def test_model_derivatives_are_those_of_the_value(name, seed, models):
+    problem, rng = models[name], np.random.default_rng(seed)
+    x = problem.x0 + 0.2 * rng.standard_normal(problem.dim)
+    v = rng.standard_normal(problem.dim)
+    g, hv = problem.grad(x), problem.hessp(x, v)
+    slope = derivative(lambda t: problem.fun(x + t * v), h=1e-2)
+    assert slope == pytest.approx(g @ v, rel=0, abs=1e-10 * np.linalg.norm(g) * np.linalg.norm(v))
+    change = derivative(lambda t: problem.grad(x + t * v), h=1e-2)
+    np.testing.assert_allclose(hv, change, rtol=0, atol=1e-8 * np.linalg.norm(hv))
+    u = rng.standard_normal(problem.dim)
+    assert problem.hessp(x, u) @ v == pytest.approx(hv @ u, rel=1e-10)
+
+
+@by_model
+def test_batches_average_to_the_whole(name, models):
+    problem = models[name]
+    assert problem.samples == 1797 == 3 * 599
+    x = golden_point(problem.dim, 2.0)
+    order = np.random.default_rng(0).permutation(1797).reshape(3, 599)
+    parts = [problem.value_and_grad(x, batch) for batch in order]
+    f, g = problem.value_and_grad(x)
+    assert np.mean([p[0] for p in parts]) == pytest.approx(f, rel=1e-13)
+    np.testing.assert_allclose(np.mean([p[1] for p in parts], axis=0), g, rtol=0, atol=1e-14)
+    assert abs(parts[0][0] - f) > 1e-4 * f  # a batch alone is not the whole
+
+
+@by_model
+@pytest.mark.parametrize("outside", [-1, 1797])
+def test_batch_outside_the_samples(name, outside, models):
+    problem, g = models[name], np.zeros(models[name].dim)
+    with pytest.raises(ValueError, match=r"batch must hold indices in \[0, 1797\)"):
+        problem.value_and_grad(problem.x0, [0, outside])
+    with pytest.raises(ValueError, match="batch must be a vector of at least one integer"):
+        problem.value_and_grad(problem.x0, [0.5])
+    assert np.isnan(problem.fgb(problem.x0, g, problem.data, np.array([0, outside])))
+    assert np.isnan(g).all()
+
+
+def test_logistic_start_and_minimum(models):
+    problem = models["digits-logistic"]
+    assert problem.fun(problem.x0) == pytest.approx(math.log(10), rel=1e-14)
+    # The recipe of f_min: Newton's method from 0, eight steps.
+    x = problem.x0
+    for _ in range(8):
+        g = problem.grad(x)
+        x = x - np.linalg.solve(problem.hess(x), g)
+    assert np.linalg.norm(problem.grad(x)) < 1e-15
+    assert problem.fun(x) == pytest.approx(problem.f_min, rel=0, abs=1e-13)
+    # Another algorithm, from elsewhere, ends there too: the minimiser is unique.
+    start = golden_point(problem.dim, 0.5)
+    other = scipy.optimize.minimize(problem.value_and_grad, start, jac=True, method="L-BFGS-B",
+                                    options={"gtol": 1e-8, "ftol": 0, "maxiter": 5000})
+    # strong convexity: |x - x*| <= |grad| / l2
+    assert np.linalg.norm(other.x - x) <= np.linalg.norm(other.jac) / 1e-3 < 1e-3
+    assert other.fun == pytest.approx(problem.f_min, abs=1e-10)
+
+
+def test_logistic_f_min_is_claimed_for_the_defaults_only():
+    assert problems.digits_logistic(l2=1e-2).f_min is None
+    assert problems.digits_logistic(part="train").f_min is None
+    assert problems.digits_logistic(part="train").samples == 1442
+
+
+@by_model
+def test_large_scores_do_not_overflow(name, models):
+    f, g = models[name].value_and_grad(1e4 * golden_point(models[name].dim, 0.0))
+    assert np.isfinite(f)
+    assert np.isfinite(g).all()
+
+
+def test_mlp_start():
+    problem = problems.digits_mlp(hidden=5, seed=1)
+    assert problem.dim == 75 * 5 + 10
+    np.testing.assert_array_equal(problem.x0, problems.digits_mlp(hidden=5, seed=1).x0)
+    assert not np.array_equal(problem.x0, problems.digits_mlp(hidden=5, seed=2).x0)
+    w1, b1, w2, b2 = np.split(problem.x0, [320, 325, 375])
+    assert 0.9 < np.abs(w1).max() / math.sqrt(6 / 69) <= 1.0
+    assert 0.9 < np.abs(w2).max() / math.sqrt(6 / 15) <= 1.0
+    assert not b1.any()
+    assert not b2.any()
+
+
+def test_mlp_is_not_convex(models):
+    problem = models["digits-mlp"]
+    assert not problem.convex
+    rng = np.random.default_rng(0)
+    x = problem.x0 + rng.standard_normal(problem.dim)
+    directions = rng.standard_normal((50, problem.dim))
+    assert min(v @ problem.hessp(x, v) for v in directions) < 0
+
+
+# ---- the price of an import
+
+
+def test_import_is_lean_and_compiles_nothing():
+    code = """if True:
+        import sys
+        from odeopt import problems
+        heavy = {"matplotlib", "scipy.optimize", "scipy.integrate", "scipy.linalg"} & set(sys.modules)
+        assert not heavy, heavy
+        kernels = [(module, name, kernel) for module in sys.modules if module.startswith("odeopt.problems")
+                   for name, kernel in vars(sys.modules[module]).items() if hasattr(kernel, "py_func")]
+        assert len(kernels) > 40, len(kernels)
+        compiled = [(module, name) for module, name, kernel in kernels if kernel.signatures]
+        assert not compiled, compiled
+    """
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

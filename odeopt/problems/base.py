@@ -263,7 +263,8 @@ def _python_product(hess, hessp):
 
 
 # Closures over a user's compiled functions cannot be cached on disk (numba never finds them
-# again), so these compile in memory, once a Problem.
+# again), so these compile in memory, once a Problem. Loops, because assigning an array to a slice
+# takes numba seconds to compile; with a check, because compiled indices have no bounds.
 def _njit(function):
     from numba import njit
 
@@ -272,7 +273,11 @@ def _njit(function):
 
 def _compiled_oracle(fun, grad):
     def fg(x, g, data):
-        g[:] = grad(x)
+        value = grad(x)
+        if value.size != g.size:
+            raise ValueError("grad must return as many numbers as x has")
+        for i in range(g.size):
+            g[i] = value[i]
         return float(fun(x))
 
     return _njit(fg)
@@ -282,11 +287,17 @@ def _compiled_product(hess, hessp):
     if hessp is not None:
 
         def hv(x, v, out, data):
-            out[:] = hessp(x, v)
+            product = hessp(x, v)
+            if product.size != out.size:
+                raise ValueError("hessp must return as many numbers as x has")
+            for i in range(out.size):
+                out[i] = product[i]
     else:
 
         def hv(x, v, out, data):
             h = hess(x)
+            if h.shape != (out.size, out.size):
+                raise ValueError("hess must return a matrix with one row a variable")
             for i in range(out.size):
                 out[i] = 0.0
                 for j in range(out.size):

@@ -1,6 +1,8 @@
 """The UCI optical digits (1,797 images of 8x8 pixels), and what both models on them share.
 
-Source and licence of the images: ``data/README.md``. They are read on first use.
+Source and licence of the images: ``data/README.md``. They are read on first use. The kernels
+write their matrix products by ``np.dot(a, b, out)`` and add in loops: assigning an array to a
+slice would drag numba's text formatting (for a message about shapes) into each, 2-3 s to compile.
 """
 
 import math
@@ -66,7 +68,8 @@ def gather(data, batch):
         i = batch[k]
         if i < 0 or i >= labels.size:  # kernels do not check bounds: this would read foreign memory
             return some, marks, False
-        some[k] = images[i]
+        for j in range(images.shape[1]):
+            some[k, j] = images[i, j]
         marks[k] = labels[i]
     return some, marks, True
 

@@ -23,7 +23,7 @@ def _add_bias(z, bias):
 def _back(images, d_scores, out):
     # out = (images' d_scores, column sums of d_scores)
     d, classes = images.shape[1], d_scores.shape[1]
-    out[: d * classes] = np.dot(images.T, d_scores).ravel()
+    np.dot(images.T, d_scores, out[: d * classes].reshape(d, classes))
     for c in range(classes):
         out[d * classes + c] = 0.0
     for i in range(d_scores.shape[0]):

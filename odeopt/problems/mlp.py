@@ -27,6 +27,13 @@ def _add_row(a, row):
 
 
 @kernel
+def _add(a, total):
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            total[i, j] += a[i, j]
+
+
+@kernel
 def _column_sums(a, out):
     for j in range(a.shape[1]):
         out[j] = 0.0
@@ -55,13 +62,13 @@ def _loss_and_grad(x, g, images, labels, data):
     h, z = _forward(images, w1, b1, w2, b2)
     f = softmax_loss(z, labels)
     subtract_labels(z, labels)  # z = df/dz from here on
-    g2[:] = np.dot(h.T, z)
+    np.dot(h.T, z, g2)
     _column_sums(z, c2)
     a = np.dot(z, w2.T)  # df/dh, then df/d(before tanh)
     for i in range(a.shape[0]):
         for j in range(hidden):
             a[i, j] *= 1.0 - h[i, j] * h[i, j]
-    g1[:] = np.dot(images.T, a)
+    np.dot(images.T, a, g1)
     _column_sums(a, c1)
     for i in range(x.size):
         g[i] += l2 * x[i]
@@ -98,19 +105,22 @@ def _hv(x, v, out, data):
     for i in range(rh.shape[0]):
         for j in range(hidden):
             rh[i, j] = (1.0 - h[i, j] * h[i, j]) * (rh[i, j] + e1[j])
-    rz = np.dot(rh, w2) + np.dot(h, v2)
+    rz = np.dot(rh, w2)
+    _add(np.dot(h, v2), rz)
     _add_row(rz, e2)
     softmax_loss(z, labels)
     softmax_derivative(z, rz)  # rz = R{df/dz}
     subtract_labels(z, labels)  # z = df/dz
-    o2[:] = np.dot(rh.T, z) + np.dot(h.T, rz)
+    np.dot(rh.T, z, o2)
+    _add(np.dot(h.T, rz), o2)
     _column_sums(rz, p2)
     a = np.dot(z, w2.T)
-    ra = np.dot(rz, w2.T) + np.dot(z, v2.T)
+    ra = np.dot(rz, w2.T)
+    _add(np.dot(z, v2.T), ra)
     for i in range(a.shape[0]):
         for j in range(hidden):
             ra[i, j] = (1.0 - h[i, j] * h[i, j]) * ra[i, j] - 2.0 * h[i, j] * rh[i, j] * a[i, j]
-    o1[:] = np.dot(images.T, ra)
+    np.dot(images.T, ra, o1)
     _column_sums(ra, p1)
     for i in range(x.size):
         out[i] += l2 * v[i]
