@@ -1,0 +1,91 @@
+"""Reference flows against closed forms, and comparisons against what theory says of them."""
+
+import numpy as np
+import pytest
+from scipy.special import jv
+
+import odeopt as oo
+
+QUADRATIC = oo.problems.quadratic([1.0, 4.0], x0=[1.0, -2.0])
+BOWL = oo.problems.sine_bowl()
+
+
+@pytest.mark.parametrize("solver", ["auto", "DOP853", "Radau", "LSODA", "BDF", "RK45"])
+def test_gradient_flow_of_a_quadratic(solver):
+    sol = oo.reference(oo.flows.gradient_flow(), QUADRATIC, t_end=2.0, solver=solver)
+    t = np.linspace(0, 2, 11)
+    exact = np.exp(-np.outer(t, [1.0, 4.0])) * [1.0, -2.0]
+    loose = 1e-5 if solver == "BDF" else 2e-7
+    assert np.abs(sol(t) - exact).max() < loose
+    assert sol.success and np.abs(sol(t) - exact).max() < 10 * sol.uncertainty + 1e-9
+
+
+def test_heavy_ball_of_a_quadratic():
+    a, eigenvalue = 1.0, 4.0
+    omega = np.sqrt(eigenvalue - a * a / 4)
+    sol = oo.reference(oo.flows.heavy_ball_flow(a), oo.problems.quadratic([4.0], x0=[1.0]), t_end=3.0)
+    t = np.linspace(0, 3, 7)
+    exact = np.exp(-a * t / 2) * (np.cos(omega * t) + a / (2 * omega) * np.sin(omega * t))
+    assert np.abs(sol(t)[:, 0] - exact).max() < 1e-7
+
+
+def test_nesterov_flow_of_a_quadratic_is_a_bessel_function():
+    """X = 2 x0 J1(z)/z with z = t sqrt(lambda): Su, Boyd, Candes, section 3.2."""
+    sol = oo.reference(oo.flows.nesterov_flow(), QUADRATIC, t_end=6.0)
+    t = np.linspace(0.1, 6, 25)
+    z = np.outer(t, [1.0, 2.0])
+    assert np.abs(sol(t) - 2 * jv(1, z) / z * [1.0, -2.0]).max() < 1e-7
+
+
+def test_adam_flow_starts_like_sign_descent():
+    sol = oo.reference(oo.Adam(1e-3), BOWL, t_end=1e-3)
+    assert np.allclose((sol(1e-6) - BOWL.x0) / 1e-6, -np.sign(BOWL.grad(BOWL.x0)), rtol=1e-3)
+
+
+def test_stiff_flow_changes_the_solver():
+    stiff = oo.problems.quadratic([1.0, 1e5], x0=[1.0, 1.0])
+    sol = oo.reference(oo.flows.gradient_flow(), stiff, t_end=2.0)
+    assert sol.method == "LSODA" and np.allclose(sol(2.0), [np.exp(-2), 0], atol=1e-7)
+
+
+def test_python_problem():
+    plain = oo.Problem(lambda x: float(x @ x) / 2, lambda x: x, dim=2, x0=[1.0, 2.0])
+    assert np.allclose(oo.reference(oo.flows.gradient_flow(), plain, t_end=1.0)(1.0), np.exp(-1) * plain.x0, atol=1e-8)
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: oo.reference(oo.Adam(), BOWL), "t_end must be given"),
+    (lambda: oo.reference(oo.Adam(), BOWL, t_end=-1.0), "t_end must be in"),
+    (lambda: oo.reference(oo.Adam(), BOWL, t_end=1.0, solver="euler"), "solver must be one of"),
+    (lambda: oo.reference(oo.Adam(), BOWL, t_end=1.0)(2.0), r"t must be in \[0, 1\]"),
+])
+def test_bad_input(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_comparison_of_gradient_descent():
+    coarse, fine = (oo.compare(oo.GradientDescent(h), BOWL, steps=round(2 / h), order=True) for h in (0.02, 0.01))
+    assert coarse.max_error / fine.max_error == pytest.approx(2, rel=0.03)
+    assert coarse.order == pytest.approx(1, abs=0.03)
+    assert coarse.trusted and coarse.message == ""
+    # The local error of explicit Euler is (h^2/2) |H g| to leading order.
+    x = fine.run.x[np.searchsorted(fine.run.t, fine.local_t)]
+    theory = [0.5 * 0.01**2 * np.linalg.norm(BOWL.hessp(y, BOWL.grad(y))) for y in x]
+    assert np.allclose(fine.local_error, theory, rtol=0.02)
+
+
+def test_rmsprop_is_of_order_one_half_from_a_cold_start_and_one_when_corrected():
+    orders = [oo.compare(oo.RMSprop(1e-3, 0.99, bias_correction=b), BOWL, steps=400, local=False, order=True).order
+              for b in (False, True)]
+    assert orders[0] == pytest.approx(0.5, abs=0.06) and orders[1] == pytest.approx(1, abs=0.05)
+
+
+def test_comparison_says_when_the_reference_is_not_good_enough():
+    result = oo.compare(oo.GradientDescent(1e-7), BOWL, steps=10, rtol=1e-3, atol=1e-6, local=False)
+    assert not result.trusted and "uncertain" in result.message
+
+
+def test_comparison_of_a_run_that_diverges():
+    result = oo.compare(oo.GradientDescent(1.0), oo.problems.rosenbrock(), steps=50, local=False)
+    assert result.run.status == "diverged" and result.row()["status"] == "diverged"

@@ -1,0 +1,107 @@
+"""Generic schemes: classical orders on smooth flows, exactness, error estimates, refusals."""
+
+import numpy as np
+import pytest
+
+import odeopt as oo
+
+BOWL = oo.problems.sine_bowl()
+GRADIENT = oo.flows.gradient_flow()
+T = 2.0
+
+
+def end_errors(scheme, flow, steps):
+    """|x_N - x(T)| for each number of steps."""
+    exact = oo.reference(flow, BOWL, t_end=T, rtol=1e-13, atol=1e-14, solver="DOP853", check=False)(T)
+    runs = [oo.record(oo.Discretization(flow, scheme, T / n), BOWL, steps=n, every=n) for n in steps]
+    return np.array([np.linalg.norm(run.x[-1] - exact) for run in runs])
+
+
+@pytest.mark.parametrize(("name", "order", "steps"), [
+    ("explicit-euler", 1, (800, 1600, 3200)),
+    ("implicit-euler", 1, (400, 800, 1600)),
+    ("heun", 2, (100, 200, 400)),
+    ("heun-euler", 2, (100, 200, 400)),
+    ("rk4", 4, (40, 80, 160)),
+    ("dormand-prince", 5, (40, 60, 80)),
+])
+def test_order_on_gradient_flow(name, order, steps):
+    errors = end_errors(oo.schemes.ALL[name], GRADIENT, steps)
+    slopes = np.diff(np.log(errors)) / -np.diff(np.log(steps))
+    assert abs(slopes[-1] - order) <= 0.05, slopes
+
+
+@pytest.mark.parametrize(("name", "order", "steps"), [
+    ("semi-implicit-euler", 1, (800, 1600, 3200)),
+    ("look-ahead-euler", 1, (1600, 3200, 6400)),
+    ("stormer-verlet", 2, (100, 200, 400)),
+])
+@pytest.mark.parametrize("flow", [oo.flows.heavy_ball_flow(1.0), oo.flows.nesterov_flow()], ids=lambda f: f.name)
+def test_order_on_second_order_flows(name, order, steps, flow):
+    errors = end_errors(oo.schemes.ALL[name], flow, steps)
+    slopes = np.diff(np.log(errors)) / -np.diff(np.log(steps))
+    assert abs(slopes[-1] - order) <= 0.05, slopes
+
+
+def test_implicit_euler_solves_its_equation():
+    run = oo.record(oo.Discretization(GRADIENT, oo.schemes.implicit_euler, 0.5), BOWL, steps=4)
+    for before, after in zip(run.x, run.x[1:]):
+        assert np.allclose(after + 0.5 * BOWL.grad(after), before, rtol=0, atol=1e-12)
+    assert run.n_grad[-1] >= 4  # gradients and Hessian products are counted
+
+
+def test_implicit_euler_is_stable_where_explicit_is_not():
+    stiff = oo.problems.quadratic([1.0, 1e4])
+    implicit = oo.record(oo.Discretization(GRADIENT, oo.schemes.implicit_euler, 1.0), stiff, steps=20)
+    explicit = oo.record(oo.Discretization(GRADIENT, oo.schemes.explicit_euler, 1.0), stiff, steps=20)
+    assert implicit.f[-1] < 1e-6 * implicit.f[0] and explicit.f[-1] > 1e6 * explicit.f[0]
+
+
+def test_heun_euler_estimate_is_the_local_error_of_euler():
+    h, x = 1e-3, BOWL.x0
+    run = oo.record(oo.Discretization(GRADIENT, oo.schemes.heun_euler, h, rtol=1e-3, atol=1e-3), BOWL, steps=1)
+    estimate = 0.5 * h**2 * np.abs(BOWL.hessp(x, BOWL.grad(x)))
+    scale = 1e-3 + 1e-3 * np.maximum(np.abs(x), np.abs(x - h * BOWL.grad(x)))
+    assert run.step_log["error"][0] == pytest.approx(np.sqrt(np.mean((estimate / scale) ** 2)), rel=5e-3)
+
+
+@pytest.mark.parametrize("controller", ["I", "PI"])
+def test_error_control_lands_on_the_end_and_keeps_its_tolerance(controller):
+    exact = oo.reference(GRADIENT, BOWL, t_end=T, rtol=1e-12, atol=1e-13)(T)
+    errors = []
+    for rtol in (1e-4, 1e-6, 1e-8):
+        method = oo.Discretization(GRADIENT, oo.schemes.dormand_prince, 0.1, rtol=rtol, atol=rtol)
+        run = oo.record(method, BOWL, t_end=T, controller=controller)
+        assert run.t[-1] == T and run.status == "completed"
+        log = run.step_log
+        assert np.array_equal(log["accepted"], log["error"] <= 1)
+        assert np.isclose(log["h"][log["accepted"]].sum(), T, rtol=1e-12)
+        errors.append(np.linalg.norm(run.x[-1] - exact))
+    assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-7
+
+
+def test_rejected_steps_leave_no_trace():
+    method = oo.Discretization(GRADIENT, oo.schemes.heun_euler, 5.0, rtol=1e-4, atol=1e-4)
+    run = oo.record(method, BOWL, t_end=1.0)
+    assert not run.step_log["accepted"][0]
+    assert len(run) == 1 + run.step_log["accepted"].sum()
+    assert run.n_grad[-1] == 2 * run.step_log["accepted"].size
+
+
+def test_own_tableau():
+    ralston = oo.schemes.explicit_runge_kutta("Ralston", [[0, 0], [2 / 3, 0]], [1 / 4, 3 / 4], order=2)
+    errors = end_errors(ralston, GRADIENT, (100, 200, 400))
+    assert np.log2(errors[1] / errors[2]) == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.0), "h must be a positive step"),
+    (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.1, rtol=1e-3), "rtol needs an embedded scheme"),
+    (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.stormer_verlet, 0.1), BOWL), "second-order flow"),
+    (lambda: oo.record(oo.Discretization(oo.Adam().flow(), oo.schemes.implicit_euler, 0.1), BOWL), "gradient flow"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 1], [0, 0]], [0.5, 0.5], order=2), "strictly lower"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0], [1, 0]], [0.5, 0.6], order=2), "sum to 1"),
+])
+def test_refusals(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
