@@ -113,7 +113,7 @@ def _at(function_type_):
     return at
 
 
-fg_at, hv_at, rhs_at = _at(FG), _at(HV), _at(RHS)
+fg_at, hv_at, rhs_at, step_at, schedule_at = _at(FG), _at(HV), _at(RHS), _at(STEP), _at(SCHEDULE)
 
 
 def is_compiled(function):

@@ -101,7 +101,7 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
         new = t + y
         carry = (new - t) - y
         t = new
-        if not dt > 0.0:
+        if not dt > 0.0 and not (dt == 0.0 and driven[0] >= 0):  # a schedule may begin or end at 0
             status = STALLED if dt == 0.0 and norm == 0.0 else BAD_STATE
             break
     counters[K], counters[NEXT], counters[STATUS], counters[GRADIENTS] = k, next_record, status, k
@@ -219,6 +219,21 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
     clock[T], clock[STEP] = t, h
 
 
+def sample_loop(fg, hv, data, rhs, step, p, nodes, states, times, w, out):
+    """``out[i]`` = one step from the last node not after ``times[i]`` to that time.
+
+    ``nodes`` (N,) ascend, ``states`` (N, rows, n) are the solution there. No step is longer than the
+    one that the solution took itself, so the values between nodes are as good as the nodes.
+    """
+    for i in range(times.size):
+        node = np.searchsorted(nodes, times[i], side="right") - 1
+        node = min(max(node, 0), nodes.size - 1)
+        out[i] = states[node]
+        h = times[i] - nodes[node]
+        if h > 0.0:
+            step(rhs, fg, hv, data, p, nodes[node], h, out[i], w)
+
+
 _V, _M, _R, _I = abi.VECTOR, abi.MATRIX, abi.REAL, abi.INTEGER
 _SIGNATURES = {
     optimizer_loop: (abi.FG, _V, abi.UPDATE, abi.SCHEDULE, abi.SCHEDULE, abi.INDICES, _V, _V, _V, _V, _V, _V, _M,
@@ -227,6 +242,7 @@ _SIGNATURES = {
                    abi.INDICES, _V, _I, _I, _I, _R, *STORE),
     adaptive_loop: (abi.FG, abi.HV, _V, abi.RHS, abi.STEP, _V, _V, _V, _M, _M, _M, _V, _I,
                      abi.INDICES, _V, _I, _I, _I, _R, _M, *STORE),
+    sample_loop: (abi.FG, abi.HV, _V, abi.RHS, abi.STEP, _V, _V, abi.CUBE, _V, _M, abi.CUBE),
 }
 
 

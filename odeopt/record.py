@@ -3,22 +3,22 @@
 import contextlib
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 
 from . import checks, drive
 from .optimizers import Optimizer
-from .schedules import Schedule, constant
+from .schedules import Controller, Schedule, constant
 from .schemes import Discretization
 from .trajectory import Trajectory
 
 # b1, b2, b3, safety, smallest and largest factor of the step-size controllers; b1, b2, b3 are divided by
-# the order of the error estimate plus one. Elementary (I); Gustafsson's PI; the PID that Kennedy and
-# Carpenter (2003) tuned for explicit Runge-Kutta schemes.
+# the order of the error estimate plus one. Elementary (I); Gustafsson's PI; PID, the default of SUNDIALS' ARKODE.
 CONTROLLERS = {
     "I": (1.0, 0.0, 0.0, 0.9, 0.2, 5.0),
     "PI": (0.7, -0.4, 0.0, 0.9, 0.2, 5.0),
-    "PID": (0.49, -0.34, 0.10, 0.9, 0.2, 5.0),
+    "PID": (0.58, -0.21, 0.10, 0.9, 0.2, 5.0),
 }
 _MANY = 10_000_000
 
@@ -40,8 +40,10 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         10^7 when ``t_end`` is given, or the number of step sizes of a Discretization.
     every : int
         Stride of the record; the last point is always kept.
-    schedule : Schedule or sequence of two, optional
-        Drives the learning rate, and possibly one other hyperparameter.
+    schedule : Schedule or sequence of two, or Controller, optional
+        Drives the learning rate, and possibly one other hyperparameter. A Controller
+        (:class:`odeopt.schedules.ReduceLROnPlateau`) sees f after each ``schedule.every`` steps and
+        decides the learning rate of the next; ``final["decisions"]`` is its state.
     t_end : float, optional
         Stop at this flow time. A Discretization lands on it exactly; an optimizer stops at the
         first step that reaches it.
@@ -128,12 +130,24 @@ def _plan(optimizer, schedule):
         checks.choice("schedule drives", s.drives, names)
     if len({s.drives for s in given}) < len(given):
         raise ValueError(f"schedule must drive each hyperparameter once, got {[s.drives for s in given]}")
-    driven = np.array([names.index(s.drives) for s in given] + [-1] * (2 - len(given)), dtype=np.int64)
+    driven = np.array([_entry(optimizer, s.drives) for s in given] + [-1] * (2 - len(given)), dtype=np.int64)
     return (*given, constant(), constant())[:2], driven
 
 
+def _entry(optimizer, name):
+    """The entry of ``p`` that holds hyperparameter ``name``, found by moving it a little."""
+    value = getattr(optimizer, name)
+    moved = 1e-3 if value is None or value == 0.0 else 0.999 * value
+    changed = np.flatnonzero(replace(optimizer, **{name: moved}).p != optimizer.p)
+    if value is None or changed.size != 1 or optimizer.p[changed[0]] != value:
+        raise ValueError(f"schedule drives must be a number that the kernel takes as it is, "
+                         f"got {name!r} = {value!r} of {optimizer!r}")
+    return int(changed[0])
+
+
 def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gtol, start, memory, resume, tick):
-    (first, second), driven = _plan(optimizer, schedule)
+    rule = schedule if isinstance(schedule, Controller) else None
+    (first, second), driven = _plan(optimizer, None if rule else schedule)
     base = optimizer.p
     counters, clock = drive.fresh_counters()
     if resume is None:
@@ -149,12 +163,40 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gto
         loop(problem.fg, problem.data, optimizer.kernel, first.kernel, second.kernel, driven, first.c, second.c,
              base, p, x, g, s, counters, clock, k_stop, k_end, every, t_end, gtol, *store.arrays)
 
+    if rule:
+        call, decisions = _controlled(call, rule, optimizer, problem, p, x, counters, resume)
+
     interrupted = drive.run(call, counters, clock, store, k_end, every, tick)
     status, message = drive.explain(counters, clock, interrupted, k_end, gtol)
     columns = store.columns(int(counters[drive.RECORDS]))
     if resume is not None:
         columns = _joined(resume, columns)
-    return drive.finish(columns, counters, clock, status, message, repr(optimizer), problem.name, x, s, every)
+    run = drive.finish(columns, counters, clock, status, message, repr(optimizer), problem.name, x, s, every)
+    if rule:
+        run.final["decisions"] = np.array(decisions.numbers())
+    return run
+
+
+def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
+    """``call`` with a decision of ``rule`` after each of its epochs, and the decisions."""
+    entry = _entry(optimizer, checks.choice("schedule drives", rule.drives, optimizer.numeric_names()))
+    decisions = rule.start(p[entry])
+    if resume is not None:
+        if "decisions" not in resume.final:
+            raise ValueError("resume must come from a run under a Controller when schedule is one")
+        p[entry] = decisions.restore(resume.final["decisions"]).lr
+
+    def controlled(k_stop):
+        while counters[drive.STATUS] == drive.RUNNING:
+            k = int(counters[drive.K])
+            if k % rule.every == 0 and k // rule.every > decisions.epochs:  # an epoch has just ended
+                p[entry] = decisions.step(problem.fun(x))
+            stop = min(k_stop, (k // rule.every + 1) * rule.every)
+            call(stop)
+            if counters[drive.K] >= k_stop:
+                break
+
+    return controlled, decisions
 
 
 def _slots(optimizer, start, x, g):

@@ -1,0 +1,139 @@
+"""``Schedule``: a hyperparameter as a function of the step, and how schedules combine.
+
+A schedule is a kernel and its constants, so one compiled loop serves all of them. Combined
+schedules (one after the other, stretched) carry the *addresses* of their parts' kernels among the
+constants: any kernel combines with any other, a user's included, and nothing compiles anew.
+"""
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import abi, checks
+from ..abi import kernel, schedule_at
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """``value = kernel(k, base, c)`` for one hyperparameter.
+
+    Parameters
+    ----------
+    name : str
+    kernel : compiled SCHEDULE kernel (:mod:`odeopt.abi`)
+        ``k`` is the step number from 0, real, so that the same kernel serves the continuous flow;
+        ``base`` is the hyperparameter's value in the optimizer.
+    constants : tuple of float
+    drives : str, default "lr"
+        The hyperparameter.
+    parts : tuple of Schedule
+        Schedules that the kernel calls. They stand in ``c`` after the constants.
+
+    Raises
+    ------
+    TypeError
+        A kernel that is not compiled.
+    """
+
+    name: str
+    kernel: object
+    constants: tuple = ()
+    drives: str = "lr"
+    parts: tuple = ()
+
+    def __post_init__(self):
+        if not abi.is_compiled(self.kernel):
+            raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {self.kernel!r}")
+
+    @property
+    def c(self):
+        """The constants as the float64 vector that the kernel takes."""
+        numbers = [np.array(self.constants, dtype=np.float64)]
+        for part in self.parts:
+            c = part.c
+            # Addresses lie below 2^53, so float64 holds them exactly.
+            numbers += [np.array([*abi.addresses(part.kernel, abi.SCHEDULE), c.size], dtype=np.float64), c]
+        flat = np.concatenate(numbers)
+        return flat if flat.size else np.zeros(1)
+
+    def __call__(self, k, base=1.0):
+        """The value at step ``k`` (a number or an array), for the hyperparameter value ``base``."""
+        c = self.c
+        values = [self.kernel(float(i), float(base), c) for i in np.ravel(k)]
+        return np.array(values).reshape(np.shape(k)) if np.ndim(k) else values[0]
+
+    def refined(self, factor, law="h"):
+        """The schedule that goes with ``optimizer.refined(factor)``: ``factor`` times as long.
+
+        Parameters
+        ----------
+        factor : float > 0
+        law : str
+            How the driven hyperparameter moves with the step (``optimizer.scaling()[drives]``).
+            Powers of h stretch the schedule; for "1 - c h" the distance of its values from 1
+            shrinks as well.
+        """
+        checks.real("factor", factor, 0, open_low=True)
+        checks.choice("law", law, ("fixed", "h", "h^2", "sqrt(h)", "1/h", "1 - c h"))
+        return Schedule(f"{self.name} stretched by {factor:g}", _refined, (float(factor), float(law == "1 - c h")),
+                        self.drives, (self,))
+
+    def driving(self, name):
+        """The same schedule for another hyperparameter."""
+        return replace(self, drives=name)
+
+    def __repr__(self):
+        inner = ", ".join([*(f"{value:g}" for value in self.constants[:6]), *map(repr, self.parts)])
+        return f"{self.name}({inner}{', ...' if len(self.constants) > 6 else ''}) of {self.drives}"
+
+
+@kernel
+def _refined(k, base, c):
+    """One part at k/c[0]; c[1] = 1 for values that approach 1 with the step."""
+    inner = schedule_at(int(c[2]), int(c[3]))
+    if c[1] > 0.0:
+        value = inner(k / c[0], 1.0 - (1.0 - base) * c[0], c[5:])
+        return 1.0 - (1.0 - value) / c[0]
+    return inner(k / c[0], base, c[5:])
+
+
+@kernel
+def _sequence(k, base, c):
+    """c = (n, n - 1 milestones, n parts); part i counts its steps from its own start."""
+    n = int(c[0])
+    at, begin = n, 0.0
+    for i in range(1, n):
+        if k < c[i]:
+            break
+        begin = c[i]
+        at += 3 + int(c[at + 2])
+    inner = schedule_at(int(c[at]), int(c[at + 1]))
+    size = int(c[at + 2])
+    return inner(k - begin, base, c[at + 3 : at + 3 + size])
+
+
+def sequence(schedules, milestones):
+    """One schedule after the other, each counting its steps from its own start.
+
+    ``schedules[i]`` runs from step ``milestones[i - 1]`` on (torch's SequentialLR). All must drive
+    the same hyperparameter.
+    """
+    schedules = tuple(schedules)
+    if not schedules or not all(isinstance(s, Schedule) for s in schedules):
+        raise TypeError("schedules must be a sequence of at least one Schedule")
+    if len({s.drives for s in schedules}) > 1:
+        raise ValueError(f"schedules must drive one hyperparameter, got {[s.drives for s in schedules]}")
+    milestones = increasing("milestones", milestones)
+    if len(milestones) != len(schedules) - 1:
+        raise ValueError(f"milestones must be {len(schedules) - 1} for {len(schedules)} schedules, "
+                         f"got {len(milestones)}")
+    return Schedule("sequence", _sequence, (float(len(schedules)), *milestones), schedules[0].drives, schedules)
+
+
+def increasing(name, values):
+    """``values`` as a tuple of floats that increase, or ValueError."""
+    values = tuple(checks.real(name, value, 0.0) for value in values)
+    if any(a >= b for a, b in itertools.pairwise(values)):
+        raise ValueError(f"{name} must increase, got {values}")
+    return values

@@ -1,0 +1,183 @@
+"""Learning rates that are decided by what the run has seen: plateau and step decay.
+
+The rule (a frozen object) and what it remembers (:class:`Decisions`) are two things, so one rule serves
+many runs::
+
+    rule = ReduceLROnPlateau(factor=0.1, patience=5)
+    decisions = rule.start(lr)
+    for epoch in range(epochs):
+        ...                                   # train with decisions.lr
+        decisions.step(validation_loss)
+
+``record(optimizer, problem, schedule=rule)`` does the same with f, every ``rule.every`` steps.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, field
+
+from .. import checks
+
+
+class Controller:
+    """Base of the rules: ``every`` steps of :func:`odeopt.record` make an epoch, and
+    ``decide(decisions, value) -> lr`` ends it."""
+
+    drives = "lr"
+
+    def start(self, lr):
+        """Fresh :class:`Decisions` of this rule, beginning at the learning rate ``lr``."""
+        return Decisions(self, checks.real("lr", lr, 0))
+
+
+@dataclass
+class Decisions:
+    """A rule at work: what it has seen and the learning rate that follows.
+
+    ``lr`` is the current rate, ``best`` the best value seen, ``waited`` the epochs since, ``rest``
+    the epochs of cooldown left, ``epochs`` the values seen, ``level`` a counter of the rule's own.
+    """
+
+    rule: Controller
+    lr: float
+    best: float = math.inf
+    waited: int = 0
+    rest: int = 0
+    epochs: int = 0
+    level: int = 0
+    history: list = field(default_factory=list, repr=False)
+
+    def step(self, value):
+        """Take the value of the epoch that has ended; returns the learning rate of the next."""
+        self.epochs += 1
+        self.lr = self.rule.decide(self, float(value))
+        self.history.append(self.lr)
+        return self.lr
+
+    def numbers(self):
+        """What :meth:`restore` needs, as a tuple of floats."""
+        return (self.lr, self.best, float(self.waited), float(self.rest), float(self.epochs), float(self.level))
+
+    def restore(self, numbers):
+        """Go on from :meth:`numbers` of another object (the history begins anew); returns self."""
+        self.lr, self.best = float(numbers[0]), float(numbers[1])
+        self.waited, self.rest, self.epochs, self.level = (int(n) for n in numbers[2:])
+        return self
+
+
+@dataclass(frozen=True)
+class ReduceLROnPlateau(Controller):
+    """Times ``factor`` when the value has not improved for ``patience`` epochs.
+
+    Parameters
+    ----------
+    factor : float in (0, 1), default 0.1
+    patience : int >= 0, default 10
+    threshold : float >= 0, default 1e-4
+        An improvement is a value below best (1 - threshold), or below best - threshold.
+    threshold_mode : {"rel", "abs"}
+    cooldown : int >= 0, default 0
+        Epochs after a reduction that do not count as bad.
+    min_lr : float >= 0, default 0
+    eps : float >= 0, default 1e-8
+        Reductions by not more than this are left out.
+    form : {"torch", "keras"}
+        When it acts: at bad epoch patience + 1 (torch), or at bad epoch ``patience`` (keras, whose
+        min_delta is threshold_mode="abs"). The cooldown differs as well: keras counts an epoch of
+        rest down before it looks at the value, torch after, and keras has no ``eps``.
+    every : int >= 1, default 1
+        Steps of :func:`odeopt.record` in an epoch.
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: int = 0
+    min_lr: float = 0.0
+    eps: float = 1e-8
+    form: str = "torch"
+    every: int = 1
+
+    def __post_init__(self):
+        checks.real("factor", self.factor, 0, 1, open_low=True, open_high=True)
+        for name in ("patience", "cooldown"):
+            checks.integer(name, getattr(self, name))
+        for name in ("threshold", "min_lr", "eps"):
+            checks.real(name, getattr(self, name), 0)
+        checks.choice("threshold_mode", self.threshold_mode, ("rel", "abs"))
+        checks.choice("form", self.form, ("torch", "keras"))
+        checks.integer("every", self.every, 1)
+
+    def decide(self, seen, value):
+        """The learning rate after an epoch that ended with ``value``."""
+        keras = self.form == "keras"
+        if keras and seen.rest > 0:
+            seen.rest -= 1
+            seen.waited = 0
+        bar = seen.best * (1 - self.threshold) if self.threshold_mode == "rel" else seen.best - self.threshold
+        if value < bar:
+            seen.best, seen.waited = value, 0
+        elif not (keras and seen.rest > 0):
+            seen.waited += 1
+        if not keras and seen.rest > 0:
+            seen.rest -= 1
+            seen.waited = 0
+        # keras looks at its patience only after a bad epoch, so patience 0 never acts on a good one
+        if seen.waited < max(self.patience, 1) if keras else seen.waited <= self.patience:
+            return seen.lr
+        lower = max(seen.lr * self.factor, self.min_lr)
+        if keras and seen.lr <= self.min_lr:
+            return seen.lr
+        seen.rest, seen.waited = self.cooldown, 0
+        return lower if seen.lr - lower > (0.0 if keras else self.eps) else seen.lr
+
+
+@dataclass(frozen=True)
+class StepDecay(Controller):
+    """Times ``factor`` after every ``period`` epochs, or as the value falls below given levels.
+
+    The two ways of annealing that article 003 names: after a fixed number of iterations, or by
+    watching the loss reach a threshold.
+
+    Parameters
+    ----------
+    factor : float in (0, 1), default 0.1
+    period : int >= 1, optional
+    below : sequence of float, decreasing, optional
+        Each level acts once, also when one epoch passes several.
+    min_lr : float >= 0, default 0
+    every : int >= 1, default 1
+        Steps of :func:`odeopt.record` in an epoch.
+    """
+
+    factor: float = 0.1
+    period: int | None = None
+    below: tuple = ()
+    min_lr: float = 0.0
+    every: int = 1
+
+    def __post_init__(self):
+        checks.real("factor", self.factor, 0, 1, open_low=True, open_high=True)
+        checks.real("min_lr", self.min_lr, 0)
+        checks.integer("every", self.every, 1)
+        if self.period is not None:
+            checks.integer("period", self.period, 1)
+        levels = tuple(checks.real("below", level) for level in self.below)
+        if any(a <= b for a, b in itertools.pairwise(levels)):
+            raise ValueError(f"below must decrease, got {levels}")
+        if self.period is None and not levels:
+            raise ValueError("period or below must be given: without both the rate never moves")
+        object.__setattr__(self, "below", levels)
+
+    def decide(self, seen, value):
+        """The learning rate after an epoch that ended with ``value``."""
+        seen.best = min(seen.best, value)
+        times = int(self.period is not None and seen.epochs % self.period == 0)
+        while seen.level < len(self.below) and value < self.below[seen.level]:
+            seen.level += 1
+            times += 1
+        return max(seen.lr * self.factor**times, min(self.min_lr, seen.lr)) if times else seen.lr
+
+
+__all__ = ["Controller", "Decisions", "ReduceLROnPlateau", "StepDecay"]
