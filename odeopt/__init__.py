@@ -20,6 +20,10 @@ __version__ = "0.1.0"
 _LAZY = {
     "compare": "studies.comparison",
     "Comparison": "studies.comparison",
+    "convergence": "studies.convergence",
+    "Convergence": "studies.convergence",
+    "order_certificates": "studies.certificates",
+    "minimize": "interop.minimize",
     "kernels": None,
     "studies": None,
     "plotting": None,

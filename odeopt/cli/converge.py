@@ -1,0 +1,54 @@
+"""Certify the order of each optimizer against the flow that it discretises.
+
+Halves the step again and again with the flow held fixed and prints a row an optimizer and start:
+the flow, the scheme, how each hyperparameter must move with the step, the order its page declares
+and the order measured. Exit status 1 when an order is not certified. With --out, also one log-log
+figure of the errors, a CSV and a JSON file.
+"""
+
+import sys
+
+from . import _output
+
+
+def add_arguments(parser):
+    """PROBLEM [--optimizers] [--set] [--time] [--levels] [--start] [--against] [--out] [--json]."""
+    _output.add_problem(parser)
+    _output.add_optimizers(parser, "all")
+    parser.add_argument("--time", type=float, metavar="T", help="flow time (default: that of 64 coarse steps)")
+    parser.add_argument("--levels", type=int, default=8, metavar="N", help="number of halvings and one (default 8)")
+    parser.add_argument("--start", choices=("both", "cold", "consistent"), default="both",
+                        help="memory at the start: zeros, so that the flow starts smoothly, or both where they differ")
+    parser.add_argument("--against", choices=("reference", "richardson"), default="reference",
+                        help="measure against the flow's solution or against the next finer run")
+    _output.add_output(parser)
+
+
+def run(args):
+    """0 when every order is certified, 1 when one is not."""
+    from ..studies.certificates import COLUMNS, order_certificates
+
+    folder = _output.out_folder(args)
+    problem, x0 = _output.problem_of(args)
+    chosen = _output.optimizers_of(args, problem, x0, 500)
+    result = order_certificates(chosen, problem, x0, args.time, args.levels, start=args.start, against=args.against,
+                                progress=True)
+    rows = result.rows()
+    extra = {"problem": problem.name, "x0": list(x0), "studies": [study.to_dict() for study in result.studies]}
+    if args.json:
+        _output.print_json(rows, extra)
+    else:
+        print(f"{problem.name}, n = {problem.dim}: order certificates (slope of the largest error against h)\n")
+        print(_output.table(rows, COLUMNS))
+        if result.message:
+            print(f"\n{result.message}")
+    if folder is not None:
+        from .. import plotting
+
+        stem = f"converge-{problem.name}"
+        _output.write_rows(rows, folder, stem, extra)
+        _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.png")
+        print(f"\nwritten to {folder}: {stem}.png, {stem}.csv, {stem}.json", file=sys.stderr)
+    elif not args.json:
+        print("\nWith --out DIR: the log-log figure, and the numbers as CSV and JSON.")
+    return 0 if result.certified else 1

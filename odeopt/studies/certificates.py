@@ -1,0 +1,101 @@
+"""``order_certificates``: one convergence study for each optimizer and start, as one table."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..optimizers import Optimizer
+from .base import Study, gather, table
+from .convergence import Convergence, convergence
+
+MORE = 4  # further levels for a study whose slopes still move
+COLUMNS = ("optimizer", "flow", "scheme", "scaling", "start", "expected", "measured", "spread", "verdict")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificates(Study):
+    """Orders of many optimizers on one problem.
+
+    Attributes
+    ----------
+    problem : str
+    studies : tuple of Convergence
+    flowless : tuple of str
+        Optimizers without a classical flow, for which there is nothing to certify.
+    message : str
+        "" or "interrupted".
+    """
+
+    problem: str
+    studies: tuple = field(metadata={"parts": Convergence})
+    flowless: tuple
+    message: str
+
+    def rows(self):
+        """A certificate a study, then the optimizers without a flow."""
+        none = {"flow": "none", "scheme": "none", "scaling": "-", "start": "-", "expected": np.nan, "measured": np.nan,
+                "spread": np.nan, "verdict": "no classical flow"}
+        return [*(s.certificate() for s in self.studies), *({"optimizer": name} | none for name in self.flowless)]
+
+    @property
+    def certified(self):
+        """Whether every study is certified."""
+        return all(study.certified for study in self.studies)
+
+    def headline(self):
+        good = sum(study.certified for study in self.studies)
+        return (f"<Certificates on {self.problem}: {good} of {len(self.studies)} certified"
+                f"{'; ' + self.message if self.message else ''}>")
+
+    def __repr__(self):
+        return f"{self.headline()}\n{table(self.rows(), COLUMNS)}"
+
+
+def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, start="both", progress=False, **options):
+    """Measure the order of each optimizer and hold it against what its page declares.
+
+    Parameters
+    ----------
+    optimizers : sequence of Optimizer
+        Each is the coarsest level of its own study.
+    problem, x0, t_end, levels
+        As in :func:`odeopt.convergence`; a study whose slopes still move gets four levels more.
+    start : {"both", "cold", "consistent"}
+        "both" measures the consistent start where it differs from the cold one.
+    progress : bool
+    options
+        Passed on to :func:`odeopt.convergence`.
+
+    Returns
+    -------
+    Certificates
+        Ctrl-C returns the studies that are done.
+    """
+    checks.choice("start", start, ("both", "cold", "consistent"))
+    for optimizer in optimizers:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizers must be Optimizers, got {type(optimizer).__name__}")
+    x = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+    jobs = [(o, kind) for o in optimizers if o.flow() is not None for kind in _starts(o, problem, x, start)]
+
+    def study(job):
+        optimizer, kind = job
+        measured = convergence(optimizer, problem, x, t_end, levels, start=kind, **options)
+        if measured.asymptotic or "interrupted" in measured.message:
+            return measured
+        return convergence(optimizer, problem, x, t_end, levels + MORE, start=kind, **options)
+
+    studies, interrupted = gather(jobs, study, progress=progress, describe=lambda job: job[0].title or job[0].name)
+    studies = [s for s in studies if "interrupted" not in s.message or s.asymptotic]
+    interrupted = interrupted or any("interrupted" in s.message for s in studies)
+    flowless = tuple(o.title or o.name for o in optimizers if o.flow() is None)
+    return Certificates(problem.name, tuple(studies), flowless, "interrupted" if interrupted else "")
+
+
+def _starts(optimizer, problem, x, start):
+    if start != "both":
+        return (start,)
+    g = problem.grad(x)
+    same = np.array_equal(optimizer.start(x, g, "cold"), optimizer.start(x, g, "consistent"))
+    return ("cold",) if same else ("cold", "consistent")

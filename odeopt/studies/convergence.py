@@ -1,0 +1,373 @@
+"""``convergence``: the order of a method measured from runs with smaller and smaller steps.
+
+The step h is halved with the flow constants held fixed, which moves every hyperparameter by its
+scaling law (``Optimizer.refined``), and the distance to the flow at equal flow time is recorded:
+
+    e(h) = max_n |x_n - x(t_n)|,     slope between two levels = log(e/e') / log(h/h'), signed
+
+The order is the least-squares slope over the asymptotic tail: the finest levels (at most five) whose
+slopes agree with the last one to 0.05 and whose errors stand clear of the reference's own
+uncertainty. Where no two slopes agree, ``asymptotic`` is False and ``message`` says how they move.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .. import checks
+from ..flows import Flow
+from ..optimizers import Optimizer
+from ..record import record
+from ..reference import reference, start_state
+from ..schemes import Discretization, Scheme
+from .base import Study, gather, uninterrupted
+
+AGREE = 0.05  # slopes that differ by no more count as one asymptotic tail
+TOLERANCE = 0.05  # of a certificate
+_TAIL = 5  # levels of the fit at most: coarser ones know less about the limit
+_MANY = 2**24  # coordinates kept of one run; beyond, every second (fourth, ...) step is compared
+_STEPS = 64  # of the coarsest level when t_end is not given
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Convergence(Study):
+    """Errors of one method at a sequence of steps, and the order they show.
+
+    Attributes
+    ----------
+    method, hyperparameters, problem, flow, scheme : str
+        ``hyperparameters`` are those of the coarsest level; ``flow`` is "none" without one.
+    scaling : dict of str to str
+        How each hyperparameter moved with h.
+    start : str
+        "cold", "consistent" or "given".
+    against : {"reference", "richardson"}
+    t_end : float
+        Flow time.
+    h : (L,) array
+        Step of each level, in flow time (the controlled quantity for scalar step-size control).
+    steps : (L,) int array
+    error, final_error : (L,) arrays
+        Largest distance at a common flow time, and the distance at the last step up to ``t_end``;
+        inf where the run diverged. Against "richardson" they are differences to the next level,
+        so there is one level less.
+    uncertainty : float
+        Of the reference; the bound of its own error (0 against "richardson").
+    slopes : (L - 1,) array
+        Signed; nan next to a diverged level.
+    order, spread : float
+        Least-squares slope over the tail and the largest difference between its slopes; nan
+        without a tail of three levels.
+    tail : (L,) bool array
+        The levels of the fit.
+    asymptotic : bool
+    expected : float
+        The order that the optimizer's page declares for this start (or the scheme's); nan if none.
+    message : str
+    """
+
+    method: str
+    hyperparameters: str
+    problem: str
+    flow: str
+    scheme: str
+    scaling: dict
+    start: str
+    against: str
+    t_end: float
+    h: np.ndarray
+    steps: np.ndarray = field(metadata={"dtype": np.int64})
+    error: np.ndarray
+    final_error: np.ndarray
+    uncertainty: float
+    slopes: np.ndarray
+    order: float
+    spread: float
+    tail: np.ndarray = field(metadata={"dtype": np.bool_})
+    asymptotic: bool
+    expected: float
+    message: str
+
+    @property
+    def certified(self):
+        """Whether the tail is asymptotic and its order within 0.05 of the expected one."""
+        return self.asymptotic and abs(self.order - self.expected) <= TOLERANCE
+
+    @property
+    def verdict(self):
+        """ "certified", or why not."""
+        if self.certified:
+            return "certified"
+        if not self.asymptotic:
+            return f"not asymptotic: {self.message}" if self.message else "not asymptotic"
+        if math.isnan(self.expected):
+            return "no order declared"
+        return f"measured {self.order:.3f}, declared {self.expected:g}"
+
+    def headline(self):
+        """The method and its order in one line."""
+        order = f"order {self.order:.3f} ± {self.spread:.3f}" if self.asymptotic else "no order"
+        against = f"the {self.flow} flow" if self.against == "reference" else "its own refinements"
+        return (f"<Convergence {self.method} on {self.problem} to t = {self.t_end:.4g} against {against}, {self.start} "
+                f"start: {order}{'; ' + self.message if self.message else ''}>")
+
+    def rows(self):
+        """A row a level."""
+        slopes = [None, *self.slopes]
+        return [{"h": float(h), "steps": int(n), "max error": float(e), "final error": float(f),
+                 "slope": None if s is None else float(s), "in the fit": "yes" if used else ""}
+                for h, n, e, f, s, used in zip(self.h, self.steps, self.error, self.final_error, slopes, self.tail)]
+
+    def certificate(self):
+        """One row of the table of order certificates."""
+        moving = [f"{name} ~ {law}" for name, law in self.scaling.items() if law != "fixed"]
+        return {"optimizer": self.method, "flow": self.flow, "scheme": self.scheme,
+                "scaling": ", ".join(moving) or "-", "start": self.start, "expected": self.expected,
+                "measured": self.order, "spread": self.spread, "verdict": self.verdict}
+
+
+def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, start="cold", against="reference",
+                refine=None, expected=None, rtol=1e-12, atol=1e-14, solver="auto", progress=False):
+    """Measure the order of a method on a problem.
+
+    Parameters
+    ----------
+    method : Optimizer, Discretization or (Flow, Scheme)
+        The coarsest level. A pair starts with h = ``t_end``/16.
+    problem : Problem
+    x0 : (n,) or (rows, n) array, optional
+        Start (a full flow state for a Discretization only).
+    t_end : float, optional
+        Flow time; default: the time of 64 coarse steps.
+    levels : int >= 3
+        Steps h, h/factor, ..., h/factor^(levels - 1).
+    factor : float > 1
+    start : {"cold", "consistent"}
+        Memory of an optimizer: zeros, or so that the flow starts smoothly (EMA = gradient,
+        v = g(x0)^2).
+    against : {"reference", "richardson"}
+        The flow's reference solution, or the next finer level (needs no flow and no reference).
+    refine : callable, optional
+        ``refine(f) -> Optimizer`` instead of ``method.refined(f)``, to try another scaling of the
+        hyperparameters. Steps then count as ``method.h``/f of flow time each, and the flow stays
+        that of ``method``.
+    expected : float, optional
+        Order to certify; default: the optimizer's page, or the scheme.
+    rtol, atol : float
+        Tolerances of the reference.
+    solver : str
+        Of :func:`odeopt.reference`; "auto" is the package's own jitted one on compiled problems.
+    progress : bool
+
+    Returns
+    -------
+    Convergence
+        Ctrl-C returns the levels that are done, and ``message`` says so.
+
+    Raises
+    ------
+    ValueError
+        An optimizer without a classical flow (unless against="richardson"); ``levels`` below 3.
+    """
+    levels = checks.integer("levels", levels, 3)
+    factor = checks.real("factor", factor, 1.0, open_low=True)
+    checks.choice("against", against, ("reference", "richardson"))
+    checks.choice("start", start, ("cold", "consistent"))
+    ladder = _Ladder(method, problem, x0, t_end, start, refine)
+    if against == "reference" and ladder.flow is None:
+        raise ValueError(f"method must have a classical flow, and {ladder.name} has none "
+                         "(against='richardson' needs none)")
+    solution = None
+    if against == "reference":
+        if solver == "auto" and problem.compiled:
+            solver = "jitted"
+        solution = reference(ladder.flow, problem, ladder.z0, ladder.t0 + ladder.t_end, rtol=rtol, atol=atol,
+                             solver=solver, t0=ladder.t0, reuse=True)
+    runs, interrupted = gather([factor**i for i in range(levels)], ladder.run, progress=progress,
+                               describe=lambda f: f"{ladder.name}, h/{f:g}")
+    notes = ["interrupted"] if interrupted else []
+    h = np.array([r[0] for r in runs])
+    steps = np.array([r[1].size - 1 for r in runs], dtype=np.int64)
+    if against == "reference":
+        pairs = [_distance(t, x, lambda at: solution(ladder.t0 + at), min(ladder.t_end, solution.t_end - ladder.t0))
+                 for _, t, x in runs]
+        uncertainty = solution.uncertainty
+        if not solution.success:
+            notes.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
+    else:
+        pairs = [_distance(t, x, _curve(*finer[1:]), ladder.t_end) for (_, t, x), finer in zip(runs, runs[1:])]
+        h, steps, uncertainty = h[: len(pairs)], steps[: len(pairs)], 0.0
+    error, final = (np.array([p[i] for p in pairs]) for i in (0, 1))
+    scale = max((float(np.abs(x).max()) for _, _, x in runs if np.isfinite(x).all()), default=1.0)
+    fit = fit_order(h, error, floor=max(uncertainty, 1e-15 * scale) if math.isfinite(uncertainty) else math.inf)
+    if expected is None:
+        expected = expected_order(method, start)
+    if fit.message:
+        notes.append(fit.message)
+    return Convergence(
+        ladder.name, ladder.words, problem.name, ladder.flow.name if ladder.flow is not None else "none",
+        ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end), h, steps, error, final,
+        float(uncertainty), fit.slopes, fit.order, fit.spread, fit.tail, fit.asymptotic, float(expected),
+        "; ".join(notes))
+
+
+def expected_order(method, start="cold"):
+    """The order that a page (``orders``) or a scheme declares for this start; nan where none is."""
+    if isinstance(method, Discretization):
+        return float(method.scheme.order)
+    if not isinstance(method, Optimizer):
+        return float(method[1].order)
+    orders = getattr(method, "orders", None)
+    orders = orders() if callable(orders) else orders
+    if isinstance(orders, dict):
+        orders = orders.get(start)
+    if orders is None and method.scheme() is not None and getattr(method, "orders", None) is None:
+        orders = method.scheme().order
+    return float("nan") if orders is None else float(orders)
+
+
+class _Ladder:
+    """The levels of a study: what to run, from where, and what its flow is."""
+
+    def __init__(self, method, problem, x0, t_end, start, refine):
+        self.problem, self.start, self.refine, self.t0 = problem, start, refine, 0.0
+        if t_end is not None:
+            t_end = checks.real("t_end", t_end, 0.0, open_low=True)
+        if isinstance(method, tuple):
+            if len(method) != 2 or not isinstance(method[0], Flow) or not isinstance(method[1], Scheme):
+                raise TypeError(f"method must be an Optimizer, a Discretization or (Flow, Scheme), got {method!r}")
+            if t_end is None:
+                raise ValueError("t_end must be given for a (Flow, Scheme)")
+            method = Discretization(*method, t_end / 16)
+        self.method = method
+        if isinstance(method, Optimizer):
+            self._optimizer(x0, t_end)
+        elif isinstance(method, Discretization):
+            self._discretization(x0, t_end)
+        else:
+            raise TypeError(f"method must be an Optimizer, a Discretization or (Flow, Scheme), "
+                            f"got {type(method).__name__}")
+
+    def _optimizer(self, x0, t_end):
+        method, problem = self.method, self.problem
+        self.name, self.words = method.title or method.name, repr(method)
+        self.x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+        self.flow = method.flow()
+        scheme = method.scheme()
+        self.scheme = scheme.name if scheme is not None else "none"
+        self.scaling = method.scaling() if self.refine is None else {"hyperparameters": "as given"}
+        if t_end is None:
+            t_end = _STEPS * method.h if self.refine else float(record(method, problem, x0, _STEPS).t[-1])
+        self.t_end = t_end
+        if self.flow is not None:
+            self.z0 = start_state(method, problem, self.x0, self.start)[1]
+
+    def _discretization(self, x0, t_end):
+        method, problem = self.method, self.problem
+        if self.refine is not None:
+            raise ValueError("refine must be None for a Discretization")
+        if np.size(method.h) != 1 or method.rtol is not None:
+            raise ValueError("method must be a Discretization with one fixed step h")
+        self.flow, self.scheme, self.t0 = method.flow, method.scheme.name, method.t0
+        self.name = self.words = method.name
+        self.scaling = {"h": "h"}
+        self.start = "given" if np.ndim(x0) == 2 else "cold"
+        self.z0 = start_state(method.flow, problem, x0)[1]
+        self.t_end = 16 * float(np.max(method.h)) if t_end is None else t_end
+
+    def run(self, f):
+        """``(h, t, x)`` of the level with steps ``f`` times smaller; x is inf where it diverged."""
+        method, t_end = self.method, self.t_end
+        if isinstance(method, Discretization):
+            # Whole steps up to t_end: a last, shorter step would be no refinement of the coarser run's.
+            steps = max(1, round(t_end / float(np.max(method.h)) * f))
+            h = t_end / steps
+            run = record(replace(method, h=h), self.problem, self.z0, steps, self._stride(steps))
+            t = run.t - self.t0
+        elif self.refine is not None:
+            h = method.h / f
+            steps = max(1, round(t_end / h))
+            run = record(self.refine(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
+            t = run.k * h
+        else:
+            finer = method.refined(f)
+            h = finer.h
+            run = record(finer, self.problem, self.x0, None, self._stride(_STEPS * f), t_end=t_end, start=self.start)
+            t = run.t
+        uninterrupted(run)
+        if not run.ok:
+            return h, np.append(t, t_end), np.vstack([run.x, np.full((1, run.x.shape[1]), np.inf)])
+        return h, t, run.x
+
+    def _stride(self, steps):
+        return max(1, int(steps * self.problem.dim // _MANY))
+
+
+def _distance(t, x, curve, t_end):
+    """``(largest, last)`` distance of the points to ``curve`` up to ``t_end``."""
+    if not np.isfinite(x).all():
+        return math.inf, math.inf
+    covered = t <= t_end * (1 + 1e-12)
+    with np.errstate(over="ignore"):
+        distance = np.linalg.norm(x[covered] - curve(t[covered]), axis=1)
+    return (float(distance.max()), float(distance[-1])) if np.isfinite(distance).all() else (math.inf, math.inf)
+
+
+def _curve(t, x):
+    """The finer run as a function of time: itself at its own steps, a cubic spline between them."""
+    from scipy.interpolate import CubicSpline
+
+    if not np.isfinite(x).all():
+        return lambda at: np.full((at.size, x.shape[1]), np.inf)
+    spline = CubicSpline(t, x)
+
+    def curve(at):
+        near = np.clip(np.searchsorted(t, at), 0, t.size - 1)
+        before = np.maximum(near - 1, 0)
+        near = np.where(np.abs(t[before] - at) < np.abs(t[near] - at), before, near)
+        hit = np.abs(t[near] - at) <= 1e-9 * max(t[-1], 1e-300)
+        return np.where(hit[:, None], x[near], spline(np.minimum(at, t[-1])))
+
+    return curve
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What :func:`fit_order` found; see the attributes of :class:`Convergence`."""
+
+    slopes: np.ndarray
+    order: float
+    spread: float
+    tail: np.ndarray
+    asymptotic: bool
+    message: str
+
+
+def fit_order(h, error, *, floor=0.0, agree=AGREE):
+    """The order on the asymptotic tail of errors ``error`` at steps ``h`` (descending).
+
+    Errors not above ``floor`` count as noise. The tail grows from the finest level upwards, to five
+    levels at most, while the slopes agree with the finest one to ``agree``; it needs two slopes.
+    """
+    h, error = np.asarray(h, dtype=float), np.asarray(error, dtype=float)
+    with np.errstate(all="ignore"):
+        slopes = np.log(error[:-1] / error[1:]) / np.log(h[:-1] / h[1:])
+    slopes[~np.isfinite(slopes)] = np.nan
+    tail = np.zeros(h.size, dtype=bool)
+    usable = np.isfinite(error) & (error > floor)
+    if not usable.any():
+        words = "every run diverged" if not np.isfinite(error).any() else (
+            f"no error stands clear of the uncertainty {floor:.1e}")
+        return Fit(slopes, math.nan, math.nan, tail, False, words)
+    last = int(np.flatnonzero(usable)[-1])
+    first = last
+    while first > 0 and last - first + 1 < _TAIL and usable[first - 1] and abs(slopes[first - 1] - slopes[last - 1]) <= agree:
+        first -= 1
+    if last - first < 2:
+        shown = ", ".join(f"{s:.2f}" for s in slopes[max(0, last - 3) : last])
+        return Fit(slopes, math.nan, math.nan, tail, False, f"the last slopes are {shown or 'too few'}")
+    tail[first : last + 1] = True
+    order = float(np.polyfit(np.log(h[tail]), np.log(error[tail]), 1)[0])
+    inside = slopes[first:last]
+    return Fit(slopes, order, float(inside.max() - inside.min()), tail, True, "")
