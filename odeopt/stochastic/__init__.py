@@ -1,0 +1,13 @@
+"""Noise models, ensembles of stochastic runs, and the SDEs that they follow (drive layer).
+
+Kernels stay deterministic: the drivers of this package draw from ``numpy.random.Generator``, one
+spawned stream a path, and hand the numbers to the jitted loops. Results therefore do not depend
+on the number of threads, on block sizes, or on where a run was cut and resumed.
+"""
+
+from .ensemble import Ensemble, sample
+from .noise import Minibatch, Noise, diagonal_multiplicative, gaussian, state_dependent, tangent
+from .sde import SDE, sde, simulate
+
+__all__ = ["SDE", "Ensemble", "Minibatch", "Noise", "diagonal_multiplicative", "gaussian", "sample", "sde",
+           "simulate", "state_dependent", "tangent"]

@@ -1,0 +1,237 @@
+"""``sample``: an ensemble of stochastic runs of any optimizer, on threads."""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..optimizers import Optimizer
+from ..schedules import Schedule, constant
+from . import loops
+from .noise import Minibatch, Noise, no_noise
+from .streams import Streams, run_blocks
+
+FORMAT = 1
+_NO_CONSTANTS = np.zeros(1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ensemble:
+    """Paths of a stochastic method, all recorded at the same steps.
+
+    Attributes
+    ----------
+    k : (R,) int64
+        Recorded steps: 0, every, 2 every, ... and the last.
+    t : (R,) float64
+        Flow time k h. Methods whose steps differ from path to path: see ``final["t"]``.
+    x : (paths, R, n) float64
+        NaN from the record on that a path did not reach.
+    stopped : (paths,) int64
+        Step at which a path ceased to be finite, -1 if it did not.
+    mean : (paths, n) or None
+        Equal-weight average of the iterates from ``average_from`` on (SWA).
+    status : {"completed", "diverged"}
+        "diverged" when at least one path stopped.
+    message, method, problem, noise : str
+    final : dict
+        State after the last step, of all paths: what ``resume`` needs.
+    """
+
+    k: np.ndarray
+    t: np.ndarray
+    x: np.ndarray
+    stopped: np.ndarray
+    mean: np.ndarray | None
+    status: str
+    message: str
+    method: str
+    problem: str
+    noise: str
+    final: dict = field(repr=False)
+
+    @property
+    def paths(self):
+        """Number of paths."""
+        return self.x.shape[0]
+
+    @property
+    def end(self):
+        """Positions after the last step, (paths, n)."""
+        return self.x[:, -1]
+
+    def __repr__(self):
+        return (f"<Ensemble of {self.paths} paths: {self.method} on {self.problem} with {self.noise}, "
+                f"{self.k[-1]} steps, {self.status}>")
+
+    def save(self, path):
+        """Write everything to ``path`` (npz, no pickle)."""
+        words = {name: getattr(self, name) for name in ("status", "message", "method", "problem", "noise")}
+        arrays = {name: getattr(self, name) for name in ("k", "t", "x", "stopped")}
+        if self.mean is not None:
+            arrays["mean"] = self.mean
+        arrays |= {f"final.{name}": np.asarray(value) for name, value in self.final.items()}
+        np.savez_compressed(path, words=np.array(json.dumps(words | {"format": FORMAT})), **arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Read what :meth:`save` wrote; ValueError for another file."""
+        with np.load(path, allow_pickle=False) as stored:
+            words = json.loads(str(stored["words"])) if "words" in stored else {}
+            if words.pop("format", None) != FORMAT or "stopped" not in stored:
+                raise ValueError(f"path must be a saved Ensemble, got {path}")
+            final = {key[6:]: stored[key] if stored[key].ndim else stored[key].item()
+                     for key in stored.files if key.startswith("final.")}
+            return cls(**words, **{name: stored[name] for name in ("k", "t", "x", "stopped")},
+                       mean=stored["mean"] if "mean" in stored else None, final=final)
+
+
+def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed=0, every=None, schedule=None,
+           start="cold", average_from=None, threads=None, resume=None, progress=False):
+    """Run ``paths`` independent stochastic runs of ``optimizer`` and return an :class:`Ensemble`.
+
+    Path i draws from its own stream, child i of ``seed`` (``SeedSequence.spawn``), so that it is
+    the same path whatever ``paths`` and ``threads`` are, and whether or not the run was cut in
+    two and resumed.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Sees g + noise, or the gradient of a batch, in place of the gradient.
+    problem : Problem
+    noise : Noise, Minibatch or None
+        None: the exact gradient (and every path the same).
+    x0 : (n,) or (paths, n) array, optional
+    steps : int
+    paths : int
+    seed : int, numpy.random.SeedSequence or numpy.random.Generator
+        A Generator gives a child of its seed sequence, a new one each time.
+    every : int, optional
+        Stride of the record. Default: the start and the end only.
+    schedule : Schedule, optional
+    start : "cold", or a (slots, n) or (paths, slots, n) array
+        Initial memory.
+    average_from : int, optional
+        Average the iterates from this step on into ``mean``.
+    threads : int, optional
+        Default: the processors that this process may use. The paths do not depend on it.
+    resume : Ensemble, optional
+        Go on from its end with its streams (then ``x0``, ``paths``, ``seed``, ``start``,
+        ``every`` and ``average_from`` come from there); the result is the whole ensemble.
+    progress : bool
+        Show a progress bar on stderr (only if that is a terminal).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arguments of a wrong type, shape or range; a batch larger than the data; a noise of
+        another dimension than the problem.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
+    if optimizer.full_batch_only and noise is not None:
+        raise ValueError(f"noise must be None for {optimizer.name}, which compares successive exact gradients")
+    steps, old = checks.integer("steps", steps, 1), resume
+    source, kernel, c, size = _source(noise, problem)
+    if schedule is None:
+        driven, schedule = -1, constant()
+    elif isinstance(schedule, Schedule):
+        driven = optimizer.numeric_names().index(checks.choice("schedule drives", schedule.drives,
+                                                               optimizer.numeric_names()))
+    else:
+        raise TypeError(f"schedule must be a Schedule or None, got {type(schedule).__name__}")
+    if old is not None:
+        _check_resume(old, optimizer, problem, noise)
+        state, every, average_from = _resumed(old), old.final["every"], old.final["average_from"]
+        streams = Streams.restored(old.final["streams"], noise, problem, old.final["order"])
+    else:
+        paths = checks.integer("paths", paths, 1)
+        every = 0 if every is None else checks.integer("every", every, 1)
+        average_from = -1 if average_from is None else checks.integer("average_from", average_from)
+        state = _fresh(optimizer, problem, x0, paths, start)
+        streams = Streams(seed, paths, noise, problem)
+    begin = 0 if old is None else int(old.final["k"])
+    last = begin + steps
+    stride = every or last
+    k = np.array(sorted({*range(0, last + 1, stride), last}), dtype=np.int64)
+    out = np.full((state["x"].shape[0], k.size, problem.dim), np.nan)
+    out[:, 0] = state["x"]
+    if old is not None:
+        keep = int((old.k[: k.size] == k[: old.k.size]).sum())
+        out[:, :keep] = old.x[:, :keep]
+    base = optimizer.p
+    loop = loops.compiled(loops.optimizer_paths) if problem.compiled else loops.optimizer_paths
+    fgb = problem.fgb if source == loops.BATCHES else loops.no_batch
+
+    def advance(rows, xi, batches, count, now):
+        loop(problem.fg, fgb, problem.data, source, kernel, c, optimizer.kernel, schedule.kernel, schedule.c,
+             driven, base, base.copy(), xi, batches, count, now, stride, average_from, last,
+             state["t"][rows], state["stopped"][rows], state["x"][rows], state["s"][rows], state["mean"][rows],
+             out[rows])
+
+    run_blocks(advance, streams, begin, steps, size, threads, progress)
+    stopped = state["stopped"]
+    bad = int((stopped >= 0).sum())
+    message = (f"{last} steps done" if not bad else
+               f"{bad} of {stopped.size} paths diverged, the first at step {stopped[stopped >= 0].min()}")
+    final = dict(k=last, every=every, average_from=average_from, streams=streams.saved(), order=streams.orders(),
+                 **state)
+    return Ensemble(k, k * optimizer.h, out, stopped.copy(), state["mean"].copy() if average_from >= 0 else None,
+                    "diverged" if bad else "completed", message, repr(optimizer), problem.name, repr(noise), final)
+
+
+def _source(noise, problem):
+    """``(source, kernel, constants, numbers a step)``."""
+    if noise is None:
+        return loops.FULL, no_noise, _NO_CONSTANTS, 0
+    if isinstance(noise, Minibatch):
+        noise.check(problem)
+        return loops.BATCHES, no_noise, _NO_CONSTANTS, noise.size
+    if not isinstance(noise, Noise):
+        raise TypeError(f"noise must be a Noise, a Minibatch or None, got {type(noise).__name__}")
+    return loops.GAUSSIAN, noise.kernel, noise.c, noise.fitted(problem.dim)
+
+
+def start_points(problem, x0, paths):
+    """Starting positions (paths, n), a fresh array; f and its gradient are finite at each."""
+    if np.ndim(x0) < 2:
+        x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+        x = np.tile(x0, (paths, 1))
+    else:
+        x = np.array(x0, dtype=np.float64, order="C")
+        if x.shape != (paths, problem.dim):
+            raise ValueError(f"x0 must have shape ({problem.dim},) or ({paths}, {problem.dim}), got {x.shape}")
+    for row in x if np.ndim(x0) == 2 else x[:1]:
+        f, g = problem.value_and_grad(row)
+        if not (np.isfinite(f) and np.isfinite(g).all()):
+            raise ValueError(f"x0 must be points where f and its gradient are finite, got f = {f} at {row[:4]}")
+    return x
+
+
+def _fresh(optimizer, problem, x0, paths, start):
+    x = start_points(problem, x0, paths)
+    shape = (paths, len(optimizer.slots), problem.dim)
+    if isinstance(start, str):
+        s = np.array([optimizer.start(row, problem.grad(row), start) for row in x[:1]] * paths
+                     if np.ndim(x0) < 2 or start == "cold" else
+                     [optimizer.start(row, problem.grad(row), start) for row in x])
+    else:
+        s = np.array(start, dtype=np.float64)
+        if s.shape not in (shape, shape[1:]) or not np.isfinite(s).all():
+            raise ValueError(f"start must be 'cold', 'consistent' or a finite array of shape {shape[1:]} or {shape}, "
+                             f"got shape {s.shape}")
+    s = np.ascontiguousarray(np.broadcast_to(s, shape)).copy()
+    return dict(t=np.zeros(paths), stopped=np.full(paths, -1, dtype=np.int64), x=x, s=s, mean=x.copy())
+
+
+def _check_resume(old, optimizer, problem, noise):
+    if not isinstance(old, Ensemble):
+        raise TypeError(f"resume must be an Ensemble, got {type(old).__name__}")
+    for name, new in (("method", repr(optimizer)), ("problem", problem.name), ("noise", repr(noise))):
+        if getattr(old, name) != new:
+            raise ValueError(f"resume must come from the same {name} {new}, got {getattr(old, name)}")
+
+
+def _resumed(old):
+    return {name: old.final[name].copy() for name in ("t", "stopped", "x", "s", "mean")}

@@ -1,0 +1,163 @@
+"""The SDE that a stochastic optimizer follows, and reference integrators for it.
+
+With gradient noise of covariance Sigma(x), one step of flow time h adds noise of variance
+h^2 Sigma to what the gradient enters, so the flow z' = F(z) becomes
+
+    dz = F(z) dt + sqrt(h) Sigma(x)^{1/2} dW in the row that the gradient drives.
+
+For SGD this is dX = -g dt + sqrt(lr) Sigma^{1/2} dW, which the iterates follow to weak order 1;
+with the drift -grad(f + (lr/4)|g|^2) to weak order 2 (Li, Tai, E, arXiv:1511.06251, theorem 1).
+"""
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..abi import kernel
+from ..flows import Flow
+from ..optimizers import GradientDescent, Momentum, Nesterov, Optimizer
+from . import loops
+from .ensemble import start_points
+from .noise import Noise
+from .streams import Streams, run_blocks
+
+SCHEMES = {"euler_maruyama": loops.euler_maruyama, "weak_second_order": loops.weak_second_order}
+
+
+@kernel
+def modified_gradient(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """p = (h, decay): dx = -G - (h/2) (H + decay) G with G = g + decay x."""
+    h, decay = p[0], p[1]
+    x, out = z[0], dz[0]
+    gradient = np.empty(x.size)
+    fg(x, gradient, data)
+    for i in range(x.size):
+        gradient[i] += decay * x[i]
+    hv(x, gradient, out, data)
+    for i in range(x.size):
+        out[i] = -gradient[i] - 0.5 * h * (out[i] + decay * gradient[i])
+
+
+def modified_gradient_flow(h, decay=0.0):
+    """x' = -grad(F + (h/4)|grad F|^2), F = f + (decay/2)|x|^2: what gradient descent follows to order 2."""
+    return Flow("modified gradient flow", "x' = -(I + (h/2) H) g", modified_gradient, {"h": h, "decay": decay},
+                sources="Barrett, Dherin, arXiv:2009.11162, eq. 5; Li, Tai, E, arXiv:1511.06251")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SDE:
+    """dz = F(z) dt + strength L(x) dW in row ``row``.
+
+    Attributes
+    ----------
+    flow : Flow
+        The drift F.
+    strength : float
+        sqrt(h) times the factor with which the gradient enters the row.
+    row : int
+        Row of z that the noise drives: 0 the position, 1 the velocity.
+    h : float
+        Flow time of one step of the optimizer: the unit in which weak errors are measured.
+    """
+
+    flow: Flow
+    strength: float
+    row: int
+    h: float
+    equation: str = field(default="")
+
+    def __repr__(self):
+        return f"<SDE {self.flow.equation} with {self.strength:.6g} L dW in row {self.row}>"
+
+
+def sde(optimizer, order=1):
+    """The SDE of a linear-in-the-gradient optimizer: GradientDescent, Momentum, Nesterov(momentum=...).
+
+    ``order`` 2 gives the second-order modified SDE, which exists here for GradientDescent.
+    ValueError for another method: adaptive ones do not add the noise, they divide by its size.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, got {order!r}")
+    h = optimizer.h
+    if isinstance(optimizer, GradientDescent):
+        flow = optimizer.flow() if order == 1 else modified_gradient_flow(h, optimizer.weight_decay)
+        return SDE(flow, float(np.sqrt(h)), 0, h)
+    if order == 2:
+        raise ValueError(f"order must be 1 for {optimizer.name}: the modified SDE is for GradientDescent")
+    if isinstance(optimizer, Momentum) or (isinstance(optimizer, Nesterov) and optimizer.momentum is not None):
+        factor = (1 - optimizer.momentum) / h if getattr(optimizer, "form", "") == "ema" else 1.0
+        return SDE(optimizer.flow(), float(np.sqrt(h) * factor), 1, h)
+    raise ValueError(f"optimizer must be GradientDescent, Momentum or Nesterov with a constant momentum to have an SDE "
+                     f"with additive noise, got {optimizer!r}")
+
+
+def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="weak_second_order", paths=1, seed=0,
+             every=None, threads=None, progress=False):
+    """Integrate ``paths`` paths of an :class:`SDE` and return an Ensemble of positions.
+
+    Parameters
+    ----------
+    equation : SDE
+    problem : Problem
+    noise : Noise
+    x0 : (n,) or (paths, n) array, optional
+        The memory starts at rest.
+    steps : int
+    h : float, optional
+        Step of the integrator. Default: a quarter of ``equation.h``.
+    scheme : {"weak_second_order", "euler_maruyama"}
+        Platen's explicit scheme of weak order 2 (stochastic Heun for additive noise), or order 1.
+        The former evaluates state-dependent noise 5 m^2 times a step: for few dimensions.
+    paths, seed, every, threads, progress
+        As in :func:`sample`.
+    """
+    from .ensemble import Ensemble
+
+    if not isinstance(equation, SDE):
+        raise TypeError(f"equation must be an SDE, got {type(equation).__name__}")
+    if not isinstance(noise, Noise):
+        raise TypeError(f"noise must be a Noise, got {type(noise).__name__}")
+    checks.choice("scheme", scheme, tuple(SCHEMES))
+    steps, paths = checks.integer("steps", steps, 1), checks.integer("paths", paths, 1)
+    h = 0.25 * equation.h if h is None else checks.real("h", h, 0.0, open_low=True)
+    every = steps if every is None else checks.integer("every", every, 1)
+    if equation.flow.rhs is modified_gradient:
+        problem.need_hessian("the modified SDE")
+    size = noise.fitted(problem.dim)
+    drawn = size if noise.additive or scheme == "euler_maruyama" else size + size * (size - 1) // 2
+    additive = int(noise.additive or scheme == "euler_maruyama")
+    x = start_points(problem, x0, paths)
+    z = np.zeros((paths, equation.flow.rows, problem.dim))
+    z[:, 0] = x
+    stopped = np.full(paths, -1, dtype=np.int64)
+    k = np.array(sorted({*range(0, steps + 1, every), steps}), dtype=np.int64)
+    out = np.full((paths, k.size, problem.dim), np.nan)
+    out[:, 0] = x
+    loop, rhs, step = loops.sde_paths, equation.flow.rhs, SCHEMES[scheme]
+    if problem.compiled:
+        loop, step = loops.compiled(loop), _compiled_step(step)
+    else:
+        rhs = rhs.py_func
+    p = equation.flow.p
+
+    def advance(rows, xi, batches, count, now):  # noqa: ARG001 - as for batches
+        loop(rhs, problem.fg, problem.hv, problem.data, p, 0.0, h, step, noise.kernel, noise.c, equation.strength,
+             equation.row, additive, xi, now, every, steps, stopped[rows], z[rows], out[rows])
+
+    streams = Streams(seed, paths, noise, problem)
+    run_blocks(advance, streams, 0, steps, drawn, threads, progress)
+    bad = int((stopped >= 0).sum())
+    message = (f"{steps} steps done" if not bad else
+               f"{bad} of {paths} paths diverged, the first at step {stopped[stopped >= 0].min()}")
+    final = dict(k=steps, every=every, x=z[:, 0].copy(), z=z)
+    return Ensemble(k, k * h, out, stopped, None, "diverged" if bad else "completed", message,
+                    f"{scheme} of {equation!r}", problem.name, repr(noise), final)
+
+
+@functools.cache
+def _compiled_step(step):
+    return kernel(step, loops.STEP.signature)

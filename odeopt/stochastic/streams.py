@@ -1,0 +1,152 @@
+"""One random stream a path, drawn in blocks, and the threads that advance the blocks."""
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from .. import checks
+from .noise import Minibatch
+
+BLOCK_NUMBERS = 2**17  # numbers drawn at a time for a block of paths: 1 MB, so that it stays in the cache
+BLOCK_PATHS = 128
+_NO_NORMALS, _NO_BATCHES = np.empty((1, 0, 0)), np.empty((1, 0, 0), dtype=np.int64)
+_WORD = 2**64
+
+
+def root_sequence(seed):
+    """The SeedSequence whose children are the streams."""
+    if isinstance(seed, np.random.Generator):
+        return seed.bit_generator.seed_seq.spawn(1)[0]
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    return np.random.SeedSequence(checks.integer("seed", seed))
+
+
+def streams_of(root, paths):
+    """Children 0 .. paths - 1 of ``root`` as ``root.spawn`` first numbers them, without its side effect."""
+    return np.random.SeedSequence(root.entropy, spawn_key=root.spawn_key, pool_size=root.pool_size).spawn(paths)
+
+
+class Streams:
+    """The generators of an ensemble, and what each has under way (the order of its epoch)."""
+
+    def __init__(self, seed, paths, noise, problem):
+        self.paths, self.seeds = paths, seed if seed is None else streams_of(root_sequence(seed), paths)
+        self.generators = [None] * paths  # made by the thread that runs the path
+        self.batch = noise.size if isinstance(noise, Minibatch) else 0
+        self.replacement = self.batch and noise.replacement
+        self.samples = problem.samples if self.batch else 0
+        self.order = [None] * paths  # (permutation, batches of it used)
+
+    @classmethod
+    def restored(cls, words, noise, problem, order):
+        """The streams that ``saved`` and ``orders`` wrote."""
+        self = cls(None, words.shape[0], noise, problem)
+        for i, (a, b, c, d, has, kept) in enumerate(words.tolist()):
+            generator = np.random.Generator(np.random.PCG64(0))
+            generator.bit_generator.state = {
+                "bit_generator": "PCG64", "state": {"state": a * _WORD + b, "inc": c * _WORD + d},
+                "has_uint32": has, "uinteger": kept}
+            self.generators[i] = generator
+            if order.shape[1]:
+                self.order[i] = (order[i, 1:].copy(), int(order[i, 0]))
+        return self
+
+    def saved(self):
+        """(paths, 6) uint64: the states of the generators."""
+        words = np.empty((self.paths, 6), dtype=np.uint64)
+        for i, generator in enumerate(self.generators):
+            state = generator.bit_generator.state
+            inner = state["state"]
+            words[i] = (*divmod(inner["state"], _WORD), *divmod(inner["inc"], _WORD),
+                        state["has_uint32"], state["uinteger"])
+        return words
+
+    def orders(self):
+        """(paths, 1 + samples) int64: batches used and order of each path's epoch; (paths, 0) if none."""
+        if not self.batch or self.replacement:
+            return np.empty((self.paths, 0), dtype=np.int64)
+        return np.array([np.concatenate(([used], order)) for order, used in self.order], dtype=np.int64)
+
+    def generator(self, i):
+        """The generator of path i."""
+        if self.generators[i] is None:
+            self.generators[i] = np.random.Generator(np.random.PCG64(self.seeds[i]))
+        return self.generators[i]
+
+    def normals(self, rows, count, size):
+        """(paths of the block, count, size) standard normal numbers."""
+        out = np.empty((rows.stop - rows.start, count, size))
+        for row, i in zip(out, range(rows.start, rows.stop)):
+            self.generator(i).standard_normal(out=row)
+        return out
+
+    def batches(self, rows, count):
+        """(paths of the block, count, batch) sample indices."""
+        out = np.empty((rows.stop - rows.start, count, self.batch), dtype=np.int64)
+        for row, i in zip(out, range(rows.start, rows.stop)):
+            if self.replacement:
+                row[:] = self.generator(i).integers(0, self.samples, row.shape)
+            else:
+                self._epochs(i, row)
+        return out
+
+    def _epochs(self, i, row):
+        whole = self.samples // self.batch
+        order, used = self.order[i] or (np.arange(self.samples), whole)
+        done = 0
+        while done < row.shape[0]:
+            if used == whole:
+                order, used = self.generator(i).permutation(self.samples), 0
+            take = min(whole - used, row.shape[0] - done)
+            first = used * self.batch
+            row[done : done + take] = order[first : first + take * self.batch].reshape(take, self.batch)
+            done, used = done + take, used + take
+        self.order[i] = (order, used)
+
+
+def run_blocks(advance, streams, begin, steps, size, threads, progress):
+    """Call ``advance(rows, normals, batches, count, step)`` over all paths and steps.
+
+    A block of paths runs on one thread, from ``begin`` for ``steps`` steps in as many pieces as
+    its numbers need; the loops release the GIL, and so does numpy while it draws.
+    """
+    paths, allowed = streams.paths, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = allowed if threads is None else checks.integer("threads", threads, 1)
+    width = max(1, min(BLOCK_PATHS, -(-paths // threads)))
+    piece = max(1, BLOCK_NUMBERS // (width * max(size, 1)))
+    stop, lock = threading.Event(), threading.Lock()
+
+    def block(first):
+        rows = slice(first, min(first + width, paths))
+        now = begin
+        while now < begin + steps and not stop.is_set():
+            count = min(piece, begin + steps - now)
+            batches = streams.batches(rows, count) if streams.batch else _NO_BATCHES
+            xi = streams.normals(rows, count, size) if size and not streams.batch else _NO_NORMALS
+            if not size:  # nothing is drawn, but the stream must exist to be saved
+                for i in range(rows.start, rows.stop):
+                    streams.generator(i)
+            advance(rows, xi, batches, count, now)
+            now += count
+            with lock:
+                bar.update(count * (rows.stop - rows.start))
+
+    from tqdm import tqdm
+
+    with tqdm(total=paths * steps, unit="step", unit_scale=True, file=sys.stderr, leave=False,
+              disable=not (progress and sys.stderr.isatty())) as bar:
+        firsts = range(0, paths, width)
+        if threads == 1 or len(firsts) == 1:
+            for first in firsts:
+                block(first)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                list(pool.map(block, firsts))
+            except BaseException:  # also Ctrl-C: the other blocks must not run on to their end
+                stop.set()
+                raise
