@@ -1,0 +1,191 @@
+"""The amplification matrix of a method on a quadratic, probed from the method's own kernel.
+
+On f = (c/2) x^2 one step of a linear method multiplies (x, memory) by a matrix A(c). Its columns are
+what the compiled kernel makes of the unit states; nothing is derived by hand. A method is stable on
+curvature c when the spectral radius of A is at most 1.
+
+Adaptive methods are not linear, but their linearisation at the minimum with a given preconditioner
+is: the unit states are scaled by 2^-500, a power of two, so that squares of gradients vanish exactly
+and the step is linear to the last bit while the second-moment memory stays what it was set to
+("frozen preconditioner"). Methods whose step does not shrink with the gradient (sign descent,
+Rprop, Lion, normalised steps) have no such matrix, and the attempt is a ValueError;
+``odeopt.studies.periodic`` shows where they end instead.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .. import checks
+from ..flows import gradient_flow, linear_test_flow, linear_test_problem
+from ..optimizers import Optimizer
+from ..problems import quadratic
+from ..record import record
+from ..schemes import Discretization, Scheme
+
+TINY = 2.0**-500
+LATE = 10**6  # a step number at which starts, bias corrections and momentum warm-ups are over
+
+# Memory that is proportional to the gradients, by slot name; the rest is held at the value that
+# makes the preconditioner of the probed step what was asked for.
+LINEAR = ("velocity", "buffer", "mean", "momentum")
+
+
+def amplification_matrix(method, curvature=1.0, *, preconditioner=1.0, k=LATE):
+    """The matrix that one step multiplies (x, memory) by, on curvature ``curvature``.
+
+    Parameters
+    ----------
+    method : Optimizer, Scheme or Discretization
+        A Scheme stands for itself on gradient flow with step 1, so that A is the stability function
+        R(-curvature); a Discretization keeps its flow and its (single) step h.
+    curvature : float, complex, or (n,) array
+        Second derivative c of the quadratic. Complex c stands for a linear field g = c x and is
+        what stability regions are drawn with (not for Discretizations of flows with memory).
+    preconditioner : float > 0
+        For adaptive methods: the number that the gradient is divided by, held fixed.
+    k : int
+        Step number, for methods whose coefficients change with it; default: late.
+
+    Returns
+    -------
+    (r, r) or (n, r, r) array
+        Rows and columns in the order x, then the slots that are linear in the gradients.
+
+    Raises
+    ------
+    ValueError
+        A method whose step is not linear at the minimum; an unknown kind of memory.
+    """
+    c = np.atleast_1d(np.asarray(curvature))
+    c = c.astype(np.complex128 if np.iscomplexobj(c) else np.float64)
+    if c.ndim != 1 or not np.isfinite(c).all():
+        raise ValueError(f"curvature must be a finite number or a vector of them, got {curvature!r}")
+    checks.real("preconditioner", preconditioner, 0.0, open_low=True)
+    if isinstance(method, Optimizer):
+        matrices = _of_optimizer(method, c, preconditioner, checks.integer("k", k))
+    elif isinstance(method, Scheme):
+        matrices = _of_scheme(method, c)
+    elif isinstance(method, Discretization):
+        matrices = _of_discretization(method, c)
+    else:
+        raise TypeError(f"method must be an Optimizer, a Scheme or a Discretization, got {type(method).__name__}")
+    return matrices if np.ndim(curvature) else matrices[0]
+
+
+def spectral_radius(matrices):
+    """Largest modulus of the eigenvalues of (..., r, r) matrices; inf where one is not finite."""
+    matrices = np.asarray(matrices)
+    good = np.isfinite(matrices).all(axis=(-2, -1))
+    safe = np.where(good[..., None, None], matrices, 0.0)
+    if matrices.shape[-1] == 1:
+        radius = np.abs(safe[..., 0, 0])
+    else:
+        radius = np.abs(np.linalg.eigvals(safe)).max(axis=-1)
+    radius = np.where(good, radius, np.inf)
+    return radius if radius.ndim else float(radius)
+
+
+def _of_optimizer(optimizer, c, preconditioner, k):
+    linear, memory = frozen_memory(optimizer, preconditioner)
+    rows = [0, *(1 + i for i in linear)]
+    pairs = np.iscomplexobj(c)
+
+    def step(state):  # (r, n) rows of x and linear memory, scaled by TINY
+        z = np.tile(memory[:, None], (1, c.size * (2 if pairs else 1)))
+        z[rows] = np.ascontiguousarray(state).view(np.float64)
+        g = np.ascontiguousarray(c * state[0]).view(np.float64)
+        x, s = z[0].copy(), np.ascontiguousarray(z[1:])
+        with np.errstate(all="ignore"):
+            optimizer.kernel(k, optimizer.p, x, g, s)
+        out = np.vstack([x, s])[rows]
+        return out.view(np.complex128) if pairs else out
+
+    def unit(weights):
+        return np.tile((TINY * np.asarray(weights, dtype=c.dtype))[:, None], (1, c.size))
+
+    columns = [step(unit(e)) / TINY for e in np.eye(len(rows))]
+    matrices = np.moveaxis(np.array(columns), (0, 1, 2), (2, 1, 0))
+    _check_linear(optimizer.name, matrices, lambda w: step(unit(w)) / TINY)
+    return matrices
+
+
+def _check_linear(name, matrices, step):
+    """The step of a combination of unit states must be the combination of their steps."""
+    weights = np.array([0.75, -0.625, 0.5, -0.375, 0.25])[: matrices.shape[-1]]
+    expected = (matrices @ weights).T
+    with np.errstate(all="ignore"):
+        found = step(weights)
+        scale = 1 + np.abs(matrices).sum(axis=(1, 2))
+        bad = np.abs(found - expected) > 1e-12 * scale
+    if bad.any() and np.isfinite(matrices).all():
+        raise ValueError(f"method must be linear at the minimum to have an amplification matrix, and {name} is not: "
+                         "its step does not shrink in proportion to the gradient")
+
+
+def frozen_memory(optimizer, preconditioner=1.0):
+    """``(indices of the linear slots, column (1 + slots,) with the frozen values in the others)``."""
+    column, linear = np.zeros(1 + len(optimizer.slots)), []
+    eps, inside = getattr(optimizer, "eps", 0.0), getattr(optimizer, "eps_mode", "outside") == "inside"
+    square = preconditioner**2 - eps if inside else (preconditioner - eps) ** 2
+    if preconditioner <= (np.sqrt(eps) if inside else eps):
+        raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner!r} "
+                         f"with eps={eps!r}")
+    for i, slot in enumerate(optimizer.slots):
+        if slot in LINEAR:
+            linear.append(i)
+        elif "weight" in slot:
+            column[1 + i] = 1.0
+        elif slot in _FROZEN:
+            column[1 + i] = _FROZEN[slot](optimizer, square, preconditioner)
+        else:
+            raise ValueError(f"method must have memory of a known kind, and {optimizer.name} has a slot {slot!r}")
+    return linear, column
+
+
+def _keep(optimizer):
+    """The factor by which a step without gradient shrinks the second-moment memory."""
+    for name in ("beta2", "decay", "rho"):
+        if hasattr(optimizer, name):
+            return getattr(optimizer, name)
+    return 1.0
+
+
+_FROZEN = {
+    "square": lambda o, square, p: square / _keep(o),
+}
+
+
+def _of_scheme(scheme, c):
+    if np.iscomplexobj(c):
+        run = record(Discretization(linear_test_flow(), scheme, 1.0), linear_test_problem(-c), steps=1)
+        return np.ascontiguousarray(_last(run)[0]).view(np.complex128)[:, None, None]
+    return _of_discretization(Discretization(gradient_flow(), scheme, 1.0), c)
+
+
+def _of_discretization(method, c):
+    if np.iscomplexobj(c):
+        raise ValueError("curvature must be real for a Discretization; give its Scheme for a stability region")
+    if np.size(method.h) != 1 or method.rtol is not None:
+        raise ValueError("method must be a Discretization with one fixed step h")
+    problem = quadratic(c)
+    rows = method.flow.rows
+
+    def step(weights):
+        run = record(method, problem, np.tile(np.asarray(weights, dtype=float)[:, None], (1, c.size)), steps=1,
+                     memory=True)
+        return _last(run)
+
+    matrices = np.moveaxis(np.array([step(e) for e in np.eye(rows)]), (0, 1, 2), (2, 1, 0))
+    _check_linear(method.name, matrices, step)
+    return matrices
+
+
+def _last(run):
+    """State after the only step, (rows, n); also where it overflowed."""
+    return np.vstack([run.final["x"][None, :], run.final["s"]])
+
+
+def with_step(method, value):
+    """``method`` with its learning rate (or the step of a Discretization) set to ``value``."""
+    return replace(method, h=value) if isinstance(method, Discretization) else replace(method, lr=value)

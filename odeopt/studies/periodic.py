@@ -1,0 +1,229 @@
+"""Where adaptive methods end on a quadratic: orbits of period two, and whether they attract.
+
+With lr constant and eps = 0 on f = (c/2) x^2 the step does not shrink with the gradient, so
+the iterates cannot settle at 0; they settle (or would like to) on an orbit x, -x, x, ... whose size does
+not depend on c or on the averaging of g^2:
+
+    RMSprop   |x| = lr/2,                           multipliers of modulus sqrt(decay): attracting
+    Adam      |x| = lr (1 - beta1)/(2 (1 + beta1)),   i.e. the preconditioned curvature sits exactly at
+              the stability limit 2 (1 + beta1)/((1 - beta1) lr); attracting only for beta1 below a
+              threshold (:func:`critical_beta1`, -> 3 - 2 sqrt 2 as beta2 -> 1): at (0.9, 0.999) errors
+              grow by 1.0494 a step, which are the spikes seen in training
+
+The orbit is a fixed point of the one-step map followed by the reflection x -> -x (with the memory that
+is odd in the gradient); its multipliers are the eigenvalues of that map's derivative, taken on
+the real kernel by central differences of order six.
+
+Source: threshold and multipliers, the package's own derivation (odeopt tests them against direct
+simulation); spikes of Adam on a 1-D quadratic: Bai et al., arXiv:2506.04805.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..problems import quadratic
+from .amplification import LATE, LINEAR
+from .base import Study
+
+_STENCIL = (45 / 60, -9 / 60, 1 / 60)  # weights of f(x + i h) - f(x - i h), i = 1, 2, 3
+_STEP = 2.0**-9
+
+
+def step_jacobian(optimizer, problem, x, s, k=LATE, *, scales=None):
+    """Derivative of one step with respect to (x, slots), by central differences of order six.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    problem : Problem
+    x : (n,) array
+    s : (slots, n) array
+    k : int
+        Step number.
+    scales : (1 + slots, n) array, optional
+        Size of each variable; the differences reach 3/512 of it. Default: |value|, or 1 where that is 0.
+
+    Returns
+    -------
+    ((1 + slots) n, (1 + slots) n) array
+        In the order of ``numpy.vstack([x, s]).ravel()``. About 12 digits for smooth kernels.
+    """
+    x = checks.point("x", x, problem.dim)
+    z = np.vstack([x[None, :], np.asarray(s, dtype=float).reshape(len(optimizer.slots), x.size)])
+    if scales is None:
+        scales = np.where(z != 0, np.abs(z), 1.0)
+    columns = []
+    for j in range(z.size):
+        h = _STEP * np.ravel(scales)[j]
+        column = np.zeros(z.size)
+        for i, weight in enumerate(_STENCIL, 1):
+            moved = z.ravel().copy()
+            moved[j] = z.ravel()[j] + i * h
+            above = one_step(optimizer, problem, moved.reshape(z.shape), k)
+            moved[j] = z.ravel()[j] - i * h
+            column += weight * (above - one_step(optimizer, problem, moved.reshape(z.shape), k)).ravel()
+        columns.append(column / h)
+    return np.array(columns).T
+
+
+def one_step(optimizer, problem, z, k=LATE):
+    """The state (x, slots), (1 + slots, n), after one step of the compiled kernel."""
+    x, s = z[0].copy(), z[1:].copy()
+    optimizer.kernel(k, optimizer.p, x, problem.grad(x), s)
+    return np.vstack([x[None, :], s])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PeriodTwoOrbit(Study):
+    """An orbit x, -x, x, ... of an optimizer on (c/2) x^2.
+
+    Attributes
+    ----------
+    method : str
+    curvature : float
+    state : (1 + slots,) array
+        x and slots before a step; the next step leads to (-x, slots with the odd ones negated).
+    amplitude : float
+        |x|.
+    formula : float
+        The amplitude for eps = 0 by theory.
+    residual : float
+        Largest relative deviation of one real step from the reflected state.
+    multipliers : (r,) complex array
+        Eigenvalues of the reflected one-step map there, by decreasing modulus; weights of running averages (all 1 late in a
+        run) left out.
+    """
+
+    method: str
+    curvature: float
+    state: np.ndarray
+    amplitude: float
+    formula: float
+    residual: float
+    multipliers: np.ndarray = field(metadata={"dtype": np.complex128})
+
+    @property
+    def growth(self):
+        """Factor a step of a small deviation from the orbit (largest modulus of the multipliers)."""
+        return float(np.abs(self.multipliers[0]))
+
+    @property
+    def attracting(self):
+        """Whether small deviations die out."""
+        return self.growth < 1
+
+    def rows(self):
+        """One line."""
+        return [{"method": self.method, "curvature": self.curvature, "|x|": self.amplitude, "formula": self.formula,
+                 "growth a step": self.growth, "attracting": self.attracting}]
+
+    def headline(self):
+        return f"orbit of period 2: |x| = {self.amplitude:.6g}, deviations grow by {self.growth:.6g} a step"
+
+    def to_dict(self):
+        """As of every study, the multipliers as (real, imaginary) pairs."""
+        return super().to_dict() | {"multipliers": [[m.real, m.imag] for m in self.multipliers.tolist()]}
+
+
+def period_two_orbit(optimizer, curvature=1.0):
+    """The orbit of period two of RMSprop or Adam (with any eps), found by Newton's method from the formula.
+
+    Raises
+    ------
+    ValueError
+        Another optimizer, or no such orbit near the formula's (an eps that is not small beside
+        lr * curvature stops the method at the minimum instead).
+    """
+    c = checks.real("curvature", curvature, 0.0, open_low=True)
+    if optimizer.name not in ("rmsprop", "adam"):
+        raise ValueError(f"optimizer must be RMSprop or Adam, got {optimizer.name}")
+    problem = quadratic([c])
+    beta1 = getattr(optimizer, "beta1", 0.0)
+    formula = 0.5 * optimizer.lr * (1 - beta1) / (1 + beta1)
+    z, signs, moving = np.zeros(1 + len(optimizer.slots)), np.ones(1 + len(optimizer.slots)), []
+    for i, slot in enumerate(("position", *optimizer.slots)):
+        if slot == "position":
+            z[i], signs[i] = formula, -1.0
+        elif slot in LINEAR:
+            z[i], signs[i] = -(1 - beta1) / (1 + beta1) * c * formula, -1.0
+        elif slot == "square":
+            z[i] = (c * formula) ** 2
+        else:  # weights of the averages: 1 late in a run, and then they stay
+            z[i] = 1.0
+            continue
+        moving.append(i)
+    signs = np.array(signs)
+
+    def reflected(state):
+        return signs * one_step(optimizer, problem, state[:, None])[:, 0]
+
+    def derivative(state):
+        full = signs[:, None] * step_jacobian(optimizer, problem, state[:1], state[1:, None])
+        return full[np.ix_(moving, moving)]
+
+    scale = np.abs(z)
+    for _ in range(30):
+        residual = (reflected(z) - z)[moving]
+        if np.abs(residual / scale[moving]).max() < 4e-16:
+            break
+        with np.errstate(all="ignore"):
+            change = np.linalg.solve(np.eye(len(moving)) - derivative(z), residual)
+        if not np.isfinite(change).all() or np.abs(change / scale[moving]).max() < 1e-15:
+            break
+        z[moving] += change
+    residual = float(np.abs((reflected(z) - z) / scale).max())
+    if not residual < 1e-12 or not z[0] > 0.05 * formula:
+        raise ValueError(f"optimizer must have an orbit of period two near |x| = {formula:.3g} on curvature {c:g}; "
+                         f"eps={optimizer.eps:g} is not small beside it")
+    values = np.linalg.eigvals(derivative(z)).astype(np.complex128)
+    values = values[np.argsort(-np.abs(values))]
+    return PeriodTwoOrbit(repr(optimizer), c, z, float(abs(z[0])), formula, residual, values)
+
+
+def critical_beta1(beta2):
+    """The beta1 at which Adam's orbit of period two stops attracting (eps = 0), by bisection.
+
+    0.22800, 0.18059, 0.17243, 0.17166 for beta2 = 0.5, 0.9, 0.99, 0.999; as beta2 -> 1 it tends to
+    3 - 2 sqrt 2 = 0.17157, the root of b^2 - 6 b + 1.
+    """
+    from ..optimizers import Adam
+
+    beta2 = checks.real("beta2", beta2, 0.0, 1.0, open_low=True, open_high=True)
+    low, high = 0.0, 0.9
+    while high - low > 1e-9:
+        middle = 0.5 * (low + high)
+        if period_two_orbit(Adam(lr=1.0, beta1=middle, beta2=beta2, eps=0.0)).attracting:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def simulated_growth(optimizer, curvature=1.0, *, steps=120, size=1e-9, seed=0):
+    """Growth a step of a deviation of relative size ``size`` from the orbit, measured by running the kernel.
+
+    The leading multipliers are a complex pair, so the deviation y_n of the position turns as it grows: the
+    recursion y_{n+2} = a y_{n+1} - b y_n is fitted to those of ``steps`` deviations that lie
+    between 1e-11 and 1e-4, a quarter of them skipped at the start, and the growth is sqrt(b). Compare
+    with ``PeriodTwoOrbit.growth``.
+    """
+    orbit = period_two_orbit(optimizer, curvature)
+    problem = quadratic([orbit.curvature])
+    slots = ("position", *optimizer.slots)
+    weights = np.array(["weight" not in slot for slot in slots])
+    z = orbit.state[:, None].copy()
+    z[:, 0] *= 1 + size * weights * np.random.default_rng(seed).standard_normal(len(z))
+    y, sign = [], 1.0
+    for _ in range(checks.integer("steps", steps, 10)):
+        y.append((sign * z[0, 0] - orbit.state[0]) / orbit.amplitude)
+        if not 1e-11 < abs(y[-1]) + abs(y[-1 if len(y) < 2 else -2]) < 1e-4:
+            break
+        z, sign = one_step(optimizer, problem, z), -sign
+    y = np.array(y[len(y) // 4 :])
+    y /= np.abs(y).max()
+    scale = np.hypot(y[:-2], y[1:-1])  # equal weight for early and late deviations
+    (_, b), *_ = np.linalg.lstsq(np.column_stack([y[1:-1], -y[:-2]]) / scale[:, None], y[2:] / scale, rcond=None)
+    return math.sqrt(b)
