@@ -61,7 +61,8 @@ def suggest(cls, problem, x0=None, steps=500, **given):
     if rate is None or rate in given:
         return cls(**given)
     probe = cls(**({rate: 1e-3} | given))
-    if probe.scaling()[rate] == "fixed":  # the step is elsewhere (Adadelta): lr is a pure number
+    required = next(f for f in dataclasses.fields(cls) if f.name == rate).default is dataclasses.MISSING
+    if probe.scaling()[rate] == "fixed" and not required:  # the step is elsewhere (Adadelta): lr is a pure number
         return cls(**given)
     x0 = problem.x0 if x0 is None else np.asarray(x0, dtype=float)
     largest, end = path_curvature(problem, x0)
