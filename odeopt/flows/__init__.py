@@ -1,6 +1,10 @@
 """Continuous-time systems: the vector fields that optimizers discretise."""
 
+from .adadelta import adadelta_flow
+from .adagrad import adagrad_flow
 from .adam import adam_flow
+from .adamax import adamax_flow
+from .amsgrad import amsgrad_flow
 from .averaged_gradient import averaged_gradient_flow
 from .base import Flow
 from .bregman import bregman_flow
@@ -9,8 +13,11 @@ from .heavy_ball import heavy_ball_flow
 from .high_resolution import high_resolution_flow, high_resolution_start, nag_sc_flow
 from .linear import linear_test_flow, linear_test_problem
 from .look_ahead import look_ahead_flow
+from .nadam import nadam_flow
 from .nesterov import nesterov_flow
+from .normalized import normalized_flow
 from .rmsprop import rmsprop_flow
+from .sign import sign_flow
 
 ALL = {
     "gradient": gradient_flow,
@@ -24,6 +31,14 @@ ALL = {
     "linear-test": linear_test_flow,
     "rmsprop": rmsprop_flow,
     "adam": adam_flow,
+    "nadam": nadam_flow,
+    "amsgrad": amsgrad_flow,
+    "adamax": adamax_flow,
+    "adagrad": adagrad_flow,
+    "adadelta": adadelta_flow,
+    "sign": sign_flow,
+    "normalized": normalized_flow,
 }
 
-__all__ = ["ALL", "Flow", "high_resolution_start", "linear_test_problem", *(factory.__name__ for factory in ALL.values())]
+__all__ = ["ALL", "Flow", "high_resolution_start", "linear_test_problem",
+           *(factory.__name__ for factory in ALL.values())]

@@ -5,7 +5,8 @@
 q_i(t) = 1 - exp(-t/tau_i) is the weight that the running average i has accumulated; with it as
 state the flow is autonomous. (It is 1 - p_i with p_i' = -p_i/tau_i, the product beta_i^k of the
 papers; the form in q loses no digits when beta is close to 1.) At t = 0 all four vanish and the
-quotients take their limits m/q1 = g and v/q2 = g^2.
+quotients take their limits m/q1 = g and v/q2 = g^2. Coupled weight decay replaces g by g + decay x;
+decoupled decay adds -drift x to x'.
 
 Sources: articles 001 and 003; Barakat, Bianchi, arXiv:1810.02263.
 """
@@ -18,7 +19,7 @@ from .base import Flow
 
 @kernel
 def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
-    """z = (x, m, v, q1, q2), p = (tau1, tau2, eps, 1 for eps inside the root)."""
+    """z = (x, m, v, q1, q2), p = (tau1, tau2, eps, 1 for eps inside the root, decay, drift)."""
     x, m, v = z[0], z[1], z[2]
     dx, dm, dv = dz[0], dz[1], dz[2]
     q1, q2 = z[3, 0], z[4, 0]
@@ -27,19 +28,22 @@ def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
     dz[4, 0] = (1.0 - q2) / p[1]
     fg(x, dx, data)
     for i in range(x.size):
-        gi = dx[i]
+        gi = dx[i] + p[4] * x[i]
         dm[i] = (gi - m[i]) / p[0]
         dv[i] = (gi * gi - v[i]) / p[1]
         mean = m[i] / q1 if q1 > 0.0 else gi
         square = max(v[i], 0.0) / q2 if q2 > 0.0 else gi * gi
-        dx[i] = -mean / np.sqrt(square + p[2]) if p[3] > 0.0 else -mean / (np.sqrt(square) + p[2])
+        root = np.sqrt(square + p[2]) if p[3] > 0.0 else np.sqrt(square) + p[2]
+        dx[i] = -mean / root - p[5] * x[i]
 
 
-def adam_flow(tau1, tau2, eps, *, eps_mode="outside"):
-    """Adam's flow with memory times ``tau1``, ``tau2`` (flow time) and ``eps`` in the unit of g
-    (of g^2 when inside the root)."""
+def adam_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0):
+    """Adam's flow with memory times ``tau1``, ``tau2`` (flow time), ``eps`` in the unit of g (of g^2
+    when inside the root), ``decay`` in the unit of curvature and ``drift`` in 1/flow time."""
     root = "√(v/q2 + eps)" if eps_mode == "inside" else "(√(v/q2) + eps)"
-    equation = f"x' = -(m/q1)/{root}, tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i"
+    equation = f"x' = -(m/q1)/{root}{' - drift x' if drift else ''}, tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i"
+    if decay:
+        equation += ", g + decay x for g"
     constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps),
-                 "inside": float(eps_mode == "inside")}
+                 "inside": float(eps_mode == "inside"), "decay": float(decay), "drift": float(drift)}
     return Flow("Adam", equation, rhs, constants, ("mean", "square", "mean weight", "square weight"))

@@ -13,6 +13,9 @@ Stability  frozen preconditioner P = sqrt(v) + eps: lr lambda_max(H/P) < 2 (1 + 
 Bounds     |dx| <= lr (1 - beta1)/sqrt(1 - beta2) if 1 - beta1 > sqrt(1 - beta2), else lr; the first
            step is -lr sign(g)
 Windows    m averages over 1/(1 - beta1) = 10 steps, v over 1/(1 - beta2) = 1000 (article 001)
+Decay      coupled: g + weight_decay x for g (L2 regularisation, which the quotient then rescales);
+           decoupled: x <- x - lr weight_decay x besides the step (adamw.py); both are rates of the
+           flow and stay when lr is refined
 Variants   eps outside the root (article 001, the paper) or inside (article 003)
 
 Sources: Kingma, Ba, arXiv:1412.6980, algorithm 1; articles 001, 003; the flow: Barakat, Bianchi,
@@ -31,8 +34,10 @@ from .base import Optimizer, fraction, nonnegative, positive, variant
 
 @kernel
 def adam(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
-    """p = (lr, beta1, beta2, eps outside, eps inside); s = (m, v, q1, q2), q in element 0."""
-    lr, outside, inside = p[0], p[3], p[4]
+    """p = (lr, beta1, beta2, eps, weight decay, 1 for eps inside, 1 for decoupled); s = (m, v, q1,
+    q2), q in element 0."""
+    lr, inside, outer = p[0], p[3] * p[5], p[4] * p[6]
+    outside, inner, keep = p[3] - inside, p[4] - outer, 1.0 - p[0] * outer
     new1, new2 = 1.0 - p[1], 1.0 - p[2]
     q1 = s[2, 0] + new1 * (1.0 - s[2, 0])
     q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
@@ -40,10 +45,11 @@ def adam(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     step, scale = lr / q1, 1.0 / q2
     m, v = s[0], s[1]
     for i in range(x.size):
-        gi, mi, vi, xi = g[i], m[i], v[i], x[i]
+        mi, vi, xi = m[i], v[i], x[i]
+        gi = g[i] + inner * xi
         mi = mi + new1 * (gi - mi)
         vi = vi + new2 * (gi * gi - vi)
-        xi = xi - step * mi / (np.sqrt(vi * scale + inside) + outside)
+        xi = keep * xi - step * mi / (np.sqrt(vi * scale + inside) + outside)
         m[i] = mi
         v[i] = vi
         x[i] = xi
@@ -62,6 +68,8 @@ class Adam(Optimizer):
     eps : float >= 0, default 1e-8
         In the unit of g (of g^2 inside the root).
     eps_mode : {"outside", "inside"}
+    weight_decay : float >= 0, default 0
+    weight_decay_mode : {"coupled", "decoupled"}
     """
 
     title = "Adam"
@@ -71,6 +79,8 @@ class Adam(Optimizer):
     beta2: float = fraction(0.999, scales="1 - c h")
     eps: float = nonnegative(1e-8)
     eps_mode: str = variant("outside", "inside")
+    weight_decay: float = nonnegative(0.0)
+    weight_decay_mode: str = variant("coupled", "decoupled")
 
     kernel = staticmethod(adam)
 
@@ -80,13 +90,17 @@ class Adam(Optimizer):
 
     @property
     def p(self):
-        """(lr, beta1, beta2, eps outside the root, eps inside the root)."""
-        eps = (self.eps, 0.0) if self.eps_mode == "outside" else (0.0, self.eps)
-        return np.array([self.lr, self.beta1, self.beta2, *eps])
+        """(lr, beta1, beta2, eps, weight_decay, 1 for eps inside the root, 1 for decoupled)."""
+        return self.numbers_and(self.eps_mode == "inside", self._decoupled)
+
+    @property
+    def taus(self):
+        """Memory times of the two averages, in flow time."""
+        return tuple(self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
 
     def flow(self):
-        tau1, tau2 = (self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
-        return adam_flow(tau1, tau2, self.eps, eps_mode=self.eps_mode)
+        inner, outer = self.split_decay()
+        return adam_flow(*self.taus, self.eps, eps_mode=self.eps_mode, decay=inner, drift=outer)
 
     def scheme(self):
         return semi_implicit_euler

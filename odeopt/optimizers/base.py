@@ -21,6 +21,7 @@ SCALING_LAWS = {
     "h": lambda value, f: value / f,
     "h^2": lambda value, f: value / f**2,
     "sqrt(h)": lambda value, f: value / np.sqrt(f),
+    "1/sqrt(h)": lambda value, f: value * np.sqrt(f),
     "1/h": lambda value, f: value * f,
     "1 - c h": lambda value, f: 1 - (1 - value) / f,
     "(1 - c h)/(1 + c h)": lambda value, f: _cayley(_cayley(value) / f),
@@ -69,13 +70,16 @@ def switch(default=False):
 class Optimizer:
     """Base of all optimizers. Instances are immutable; state is passed, never stored.
 
-    Class attributes ``title`` (for tables) and ``aliases`` (further command-line names); the
-    command-line name is the lower-case class name.
+    Class attributes: ``title`` (for tables); ``aliases`` (further command-line names; the
+    command-line name is the lower-case class name); ``full_batch_only`` for rules that compare the
+    gradients of two steps; ``wrapper`` for an optimizer made of another one, which the registry
+    leaves out.
     """
 
     title: ClassVar[str] = ""
     aliases: ClassVar[tuple] = ()
     full_batch_only: ClassVar[bool] = False
+    wrapper: ClassVar[bool] = False
 
     def __post_init__(self):
         for f in fields(self):
@@ -117,9 +121,27 @@ class Optimizer:
         default; pages with slots in units of one step rescale)."""
         return np.vstack([x[None, :], s[: self.flow().rows - 1]])
 
-    def consistent_start(self, x, g):  # noqa: ARG002
-        """Slots at which the flow starts smoothly at ``x`` with gradient ``g`` (default: zeros)."""
+    def cold_start(self, x):
+        """Slots of a fresh run: zeros, unless the page says otherwise."""
         return np.zeros((len(self.slots), np.size(x)))
+
+    def consistent_start(self, x, g):  # noqa: ARG002
+        """Slots at which the flow starts smoothly at ``x`` with gradient ``g`` (default: cold)."""
+        return self.cold_start(x)
+
+    @property
+    def orders(self):
+        """Order of the iterates against the flow by kind of start, None where there is no flow."""
+        return None if self.flow() is None else {"cold": 1.0, "consistent": 1.0}
+
+    @property
+    def reduces(self):
+        """Whether a step reduces over coordinates, so that several arrays count as one vector."""
+        return False
+
+    def p_for(self, array):  # noqa: ARG002
+        """:attr:`p` for one parameter array (pages that use its shape or dtype override it)."""
+        return self.p
 
     # What follows from it ----------------------------------------------------------------------
 
@@ -130,20 +152,27 @@ class Optimizer:
 
     @property
     def p(self):
-        """Numeric hyperparameters in declared order, float64: the ``p`` of the kernel."""
+        """The ``p`` of the kernel, float64: numeric hyperparameters in declared order (entry i is
+        ``numeric_names()[i]``, which is how schedules drive it), then the page's switches."""
         values = (getattr(self, name) for name in self.numeric_names())
         return np.array([0.0 if v is None else v for v in values])
 
     @classmethod
     def numeric_names(cls):
-        """Names of the entries of ``p``."""
+        """Names of the leading entries of ``p``."""
         return tuple(f.name for f in fields(cls) if f.metadata["numeric"])
+
+    def numbers_and(self, *switches):
+        """``p`` made of the numeric hyperparameters and then ``switches`` (True counts as 1)."""
+        return np.array([*Optimizer.p.fget(self), *switches], dtype=np.float64)
+
+    @property
+    def _decoupled(self):
+        return self.weight_decay_mode == "decoupled"
 
     def split_decay(self):
         """``weight_decay`` as (inside the gradient, beside the step), by ``weight_decay_mode``."""
-        if self.weight_decay_mode == "coupled":
-            return self.weight_decay, 0.0
-        return 0.0, self.weight_decay
+        return (0.0, self.weight_decay) if self._decoupled else (self.weight_decay, 0.0)
 
     def scaling(self):
         """How each numeric hyperparameter moves with the step: name -> key of SCALING_LAWS."""
@@ -163,11 +192,10 @@ class Optimizer:
         return replace(self, **moved)
 
     def start(self, x, g=None, kind="cold"):
-        """Slots at step 0: zeros (``"cold"``) or :meth:`consistent_start` (``"consistent"``)."""
+        """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
         checks.choice("start", kind, ("cold", "consistent"))
-        if kind == "consistent":
-            return np.ascontiguousarray(self.consistent_start(x, g), dtype=np.float64)
-        return np.zeros((len(self.slots), np.size(x)))
+        s = self.consistent_start(x, g) if kind == "consistent" else self.cold_start(x)
+        return np.ascontiguousarray(s, dtype=np.float64)
 
     def flow_start(self, x, g, kind="cold"):
         """The flow state z at which :meth:`start` of that kind starts the flow."""

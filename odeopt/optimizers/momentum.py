@@ -35,13 +35,14 @@ import numpy as np
 from ..abi import kernel
 from ..flows import averaged_gradient_flow, heavy_ball_flow
 from ..schemes import semi_implicit_euler, stormer_verlet
-from .base import Optimizer, fraction, nonnegative, number, positive, variant
+from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
 @kernel
 def heavy_ball(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
-    """p = (lr, momentum, dampening unused, coupled decay, decoupled decay); s = (v)."""
-    lr, mu, inner, outer = p[0], p[1], p[3], p[4]
+    """p = (lr, momentum, dampening unused, weight decay, 1 for decoupled); s = (v)."""
+    lr, mu, outer = p[0], p[1], p[3] * p[4]
+    inner = p[3] - outer
     keep = 1.0 - lr * outer
     v = s[0]
     for i in range(x.size):
@@ -54,8 +55,9 @@ def heavy_ball(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
 
 @kernel
 def torch_momentum(k, p, x, g, s):
-    """p = (lr, momentum, dampening, coupled decay, decoupled decay); s = (b)."""
-    lr, mu, inner, outer = p[0], p[1], p[3], p[4]
+    """p = (lr, momentum, dampening, weight decay, 1 for decoupled); s = (b)."""
+    lr, mu, outer = p[0], p[1], p[3] * p[4]
+    inner = p[3] - outer
     new = 1.0 - p[2] if k > 0 else 1.0  # torch's first buffer is the gradient itself
     keep = 1.0 - lr * outer
     b = s[0]
@@ -69,8 +71,9 @@ def torch_momentum(k, p, x, g, s):
 
 @kernel
 def averaged_momentum(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
-    """p = (lr, momentum, dampening unused, coupled decay, decoupled decay); s = (m)."""
-    lr, inner, outer = p[0], p[3], p[4]
+    """p = (lr, momentum, dampening unused, weight decay, 1 for decoupled); s = (m)."""
+    lr, outer = p[0], p[3] * p[4]
+    inner = p[3] - outer
     new = 1.0 - p[1]
     keep = 1.0 - lr * outer
     m = s[0]
@@ -146,8 +149,12 @@ class Momentum(Optimizer):
 
     @property
     def p(self):
-        """(lr, momentum, dampening, decay inside the gradient, decay beside the step)."""
-        return np.array([self.lr, self.momentum, self.dampening, *self.split_decay()])
+        """(lr, momentum, dampening, weight_decay, 1 for decoupled)."""
+        return self.numbers_and(self._decoupled)
+
+    @property
+    def orders(self):
+        return {"cold": 1.0, "consistent": 2.0 if self._verlet else 1.0}
 
     @property
     def h(self):

@@ -16,68 +16,113 @@ Order    scalar 1. Vector: **one half from the cold start v = 0**: the flow star
          lr/sqrt(1 - decay) = sqrt(tau h) long, and no later step mends that. Started at
          v = g(x0)^2, or bias-corrected (v divided by 1 - decay^k), it is 1: bias correction is
          what makes RMSprop a consistent first-order scheme
-Scaling  vector: lr ~ h, decay = 1 - h/tau, eps fixed; scalar: lr ~ h, decay fixed
+         Centered: the same orders; its consistent start is v = g(x0)^2, m = 0
+Momentum b <- momentum b + g/sqrt(v + eps);  x <- x - lr b, or with nesterov x <- x - lr (momentum b + g/sqrt(..)):
+         x'' + a x' + g/sqrt(v + eps) = 0 by partitioned Euler (v, then b, then x; nesterov: with
+         look-ahead), h = sqrt(lr), a = (1 - momentum)/h, tau = h/(1 - decay)
+Scaling  vector: lr ~ h (momentum: h^2), decay = 1 - h/tau, eps fixed; scalar: lr ~ h, decay fixed
 Stability  frozen v: lr lambda/sqrt(v + eps) < 2; on (lambda/2) x^2 with eps = 0 the iterates end in
          the 2-cycle |x| = lr/2
-Variants eps inside the root (article 000, TensorFlow) or outside (torch); bias correction
+         (times 1 + momentum, with nesterov (1 + momentum)/(1 + 2 momentum))
+Variants eps inside the root (article 000, TensorFlow) or outside (torch); bias correction; centered: v minus
+         the square of the running mean m of g; coupled weight decay, g + weight_decay x for g
 
 Sources: article 000, eq. 2 and 12-15; Hinton's lecture 6e in article 003 (decay = 0.9).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..abi import kernel
 from ..flows import gradient_flow, rmsprop_flow
-from ..schemes import explicit_euler, semi_implicit_euler
+from ..schemes import explicit_euler, partitioned_euler, semi_implicit_euler
 from .base import Optimizer, fraction, nonnegative, positive, switch, variant
 
 
 @kernel
 def rmsprop(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
-    """p = (lr, decay, eps inside the root, eps outside the root); s = (v)."""
-    lr, new, inside, outside = p[0], 1.0 - p[1], p[2], p[3]
+    """p = (lr, decay, eps, momentum unused, weight decay, 1 for eps inside, ...); s = (v)."""
+    lr, new, inside, decay = p[0], 1.0 - p[1], p[2] * p[5], p[4]
+    outside = p[2] - inside
     v = s[0]
     for i in range(x.size):
-        gi, vi = g[i], v[i]
+        xi, vi = x[i], v[i]
+        gi = g[i] + decay * xi
         vi = vi + new * (gi * gi - vi)
         v[i] = vi
-        x[i] = x[i] - lr * gi / (np.sqrt(vi + inside) + outside)
+        x[i] = xi - lr * gi / (np.sqrt(vi + inside) + outside)
     return lr
 
 
 @kernel
 def rmsprop_corrected(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p as ``rmsprop``; s = (v, q), q[0] = 1 - decay^k the weight of the average."""
-    lr, new, inside, outside = p[0], 1.0 - p[1], p[2], p[3]
+    lr, new, inside, decay = p[0], 1.0 - p[1], p[2] * p[5], p[4]
+    outside = p[2] - inside
     v = s[0]
     q = s[1, 0] + new * (1.0 - s[1, 0])
     s[1, 0] = q
     for i in range(x.size):
-        gi, vi = g[i], v[i]
+        xi, vi = x[i], v[i]
+        gi = g[i] + decay * xi
         vi = vi + new * (gi * gi - vi)
         v[i] = vi
-        x[i] = x[i] - lr * gi / (np.sqrt(vi / q + inside) + outside)
+        x[i] = xi - lr * gi / (np.sqrt(vi / q + inside) + outside)
     return lr
 
 
 @kernel
+def rmsprop_general(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, decay, eps, momentum, weight decay, then switches: eps inside, bias correction,
+    centered, nesterov); s = (b, v, m, q), unused rows stay 0."""
+    lr, new, mu, inside, decay = p[0], 1.0 - p[1], p[3], p[2] * p[5], p[4]
+    outside = p[2] - inside
+    centered, nesterov = p[7] > 0.0, p[8] > 0.0
+    b, v, m = s[0], s[1], s[2]
+    q = s[3, 0] + new * (1.0 - s[3, 0])
+    s[3, 0] = q
+    scale = 1.0 / q if p[6] > 0.0 else 1.0
+    for i in range(x.size):
+        xi, vi, mi = x[i], v[i], m[i]
+        gi = g[i] + decay * xi
+        vi = vi + new * (gi * gi - vi)
+        square = vi * scale
+        if centered:
+            mi = mi + new * (gi - mi)
+            mean = mi * scale
+            square = max(square - mean * mean, 0.0)  # round-off may take it below 0
+        u = gi / (np.sqrt(square + inside) + outside)
+        if mu > 0.0:
+            bi = mu * b[i] + u
+            b[i] = bi
+            u = mu * bi + u if nesterov else bi
+        v[i] = vi
+        m[i] = mi
+        x[i] = xi - lr * u
+    return np.sqrt(lr) if mu > 0.0 else lr
+
+
+@kernel
 def rmsprop_scalar(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
-    """p as ``rmsprop``; s = (v, q), both in element 0; q = 1 without bias correction (p[4] = 0).
+    """p as ``rmsprop``, p[6] = 1 for bias correction; s = (v, q), both in element 0.
 
     Returns gamma, the flow time of the step.
     """
-    new = 1.0 - p[1]
+    new, decay = 1.0 - p[1], p[4]
+    inside = p[2] * p[5]
     square = 0.0
     for i in range(g.size):
-        square += g[i] * g[i]
+        gi = g[i] + decay * x[i]
+        square += gi * gi
     v = s[0, 0] + new * (square - s[0, 0])
     q = s[1, 0] + new * (1.0 - s[1, 0])
     s[0, 0], s[1, 0] = v, q
-    gamma = p[0] / (np.sqrt((v / q if p[4] > 0.0 else v) + p[2]) + p[3])
+    gamma = p[0] / (np.sqrt((v / q if p[6] > 0.0 else v) + inside) + p[2] - inside)
     for i in range(x.size):
-        x[i] = x[i] - gamma * g[i]
+        xi = x[i]
+        x[i] = xi - gamma * (g[i] + decay * xi)
     return gamma
 
 
@@ -88,12 +133,21 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     lr : float > 0
-        Step in flow time (``vector``), step length (``scalar``).
+        Step in flow time (``vector``; its square with momentum), step length (``scalar``).
     decay : float in [0, 1), default 0.9
     eps : float >= 0, default 1e-8
+        In the unit of g^2 (of g outside the root).
+    momentum : float in [0, 1), default 0
+    weight_decay : float >= 0, default 0
+        Coupled: added to the gradient as weight_decay x.
     form : {"vector", "scalar"}
     eps_mode : {"inside", "outside"}
-    bias_correction : bool, default False
+    centered, nesterov, bias_correction : bool, default False
+
+    Raises
+    ------
+    ValueError
+        Also for ``centered`` or ``momentum`` with ``form="scalar"``, ``nesterov`` without momentum.
     """
 
     title = "RMSprop"
@@ -103,44 +157,92 @@ class RMSprop(Optimizer):
     eps: float = nonnegative(1e-8)
     form: str = variant("vector", "scalar")
     eps_mode: str = variant("inside", "outside")
+    centered: bool = switch(False)
+    momentum: float = fraction(0.0, scales="1 - c h")
+    nesterov: bool = switch(False)
     bias_correction: bool = switch(False)
+    weight_decay: float = nonnegative(0.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self._scalar and (self.centered or self.momentum):
+            raise ValueError("form must be 'vector' with centered=True or momentum, got 'scalar'")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov must be False without momentum, got True")
 
     @property
     def _scalar(self):
         return self.form == "scalar"
 
     @property
+    def _general(self):
+        return self.centered or self.momentum > 0
+
+    @property
+    def reduces(self):
+        return self._scalar
+
+    @property
     def kernel(self):
         if self._scalar:
             return rmsprop_scalar
+        if self._general:
+            return rmsprop_general
         return rmsprop_corrected if self.bias_correction else rmsprop
 
     @property
     def slots(self):
+        if self._general:
+            return ("buffer", "square", "mean", "weight")
         return ("square", "weight") if self._scalar or self.bias_correction else ("square",)
 
     @property
     def p(self):
-        """(lr, decay, eps inside the root, eps outside the root, 1 for bias correction)."""
-        inside, outside = (self.eps, 0.0) if self.eps_mode == "inside" else (0.0, self.eps)
-        return np.array([self.lr, self.decay, inside, outside, float(self.bias_correction)])
+        """(lr, decay, eps, momentum, weight_decay, then 1 for: eps inside the root, bias correction,
+        centered, nesterov)."""
+        return self.numbers_and(self.eps_mode == "inside", self.bias_correction, self.centered, self.nesterov)
+
+    @property
+    def orders(self):
+        cold = 1.0 if self._scalar or self.bias_correction else 0.5
+        return {"cold": cold, "consistent": 1.0}
+
+    @property
+    def h(self):
+        return math.sqrt(self.lr) if self.momentum else self.lr
 
     def flow(self):
         if self._scalar:
-            return gradient_flow()
-        return rmsprop_flow(self.lr / (1 - self.decay), self.eps, eps_mode=self.eps_mode,
-                            bias_correction=self.bias_correction)
+            return gradient_flow(self.weight_decay)
+        h = self.h
+        return rmsprop_flow(h / (1 - self.decay), self.eps, eps_mode=self.eps_mode, decay=self.weight_decay,
+                            bias_correction=self.bias_correction, centered=self.centered,
+                            friction=(1 - self.momentum) / h if self.momentum else None)
 
     def scheme(self):
-        return explicit_euler if self._scalar else semi_implicit_euler
+        if self._scalar:
+            return explicit_euler
+        return partitioned_euler((2, 1, 0, 0, 0), look_ahead=self.nesterov) if self.momentum else semi_implicit_euler
+
+    def to_flow(self, x, s):
+        """The buffer, in units of one step, becomes the velocity x'."""
+        if not self.momentum:
+            return super().to_flow(x, s)
+        return np.vstack([x[None, :], -self.h * s[:1], s[1:]])
 
     def consistent_start(self, x, g):
         s = np.zeros((len(self.slots), x.size))
+        g = g + self.weight_decay * x
         if self._scalar:
             s[0, 0], s[1, 0] = g @ g, 1.0
         elif not self.bias_correction:
-            s[0] = g * g
+            s[1 if self._general else 0] = g * g
         return s
 
     def scaling(self):
-        return super().scaling() | ({"decay": "fixed"} if self._scalar else {})
+        laws = super().scaling()
+        if self._scalar:
+            laws |= {"decay": "fixed"}
+        if self.momentum:
+            return laws | {"lr": "h^2"}
+        return laws | {"momentum": "fixed"}

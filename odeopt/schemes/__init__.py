@@ -1,5 +1,6 @@
 """Generic one-step integrators of any :class:`~odeopt.flows.Flow`."""
 
+from .armijo import BACKTRACKING, armijo_euler
 from .base import Discretization, Scheme
 from .catching_up import catching_up_euler
 from .chebyshev import chebyshev_steps, silver_steps
@@ -24,5 +25,6 @@ ALL = {
     "rkc": rkc,
 }
 
-__all__ = ["ALL", "Discretization", "Scheme", "catching_up_euler", "partitioned_euler", "chebyshev_steps", "explicit_runge_kutta", "runge_kutta_chebyshev",
-           "silver_steps", *(k.replace("-", "_") for k in ALL)]
+__all__ = ["ALL", "BACKTRACKING", "Discretization", "Scheme", "armijo_euler",
+           "catching_up_euler", "chebyshev_steps", "explicit_runge_kutta",
+           "partitioned_euler", "runge_kutta_chebyshev", "silver_steps", *(k.replace("-", "_") for k in ALL)]

@@ -1,0 +1,36 @@
+"""The Adadelta flow: x' = -lr y, y = sqrt((u + e)/(v + eps)) g, with v and u relaxing to g^2 and y^2.
+
+    tau v' = g^2 - v,   tau u' = y^2 - u
+
+u is the mean square of the speed; e starts the motion from rest. y has the unit of the speed of x:
+the method has no learning rate, the unit of x comes from e alone.
+
+Source: Zeiler, arXiv:1212.5701, algorithm 1, divided by the step.
+"""
+
+import numpy as np
+
+from ..abi import kernel
+from .base import Flow
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (x, v, u), p = (tau, eps, e, lr)."""
+    x, v, u = z[0], z[1], z[2]
+    dx, dv, du = dz[0], dz[1], dz[2]
+    fg(x, dx, data)
+    for i in range(x.size):
+        gi = dx[i]
+        y = np.sqrt(max(u[i], 0.0) + p[2]) / np.sqrt(max(v[i], 0.0) + p[1]) * gi
+        dv[i] = (gi * gi - v[i]) / p[0]
+        du[i] = (y * y - u[i]) / p[0]
+        dx[i] = -p[3] * y
+
+
+def adadelta_flow(tau, eps, eps_speed, lr=1.0):
+    """x' = -lr sqrt((u + e)/(v + eps)) g; ``tau`` in flow time, ``eps`` in the unit of g^2,
+    ``eps_speed`` (e) in that of (x/time)^2, ``lr`` a pure number."""
+    return Flow("Adadelta", "x' = -lr y, y = √((u + e)/(v + eps)) g, tau v' = g² - v, tau u' = y² - u", rhs,
+                {"tau": float(tau), "eps": float(eps), "e": float(eps_speed), "lr": float(lr)},
+                ("square", "square speed"))

@@ -1,0 +1,39 @@
+"""The Adagrad flow: x' = -g/(sqrt(V) + eps)/(1 + rate t), V' = g^2, elementwise.
+
+V is the sum of squared gradients times the step, the quantity that has a limit. From V(0) = 0 the
+flow starts like V ~ g^2 t, x' ~ -sign(g)/sqrt(t), which is integrable but not smooth (order one
+half). Where V = 0 the derivative is not defined; ``rhs`` returns 0 there, which only the first
+stage of a solver sees.
+
+Sources: Duchi, Hazan, Singer (2011), figure 1; article 003.
+"""
+
+import numpy as np
+
+from ..abi import kernel
+from .base import Flow
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (x, V), p = (eps, 1 for eps inside the root, rate)."""
+    x, v, dx, dv = z[0], z[1], dz[0], dz[1]
+    fg(x, dx, data)
+    slower = 1.0 + p[2] * t
+    for i in range(x.size):
+        gi, vi = dx[i], v[i]
+        dv[i] = gi * gi
+        if vi > 0.0:
+            root = np.sqrt(vi + p[0]) if p[1] > 0.0 else np.sqrt(vi) + p[0]
+            dx[i] = -gi / (root * slower)
+        else:
+            dx[i] = 0.0
+
+
+def adagrad_flow(eps, *, eps_mode="outside", rate=0.0):
+    """x' = -g/(sqrt(V) + eps)/(1 + rate t); eps in the unit of sqrt(V) (of V inside the root),
+    ``rate`` in 1/flow time."""
+    inside = eps_mode == "inside"
+    slower = "/(1 + rate t)" if rate else ""
+    return Flow("Adagrad", f"x' = -g/{'√(V + eps)' if inside else '(√V + eps)'}{slower}, V' = g²", rhs,
+                {"eps": float(eps), "inside": float(inside), "rate": float(rate)}, ("square sum",))

@@ -1,0 +1,45 @@
+"""The AdaMax flow: x' = -(m/q1)/u with the fading maximum u(t) = sup over s <= t of |g(s)| e^{-(t-s)/tau2}.
+
+    u' = -u/tau2 where u > |g|,   u' = max(-u/tau2, d|g|/dt) where u = |g|
+
+a sweeping process: u relaxes to 0 but is never below |g|. On the bound it moves with it, and
+d|g_i|/dt = sign(g_i) (H x')_i takes a Hessian product.
+
+Sources: Kingma, Ba, arXiv:1412.6980, section 7.1; article 003.
+"""
+
+from ..abi import kernel
+from .base import Flow
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (x, m, u, q1), p = (tau1, tau2, eps in the bound, eps beside u)."""
+    x, m, u = z[0], z[1], z[2]
+    dx, dm, du = dz[0], dz[1], dz[2]
+    q1 = z[3, 0]
+    fg(x, dm, data)
+    for i in range(x.size):
+        mean = m[i] / q1 if q1 > 0.0 else dm[i]
+        dx[i] = -mean / (max(u[i], abs(dm[i]) + p[2]) + p[3])
+    hv(x, dx, du, data)
+    for i in range(x.size):
+        gi = dm[i]
+        slope = du[i] if gi > 0.0 else -du[i]
+        du[i] = -u[i] / p[1]
+        if u[i] <= abs(gi) + p[2] and slope > du[i]:
+            du[i] = slope
+        dm[i] = (gi - m[i]) / p[0]
+    dz[3, :] = 0.0
+    dz[3, 0] = (1.0 - q1) / p[0]
+
+
+def adamax_flow(tau1, tau2, eps, *, eps_mode="inside"):
+    """AdaMax's flow with memory times in flow time; ``eps``, in the unit of g, is added to the bound
+    |g| (``inside`` the maximum) or to u."""
+    inside = eps_mode == "inside"
+    equation = (f"x' = -(m/q1)/{'u' if inside else '(u + eps)'}, tau1 m' = g - m, "
+                f"u = sup of ({'|g| + eps' if inside else '|g|'}) e^(-(t-s)/tau2), tau1 q1' = 1 - q1")
+    return Flow("AdaMax", equation, rhs, {"tau1": float(tau1), "tau2": float(tau2),
+                "eps in bound": float(eps) * inside, "eps": float(eps) * (not inside)},
+                ("mean", "maximum", "mean weight"), needs_hessian=True)

@@ -1,0 +1,58 @@
+"""The AMSGrad flow: Adam's with the running maximum w(t) = max over s <= t of v(s) in place of v.
+
+    w' = max(v', 0) where w = v,   w' = 0 where w > v
+
+a sweeping process: w is pushed up by v and never comes back. Forms: the maximum of v, divided by
+the weight q2 afterwards; the maximum of the corrected v/q2; or no correction at all.
+
+Sources: Reddi, Kale, Kumar, arXiv:1904.09237, algorithm 2; Adam's flow: adam.py.
+"""
+
+import numpy as np
+
+from ..abi import kernel
+from .base import Flow
+
+FORMS = ("torch", "optax", "paper")
+
+
+@kernel
+def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+    """z = (x, m, v, w, q1, q2), p = (tau1, tau2, eps, 1 for eps inside, decay, drift, form)."""
+    x, m, v, w = z[0], z[1], z[2], z[3]
+    dx, dm, dv, dw = dz[0], dz[1], dz[2], dz[3]
+    q1, q2, form = z[4, 0], z[5, 0], p[6]
+    dz[4:6, :] = 0.0
+    dz[4, 0] = (1.0 - q1) / p[0]
+    dz[5, 0] = (1.0 - q2) / p[1]
+    fg(x, dx, data)
+    for i in range(x.size):
+        gi = dx[i] + p[4] * x[i]
+        dm[i] = (gi - m[i]) / p[0]
+        dv[i] = (gi * gi - v[i]) / p[1]
+        bound, rise = v[i], dv[i]
+        if form == 1.0 and q2 > 0.0:
+            bound = v[i] / q2
+            rise = (dv[i] - bound * dz[5, 0]) / q2
+        elif form == 1.0:
+            bound, rise = gi * gi, 0.0
+        dw[i] = max(rise, 0.0) if w[i] <= bound else 0.0
+        mean, square = m[i], max(w[i], bound)
+        if form < 2.0:
+            mean = m[i] / q1 if q1 > 0.0 else gi
+        if form == 0.0:
+            square = square / q2 if q2 > 0.0 else gi * gi
+        root = np.sqrt(square + p[2]) if p[3] > 0.0 else np.sqrt(square) + p[2]
+        dx[i] = -(mean / root if mean != 0.0 else 0.0) - p[5] * x[i]
+
+
+def amsgrad_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0, form="torch"):
+    """AMSGrad's flow; constants as :func:`adam_flow`."""
+    square = {"torch": "w/q2", "optax": "w", "paper": "w"}[form]
+    mean = "m" if form == "paper" else "m/q1"
+    root = f"√({square} + eps)" if eps_mode == "inside" else f"(√({square}) + eps)"
+    equation = (f"x' = -({mean})/{root}{' - drift x' if drift else ''}, tau1 m' = g - m, tau2 v' = g² - v, "
+                f"w = max of {'v/q2' if form == 'optax' else 'v'} so far")
+    constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps), "inside": float(eps_mode == "inside"),
+                 "decay": float(decay), "drift": float(drift), "form": float(FORMS.index(form))}
+    return Flow("AMSGrad", equation, rhs, constants, ("mean", "square", "maximum", "mean weight", "square weight"))

@@ -1,0 +1,116 @@
+"""Adadelta: RMSprop whose learning rate is the running root mean square of its own steps.
+
+Update     v <- rho v + (1 - rho) g^2;  d = sqrt(u + eps_step)/sqrt(v + eps) g
+           x <- x - lr d;  u <- rho u + (1 - rho) d^2
+Flow       x' = -lr y, y = sqrt((U + e)/(v + eps)) g, v' = g^2 - v, U' = y^2 - U, in the time unit
+           1/(1 - rho) steps: h = 1 - rho, U = u/h^2, e = eps_step/h^2
+Scheme     partitioned Euler, h = 1 - rho: v first, then x and u together
+Order      1 from v = g(x0)^2; one half from the cold start v = 0 (as RMSprop)
+Scaling    rho = 1 - h, eps_step ~ h^2, lr and eps fixed. The paper has one eps for both roots; then
+           a smaller step is another flow (e = eps/h^2 grows), and at practical h there is no limit
+Stability  frozen v, u: lr sqrt((u + eps_step)/(v + eps)) lambda < 2
+Restart    u starts at 0, so the first steps are about lr sqrt(eps_step/(1 - rho)) long
+
+lr = 1 is the paper's method; another lr multiplies the step and is not seen by u (torch, keras).
+
+Sources: Zeiler, arXiv:1212.5701, algorithm 1; article 003.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .. import checks
+from ..abi import kernel
+from ..flows import adadelta_flow
+from ..schemes import partitioned_euler
+from .base import Optimizer, fraction, nonnegative, positive
+
+
+@kernel
+def adadelta(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, rho, eps, eps_step); s = (v, u)."""
+    lr, new, eps, eps_step = p[0], 1.0 - p[1], p[2], p[3]
+    v, u = s[0], s[1]
+    for i in range(x.size):
+        gi, vi, ui = g[i], v[i], u[i]
+        vi = vi + new * (gi * gi - vi)
+        d = np.sqrt(ui + eps_step) / np.sqrt(vi + eps) * gi
+        ui = ui + new * (d * d - ui)
+        v[i] = vi
+        u[i] = ui
+        x[i] = x[i] - lr * d
+    return new
+
+
+def _positive_or_none(name, value):
+    return None if value is None else checks.real(name, value, 0.0, open_low=True)
+
+
+@dataclass(frozen=True)
+class Adadelta(Optimizer):
+    """Adaptive learning rate without a learning rate.
+
+    Parameters
+    ----------
+    lr : float > 0, default 1
+        Pure number.
+    rho : float in [0, 1), default 0.9
+    eps : float >= 0, default 1e-6
+        Under the root of v, in the unit of g^2.
+    eps_step : float > 0 or None, default None
+        Under the root of u, in the unit of x^2. None: the number ``eps``, as in the paper.
+    """
+
+    title = "Adadelta"
+
+    lr: float = positive(1.0)
+    rho: float = fraction(0.9, scales="1 - c h")
+    eps: float = nonnegative(1e-6)
+    eps_step: float | None = field(default=None, metadata={"check": _positive_or_none, "scales": "h^2",
+                                                           "numeric": True})
+
+    kernel = staticmethod(adadelta)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.eps_step is None and self.eps == 0:
+            raise ValueError("eps_step must be given (> 0) when eps is 0: nothing would ever move")
+
+    @property
+    def _eps_step(self):
+        return self.eps if self.eps_step is None else self.eps_step
+
+    @property
+    def slots(self):
+        return ("square", "square step")
+
+    @property
+    def p(self):
+        """(lr, rho, eps, eps_step)."""
+        return np.array([self.lr, self.rho, self.eps, self._eps_step])
+
+    @property
+    def h(self):
+        return 1 - self.rho
+
+    @property
+    def orders(self):
+        return {"cold": 0.5, "consistent": 1.0}
+
+    def flow(self):
+        return adadelta_flow(1.0, self.eps, self._eps_step / self.h**2, self.lr)
+
+    def scheme(self):
+        return partitioned_euler((1, 0, 1))
+
+    def to_flow(self, x, s):
+        return np.vstack([x[None, :], s[:1], s[1:] / self.h**2])
+
+    def consistent_start(self, x, g):
+        return np.array([g * g, np.zeros_like(g)])
+
+    def refined(self, factor):
+        """Also gives ``eps_step`` a value of its own, which the flow needs fixed as eps_step/h^2."""
+        checks.real("factor", factor, 0, open_low=True)
+        return replace(self, rho=1 - self.h / factor, eps_step=self._eps_step / factor**2)

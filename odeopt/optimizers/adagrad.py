@@ -1,0 +1,108 @@
+"""Adagrad: gradient divided by the root of the sum of its squares.
+
+Update     G <- G + g^2;  x <- x - lr/(1 + k lr_decay) g/(sqrt(G) + eps), k from 0
+Flow       x' = -g/(sqrt(V) + eps')/(1 + rate t), V' = g^2, with h = lr^2, V = h G: the sum grows
+           without bound when the step shrinks, so a limit exists only with lr ~ sqrt(h). (Any
+           h = lr^2/c^2 gives a flow, the same one in another unit of time; c = 1 here.)
+Scheme     semi-implicit Euler (V first), h = lr^2; the learning-rate decay is read at the old time
+Order      1 from an initial accumulator > 0, **one half** from 0: V ~ g^2 t, so the flow starts like
+           x' ~ -sign(g)/sqrt(t), and the first step is lr = sqrt(h) long
+Scaling    lr ~ sqrt(h), initial_accumulator ~ 1/h, lr_decay ~ h, eps ~ 1/sqrt(h) (inside: 1/h)
+Stability  frozen G: lr lambda/sqrt(G) < 2; G only grows, so it becomes stable at last
+Constant g: step k is lr/sqrt(k), whatever the size of g
+Variants   eps outside the root (torch) or inside (optax, article 003)
+
+Sources: Duchi, Hazan, Singer (2011), figure 1; article 003; defaults: torch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import adagrad_flow
+from ..schemes import semi_implicit_euler
+from .base import Optimizer, nonnegative, positive, variant
+
+
+@kernel
+def adagrad(k, p, x, g, s):
+    """p = (lr, eps, initial accumulator, lr_decay, 1 for eps inside); s = (G)."""
+    lr, inside = p[0] / (1.0 + k * p[3]), p[1] * p[4]
+    outside = p[1] - inside
+    total = s[0]
+    for i in range(x.size):
+        gi = g[i]
+        ti = total[i] + gi * gi
+        total[i] = ti
+        x[i] = x[i] - lr * gi / (np.sqrt(ti + inside) + outside)
+    return p[0] * p[0]
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Adaptive (sub)gradient method.
+
+    Parameters
+    ----------
+    lr : float > 0, default 1e-2
+        The square root of the step in flow time.
+    eps : float >= 0, default 1e-10
+        In the unit of g (of g^2 inside the root).
+    initial_accumulator : float >= 0, default 0
+        G at the start, in the unit of g^2.
+    lr_decay : float >= 0, default 0
+    eps_mode : {"outside", "inside"}
+    """
+
+    title = "Adagrad"
+
+    lr: float = positive(1e-2, scales="sqrt(h)")
+    eps: float = nonnegative(1e-10)
+    initial_accumulator: float = nonnegative(0.0, scales="1/h")
+    lr_decay: float = nonnegative(0.0, scales="h")
+    eps_mode: str = variant("outside", "inside")
+
+    kernel = staticmethod(adagrad)
+
+    @property
+    def slots(self):
+        return ("square sum",)
+
+    @property
+    def p(self):
+        """(lr, eps, initial_accumulator, lr_decay, 1 for eps inside the root)."""
+        return self.numbers_and(self.eps_mode == "inside")
+
+    @property
+    def h(self):
+        return self.lr**2
+
+    @property
+    def t0(self):
+        """The scheme reads the learning-rate decay at the end of a step, the update at its start."""
+        return -self.h if self.lr_decay else 0.0
+
+    @property
+    def orders(self):
+        return {"cold": 1.0 if self.initial_accumulator else 0.5, "consistent": 1.0}
+
+    def flow(self):
+        eps = self.eps * (self.h if self.eps_mode == "inside" else self.lr)
+        return adagrad_flow(eps, eps_mode=self.eps_mode, rate=self.lr_decay / self.h)
+
+    def scheme(self):
+        return semi_implicit_euler
+
+    def to_flow(self, x, s):
+        return np.vstack([x[None, :], self.h * s])
+
+    def cold_start(self, x):
+        return np.full((1, np.size(x)), self.initial_accumulator)
+
+    def consistent_start(self, x, g):
+        """V = g(x0)^2: as if the flow had run for one unit of time on this gradient."""
+        return np.array([g * g / self.h])
+
+    def scaling(self):
+        return super().scaling() | {"eps": "1/h" if self.eps_mode == "inside" else "1/sqrt(h)"}

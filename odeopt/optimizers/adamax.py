@@ -1,0 +1,99 @@
+"""AdaMax: Adam with a fading maximum of |g| in place of the root mean square.
+
+Update     m <- beta1 m + (1 - beta1) g;  u <- max(beta2 u, |g| + eps);  q1 = 1 - beta1^k
+           x <- x - lr (m/q1)/u
+Flow       x' = -(m/q1)/u, u(t) = sup over s <= t of (|g(s)| + eps) e^{-(t-s)/tau2}: u relaxes and is
+           never below |g| + eps (a sweeping process); tau_i = lr/(1 - beta_i)
+Scheme     semi-implicit Euler with catching-up, h = lr; no correction of u is needed, since it
+           takes its right size in the first step
+Order      1
+Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps fixed
+Stability  frozen preconditioner P = u: lr lambda_max(H/P) < 2 (1 + beta1)/(1 - beta1)
+Bound      |dx| <= lr times the largest |m/q1|/u; the first step is -lr sign(g)
+Variants   eps inside the maximum (torch, optax) or outside, u + eps (the paper has none)
+
+Weight decay: add weight_decay |x|^2/2 to the objective; that is what torch does.
+
+Sources: Kingma, Ba, arXiv:1412.6980, algorithm 2; article 003.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import adamax_flow
+from ..schemes import catching_up_euler
+from .base import Optimizer, fraction, nonnegative, positive, variant
+
+
+@kernel
+def adamax(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, beta1, beta2, eps, 1 for eps inside); s = (m, u, q1), q1 in element 0."""
+    lr, new, beta2, inside = p[0], 1.0 - p[1], p[2], p[3] * p[4]
+    outside = p[3] - inside
+    q = s[2, 0] + new * (1.0 - s[2, 0])
+    s[2, 0] = q
+    step = lr / q
+    m, u = s[0], s[1]
+    for i in range(x.size):
+        gi, mi, xi = g[i], m[i], x[i]
+        mi = mi + new * (gi - mi)
+        ui = max(abs(gi) + inside, beta2 * u[i])
+        xi = xi - step * mi / (ui + outside)
+        m[i] = mi
+        u[i] = ui
+        x[i] = xi
+    return lr
+
+
+@dataclass(frozen=True)
+class AdaMax(Optimizer):
+    """Adam in the maximum norm.
+
+    Parameters
+    ----------
+    lr : float > 0, default 2e-3
+        Step in flow time.
+    beta1, beta2 : float in [0, 1), defaults 0.9 and 0.999
+    eps : float >= 0, default 1e-8
+        In the unit of g.
+    eps_mode : {"inside", "outside"}
+        Inside the maximum or beside it.
+    """
+
+    title = "AdaMax"
+
+    lr: float = positive(2e-3, scales="h")
+    beta1: float = fraction(0.9, scales="1 - c h")
+    beta2: float = fraction(0.999, scales="1 - c h")
+    eps: float = nonnegative(1e-8)
+    eps_mode: str = variant("inside", "outside")
+
+    kernel = staticmethod(adamax)
+
+    @property
+    def slots(self):
+        return ("mean", "maximum", "mean weight")
+
+    @property
+    def p(self):
+        """(lr, beta1, beta2, eps, 1 for eps inside the maximum)."""
+        return self.numbers_and(self.eps_mode == "inside")
+
+    @property
+    def _bound(self):
+        return self.eps if self.eps_mode == "inside" else 0.0
+
+    def flow(self):
+        tau1, tau2 = (self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
+        return adamax_flow(tau1, tau2, self.eps, eps_mode=self.eps_mode)
+
+    def scheme(self):
+        return catching_up_euler(2, offset=self._bound)
+
+    def flow_start(self, x, g, kind="cold"):
+        """u jumps to |g| + eps at t = 0."""
+        z = super().flow_start(x, g, kind)
+        z[2] = np.maximum(z[2], np.abs(g) + self._bound)
+        return z

@@ -1,0 +1,110 @@
+"""Adaptive gains: each coordinate's learning rate grows by addition and shrinks by multiplication.
+
+Update, elementwise, gain = 1 at the start, v the velocity (0 at the start):
+  compare="gradient"   gain + increase where g g_previous > 0, gain * decrease where < 0,
+                       unchanged where a factor is 0                                  (Hinton)
+  compare="velocity"   gain + increase where v g < 0, else gain * decrease            (t-SNE)
+  gain is kept in [gain_min, gain_max];  v <- momentum v - lr gain g;  x <- x + v
+Flow         no classical one: the rule compares two successive gradients (a hybrid system). With
+             gains at rest it is gradient descent (momentum) with one rate a coordinate, and where
+             signs agree gain' = increase/lr until gain_max: with increase ~ h there would be a
+             limit, in which no gain ever falls
+Scheme       none, for want of a flow; a step counts as the time lr (gain 1)
+Stability    gains of gain_max: lr gain_max lambda < 2 (1 + momentum)
+Full batch   with mini-batches keep the gains in a narrow range: signs of noise would steer them
+Variants     Hinton's slide: increase .05, decrease .95, limits [.1, 10] or [.01, 100]; t-SNE's:
+             increase .2, decrease .8, gain_min .01, no upper limit (a large gain_max), momentum,
+             compare="velocity". Jacobs's delta-bar-delta has the same rule
+
+Sources: Hinton's lecture 6d in article 003; Jacobs (1988), section 4; van der Maaten, Hinton (2008)
+for the second.
+"""
+
+from dataclasses import dataclass
+
+from ..abi import kernel
+from .base import Optimizer, fraction, nonnegative, positive, variant
+
+
+@kernel
+def adaptive_gains(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, increase, decrease, gain_min, gain_max, momentum, 1 to compare with the velocity);
+    s = (gain, velocity, previous g)."""
+    lr, more, less, low, high, mu = p[0], p[1], p[2], p[3], p[4], p[5]
+    gain, v, previous = s[0], s[1], s[2]
+    with_velocity = p[6] > 0.0
+    for i in range(x.size):
+        gi, vi, factor = g[i], v[i], gain[i]
+        if with_velocity:
+            rises = (vi > 0.0 and gi < 0.0) or (vi < 0.0 and gi > 0.0)
+            falls = not rises
+        else:
+            old = previous[i]
+            rises = (old > 0.0 and gi > 0.0) or (old < 0.0 and gi < 0.0)
+            falls = (old > 0.0 and gi < 0.0) or (old < 0.0 and gi > 0.0)
+        if rises:
+            factor = factor + more
+        elif falls:
+            factor = factor * less
+        factor = min(max(factor, low), high)
+        vi = mu * vi - lr * factor * gi
+        gain[i] = factor
+        v[i] = vi
+        previous[i] = gi
+        x[i] = x[i] + vi
+    return lr
+
+
+@dataclass(frozen=True)
+class AdaptiveGains(Optimizer):
+    """Separate adaptive learning rates, lr times a gain.
+
+    Parameters
+    ----------
+    lr : float > 0
+    increase : float >= 0, default 0.05
+    decrease : float in [0, 1), default 0.95
+    gain_min, gain_max : float > 0, defaults 0.1 and 10
+    momentum : float in [0, 1), default 0
+    compare : {"gradient", "velocity"}
+
+    Raises
+    ------
+    ValueError
+        Also where gain_min exceeds gain_max.
+    """
+
+    title = "adaptive gains"
+    full_batch_only = True
+
+    lr: float = positive()
+    increase: float = nonnegative(0.05)
+    decrease: float = fraction(0.95)
+    gain_min: float = positive(0.1)
+    gain_max: float = positive(10.0)
+    momentum: float = fraction(0.0)
+    compare: str = variant("gradient", "velocity")
+
+    kernel = staticmethod(adaptive_gains)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.gain_min > self.gain_max:
+            raise ValueError(f"gain_min must not exceed gain_max = {self.gain_max:g}, got {self.gain_min:g}")
+
+    @property
+    def slots(self):
+        return ("gain", "velocity", "previous gradient")
+
+    @property
+    def p(self):
+        """(lr, increase, decrease, gain_min, gain_max, momentum, 1 to compare with the velocity)."""
+        return self.numbers_and(self.compare == "velocity")
+
+    def cold_start(self, x):
+        s = super().cold_start(x)
+        s[0] = 1.0
+        return s
+
+    def refined(self, factor):
+        raise ValueError("refined needs a method with a flow, and adaptivegains has none")

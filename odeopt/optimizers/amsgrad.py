@@ -1,0 +1,109 @@
+"""AMSGrad: Adam that divides by the largest running mean square so far.
+
+Update     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;  q_i = 1 - beta_i^k
+  form="torch"   w <- max(w, v);      x <- x - lr (m/q1)/(sqrt(w/q2) + eps)
+  form="optax"   w <- max(w, v/q2);   x <- x - lr (m/q1)/(sqrt(w) + eps)
+  form="paper"   w <- max(w, v);      x <- x - lr m/(sqrt(w) + eps)
+           Correcting before or after the maximum is not the same: after it, w/q2 falls while q2 grows
+Flow       Adam's with w(t), the maximum of v (of v/q2) so far, in place of v: a sweeping process
+Scheme     semi-implicit Euler with catching-up, h = lr
+Order      1; the paper's form, from zeros, one half: its m is of the size of t and sqrt(w) of that of
+           sqrt(t), so the flow starts like x' ~ -sqrt(t), and the start m = g, v = w = g^2 mends it
+Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps and weight_decay fixed
+Stability  frozen preconditioner P = sqrt(w) + eps: lr lambda_max(H/P) < 2 (1 + beta1)/(1 - beta1); w
+           never falls, so a run that met a large gradient stays stable and slow
+Decay      as Adam
+
+Sources: Reddi, Kale, Kumar, arXiv:1904.09237, algorithm 2 (form="paper"; its eps is 0); torch; optax.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import amsgrad_flow
+from ..schemes import catching_up_euler
+from .adam import Adam
+from .base import variant
+
+
+@kernel
+def amsgrad(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p as ``adam``, then 1 each for: mean corrected, v corrected before the maximum, corrected after
+    it; s = (m, v, w, q1, q2), q in element 0."""
+    lr, inside, outer = p[0], p[3] * p[5], p[4] * p[6]
+    outside, inner, keep = p[3] - inside, p[4] - outer, 1.0 - p[0] * outer
+    new1, new2 = 1.0 - p[1], 1.0 - p[2]
+    q1 = s[3, 0] + new1 * (1.0 - s[3, 0])
+    q2 = s[4, 0] + new2 * (1.0 - s[4, 0])
+    s[3, 0], s[4, 0] = q1, q2
+    step = lr / q1 if p[7] > 0.0 else lr
+    before = 1.0 / q2 if p[8] > 0.0 else 1.0
+    after = 1.0 / q2 if p[9] > 0.0 else 1.0
+    m, v, w = s[0], s[1], s[2]
+    for i in range(x.size):
+        mi, vi, xi = m[i], v[i], x[i]
+        gi = g[i] + inner * xi
+        mi = mi + new1 * (gi - mi)
+        vi = vi + new2 * (gi * gi - vi)
+        wi = max(vi * before, w[i])
+        xi = keep * xi - step * mi / (np.sqrt(wi * after + inside) + outside)
+        m[i] = mi
+        v[i] = vi
+        w[i] = wi
+        x[i] = xi
+    return lr
+
+
+@dataclass(frozen=True)
+class AMSGrad(Adam):
+    """Adam with the maximum of past mean squares.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, eps_mode, weight_decay, weight_decay_mode
+        As :class:`Adam`.
+    form : {"torch", "optax", "paper"}
+        Where the bias correction stands.
+    """
+
+    title = "AMSGrad"
+
+    form: str = variant("torch", "optax", "paper")
+
+    kernel = staticmethod(amsgrad)
+
+    @property
+    def slots(self):
+        return ("mean", "square", "maximum", "mean weight", "square weight")
+
+    @property
+    def p(self):
+        """Adam's, then 1 each for: mean corrected, v corrected before the maximum, after it."""
+        return np.append(super().p, [self.form != "paper", self.form == "optax", self.form == "torch"])
+
+    @property
+    def orders(self):
+        return {"cold": 0.5 if self.form == "paper" else 1.0, "consistent": 1.0}
+
+    def flow(self):
+        inner, outer = self.split_decay()
+        return amsgrad_flow(*self.taus, self.eps, eps_mode=self.eps_mode, decay=inner, drift=outer, form=self.form)
+
+    def scheme(self):
+        return catching_up_euler(3, 2, divisor=5 if self.form == "optax" else 0)
+
+    def consistent_start(self, x, g):
+        s = self.cold_start(x)
+        if self.form == "paper":
+            g = g + self.split_decay()[0] * x
+            s[0], s[1], s[2], s[3, 0], s[4, 0] = g, g * g, g * g, 1.0, 1.0
+        return s
+
+    def flow_start(self, x, g, kind="cold"):
+        """The corrected maximum jumps to g^2 at t = 0, where v/q2 has its limit."""
+        z = super().flow_start(x, g, kind)
+        if self.form == "optax":
+            z[3] = np.maximum(z[3], (g + self.split_decay()[0] * x) ** 2)
+        return z

@@ -1,0 +1,63 @@
+"""Lion: the sign of a momentum that sees the newest gradient more than it remembers it.
+
+Update     c = beta1 m + (1 - beta1) g;  m <- beta2 m + (1 - beta2) g
+           x <- x - lr (sign(c) + weight_decay x)
+Flow       no classical one: with beta_i = 1 - h/tau_i the limit is x' = -sign(m) - weight_decay x,
+           tau2 m' = g - m, whose right-hand side jumps where a component of m changes sign (SignGD
+           has the regularised flow of that kind); c differs from m by a term of size h only
+Scheme     none, for want of a flow; h = lr
+Stability  it never settles: each coordinate moves by lr in every step
+Scaling    lr ~ h, beta_i = 1 - h/tau_i, weight_decay (1/flow time) fixed
+Limit      where it converges, the limit solves min f subject to |x|_inf <= 1/weight_decay
+
+The decay is decoupled; the sign makes coupled decay pointless.
+
+Sources: Chen et al., arXiv:2302.06675, algorithm 2; Liu et al., arXiv:2310.05898 (the limit).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from .base import Optimizer, fraction, nonnegative, positive
+
+
+@kernel
+def lion(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, beta1, beta2, weight_decay); s = (m)."""
+    lr, beta1, new = p[0], p[1], 1.0 - p[2]
+    keep = 1.0 - lr * p[3]
+    m = s[0]
+    for i in range(x.size):
+        gi, mi = g[i], m[i]
+        x[i] = keep * x[i] - lr * np.sign(beta1 * mi + (1.0 - beta1) * gi)
+        m[i] = mi + new * (gi - mi)
+    return lr
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Evolved sign momentum.
+
+    Parameters
+    ----------
+    lr : float > 0, default 1e-4
+        Length of the move of each coordinate, in the unit of x.
+    beta1, beta2 : float in [0, 1), defaults 0.9 and 0.99
+    weight_decay : float >= 0, default 0
+        Decoupled, in 1/flow time.
+    """
+
+    title = "Lion"
+
+    lr: float = positive(1e-4, scales="h")
+    beta1: float = fraction(0.9, scales="1 - c h")
+    beta2: float = fraction(0.99, scales="1 - c h")
+    weight_decay: float = nonnegative(0.0)
+
+    kernel = staticmethod(lion)
+
+    @property
+    def slots(self):
+        return ("mean",)

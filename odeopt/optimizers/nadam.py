@@ -1,0 +1,113 @@
+"""NAdam: Adam with Nesterov's look-ahead, and a momentum that warms up.
+
+Update     m, v as Adam; mu_k = beta1 (1 - 0.96^(k momentum_decay)/2), k from 1; P = mu_1 ... mu_k
+           x <- x - lr ((1 - mu_k)/(1 - P) g + mu_{k+1}/(1 - P mu_{k+1}) m)/(sqrt(v/q2) + eps)
+           momentum_decay=None: mu_k = beta1 throughout (optax; Dozat's text without the warm-up)
+Flow       with the warm-up, x' = -((1 - mu) g + mu m)/(sqrt(v/q2) + eps), mu(t) = 1 - exp(-rate t)/2,
+           rate = -ln(0.96) momentum_decay/lr: 1 - mu_k does not become small with lr, P is 0 after a
+           few steps, and so m, which P is meant to correct, stays uncorrected.
+           With constant mu: Adam's flow; the look-ahead is a correction of size h
+Scheme     no generic one gives these digits (g and m are divided by weights of two different steps);
+           the iterates differ from semi-implicit Euler's by a term of size h in each step's speed,
+           and follow the flow with order 1 all the same
+Order      1
+Scaling    lr ~ h, beta_i = 1 - h/tau_i, momentum_decay ~ h, eps and weight_decay fixed
+Stability  constant mu, frozen preconditioner, g and m under weights 1: lr lambda_max(H/P) <
+           2 (1 + beta1)/((1 - beta1)(1 + 2 beta1)), 13.57 at .9
+Decay      as Adam
+
+Sources: Dozat (2016), Incorporating Nesterov momentum into Adam; torch; the limit: 2 D-quadratics,
+Cohen et al., arXiv:2207.14484.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..abi import kernel
+from ..flows import adam_flow, nadam_flow
+from .adam import Adam
+from .base import Optimizer
+
+_WARM_UP = math.log(0.96)
+
+
+@kernel
+def nadam(k, p, x, g, s):
+    """p = (lr, beta1, beta2, eps, weight decay, momentum_decay, 1 for eps inside, 1 for decoupled, 1 for
+    the warm-up); s = (m, v, 1 - P, q2), the last two in element 0."""
+    lr, beta1, inside, outer = p[0], p[1], p[3] * p[6], p[4] * p[7]
+    outside, inner, keep = p[3] - inside, p[4] - outer, 1.0 - p[0] * outer
+    new1, new2 = 1.0 - beta1, 1.0 - p[2]
+    mu, ahead = beta1, beta1
+    if p[8] > 0.0:
+        mu = beta1 * (1.0 - 0.5 * np.exp(_WARM_UP * p[5] * (k + 1.0)))
+        ahead = beta1 * (1.0 - 0.5 * np.exp(_WARM_UP * p[5] * (k + 2.0)))
+    weight = s[2, 0] * mu + (1.0 - mu)  # 1 - P
+    q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
+    s[2, 0], s[3, 0] = weight, q2
+    scale = 1.0 / q2
+    of_g = lr * (1.0 - mu) / weight
+    of_m = lr * ahead / (weight * ahead + (1.0 - ahead))
+    m, v = s[0], s[1]
+    for i in range(x.size):
+        mi, vi, xi = m[i], v[i], x[i]
+        gi = g[i] + inner * xi
+        mi = mi + new1 * (gi - mi)
+        vi = vi + new2 * (gi * gi - vi)
+        xi = keep * xi - (of_g * gi + of_m * mi) / (np.sqrt(vi * scale + inside) + outside)
+        m[i] = mi
+        v[i] = vi
+        x[i] = xi
+    return lr
+
+
+def _nonnegative_or_none(name, value):
+    return None if value is None else checks.real(name, value, 0.0)
+
+
+@dataclass(frozen=True)
+class NAdam(Adam):
+    """Adam with Nesterov momentum.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps, eps_mode, weight_decay, weight_decay_mode
+        As :class:`Adam`.
+    momentum_decay : float >= 0 or None, default 4e-3
+        Speed of the momentum's warm-up; None for constant momentum beta1.
+    """
+
+    title = "NAdam"
+
+    momentum_decay: float | None = field(default=4e-3, metadata={"check": _nonnegative_or_none, "scales": "h",
+                                                                 "numeric": True})
+
+    kernel = staticmethod(nadam)
+
+    @property
+    def slots(self):
+        return ("mean", "square", "mean weight", "square weight")
+
+    @property
+    def p(self):
+        """(lr, beta1, beta2, eps, weight_decay, momentum_decay, then 1 for: eps inside the root,
+        decoupled decay, warm-up)."""
+        numbers = Optimizer.p.fget(self)
+        return np.array([*numbers, self.eps_mode == "inside", self._decoupled, self.momentum_decay is not None])
+
+    def flow(self):
+        inner, outer = self.split_decay()
+        common = {"eps_mode": self.eps_mode, "decay": inner, "drift": outer}
+        if self.momentum_decay is None:
+            return adam_flow(*self.taus, self.eps, **common)
+        return nadam_flow(*self.taus, self.eps, -_WARM_UP * self.momentum_decay / self.lr, **common)
+
+    def scheme(self):
+        return None
+
+    def to_flow(self, x, s):
+        """The product P is no part of the warmed-up flow (it is 0 there)."""
+        return np.vstack([x[None, :], s] if self.momentum_decay is None else [x[None, :], s[:2], s[3:]])

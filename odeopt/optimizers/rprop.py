@@ -1,0 +1,123 @@
+"""Rprop: every coordinate has its own step size, steered by the sign of its derivative alone.
+
+Update, with delta = lr at the start and c = g g_previous, elementwise:
+  c > 0   delta <- min(eta_plus delta, step_max);   x <- x - delta sign(g)
+  c < 0   delta <- max(eta_minus delta, step_min);  g is forgotten (counts as 0 from here on), and
+          irprop-   x stays                                            (torch)
+          rprop+    x goes back by the coordinate's previous move      (weight backtracking)
+  c = 0   x <- x - delta sign(g)
+Flow         no classical one: the rule compares the gradients of two steps (a hybrid system).
+             Between sign changes delta' = delta ln(eta_plus)/h, x' = -sign(g) delta/h: the steps
+             grow geometrically, and no refinement of h with these factors has a limit
+Scheme       none, for want of a flow. Flow time counts steps
+Stability    every step is between step_min and step_max long, whatever the curvature
+Invariance   only signs of g enter: f may be replaced by any increasing function of f
+Full batch   the sign of the noise would steer the steps: do not use it with mini-batches
+By hand      lr = .1 and a sign change at the fourth gradient: moves .1, .12, .144, 0, .072
+
+Sources: Riedmiller, Braun (1993); Igel, Huesken, Improving the Rprop learning algorithm (2000),
+algorithms 1 (Rprop+) and 4 (iRprop-); article 003.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from .base import Optimizer, fraction, number, positive, variant
+
+
+@kernel
+def irprop_minus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, eta_minus, eta_plus, step_min, step_max); s = (delta, previous g)."""
+    down, up, low, high = p[1], p[2], p[3], p[4]
+    delta, previous = s[0], s[1]
+    for i in range(x.size):
+        gi, di = g[i], delta[i]
+        agree = np.sign(gi) * np.sign(previous[i])
+        if agree > 0.0:
+            di = min(di * up, high)
+        elif agree < 0.0:
+            di = max(di * down, low)
+            gi = g[i] * 0.0
+        delta[i] = di
+        previous[i] = gi
+        x[i] = x[i] - di * np.sign(gi)
+    return 1.0
+
+
+@kernel
+def rprop_plus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p as ``irprop_minus``; s = (delta, previous g, previous move)."""
+    down, up, low, high = p[1], p[2], p[3], p[4]
+    delta, previous, moved = s[0], s[1], s[2]
+    for i in range(x.size):
+        gi, di = g[i], delta[i]
+        agree = np.sign(gi) * np.sign(previous[i])
+        if agree > 0.0:
+            di = min(di * up, high)
+        elif agree < 0.0:
+            di = max(di * down, low)
+            gi = g[i] * 0.0
+        move = -moved[i] if agree < 0.0 else -di * np.sign(gi)
+        delta[i] = di
+        previous[i] = gi
+        moved[i] = move
+        x[i] = x[i] + move
+    return 1.0
+
+
+@dataclass(frozen=True)
+class Rprop(Optimizer):
+    """Resilient propagation.
+
+    Parameters
+    ----------
+    lr : float > 0, default 1e-2
+        First step length of every coordinate, in the unit of x.
+    eta_minus : float in [0, 1), default 0.5
+    eta_plus : float >= 1, default 1.2
+    step_min, step_max : float >= 0, defaults 1e-6 and 50
+    variant : {"irprop-", "rprop+"}
+
+    Raises
+    ------
+    ValueError
+        Also where step_min exceeds step_max.
+    """
+
+    title = "Rprop"
+    full_batch_only = True
+
+    lr: float = positive(1e-2)
+    eta_minus: float = fraction(0.5)
+    eta_plus: float = number(1.2, 1.0)
+    step_min: float = number(1e-6, 0.0)
+    step_max: float = positive(50.0)
+    variant: str = variant("irprop-", "rprop+")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.step_min > self.step_max:
+            raise ValueError(f"step_min must not exceed step_max = {self.step_max:g}, got {self.step_min:g}")
+
+    @property
+    def kernel(self):
+        return rprop_plus if self.variant == "rprop+" else irprop_minus
+
+    @property
+    def slots(self):
+        return ("step", "previous gradient", "previous move")[: 3 if self.variant == "rprop+" else 2]
+
+    @property
+    def h(self):
+        """One step is one unit of time."""
+        return 1.0
+
+    def cold_start(self, x):
+        s = super().cold_start(x)
+        s[0] = self.lr
+        return s
+
+    def refined(self, factor):
+        raise ValueError("refined needs a method with a flow, and rprop has none")

@@ -1,0 +1,58 @@
+"""Sign gradient descent: each coordinate moves by lr against the sign of its derivative.
+
+Update       x <- x - lr sign(g), sign(0) = 0
+Flow         no classical one: x' = -sign(g) jumps where a component of g changes sign. The
+             iterates are explicit Euler on that field, h = lr; between sign changes they are
+             exact (the field is constant there), at a change they chatter with amplitude lr where
+             the solution in Filippov's sense slides. ``regularised(eps)`` is the flow
+             x' = -g/sqrt(g^2 + eps^2), whose limit for eps -> 0 it is
+Scheme       none, for want of a flow
+Stability    it never settles: near a minimum it ends in a cycle of amplitude up to lr
+Scaling      lr ~ h
+Invariance   the iterates do not change when f is replaced by an increasing function of f
+In one dimension it is error-controlled Euler (errorcontrolledeuler.py) with time and position
+exchanged: there x moves by lr and the time of gradient flow by lr/|g|.
+
+It is RMSprop without memory (decay = 0, eps = 0), and Adam's first step.
+
+Sources: article 000, eq. 11; Bernstein et al., signSGD, arXiv:1802.04434.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import sign_flow
+from .base import Optimizer, positive
+
+
+@kernel
+def sign_gd(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr); no slots."""
+    lr = p[0]
+    for i in range(x.size):
+        x[i] = x[i] - lr * np.sign(g[i])
+    return lr
+
+
+@dataclass(frozen=True)
+class SignGD(Optimizer):
+    """x <- x - lr sign(g).
+
+    Parameters
+    ----------
+    lr : float > 0
+        Length of the move of each coordinate, in the unit of x; the step in flow time.
+    """
+
+    title = "sign descent"
+
+    lr: float = positive(scales="h")
+
+    kernel = staticmethod(sign_gd)
+
+    @staticmethod
+    def regularised(eps):
+        """The flow x' = -g/sqrt(g^2 + eps^2), ``eps`` > 0 in the unit of g."""
+        return sign_flow(eps)

@@ -1,0 +1,55 @@
+"""Semi-implicit Euler with catching-up, for sweeping processes: one row stays above a moving bound.
+
+The memory moves by explicit Euler; a row u that the flow keeps above a bound b is then moved up to
+it where it has fallen below (Moreau's catching-up algorithm); the position follows with the new
+memory and the old gradient:
+
+    s <- s + h F_s(t, x, s)
+    u <- max(u + h F_u, b)   where u was above b, else u <- b
+    x <- x + h F_x(t + h, x, s)
+
+The bound is |g(x)| (AdaMax) or another row of memory (AMSGrad). The flow's own field holds u on the
+bound by moving with it, for solvers that know nothing of bounds; here the projection does it.
+Order 1.
+
+Source: Moreau, Evolution problem associated with a moving convex set in a Hilbert space, J.
+Differential Equations 26 (1977), section 5.
+"""
+
+from ..abi import kernel
+from .base import Scheme
+
+
+@kernel
+def step(rhs, fg, hv, data, p, t, h, z, w):
+    """Workspace: F, then g; p ends with (row u, row of the bound or -1, divisor row or 0, offset)."""
+    rows, n = z.shape
+    row, bound_row, divisor = int(p[-4]), int(p[-3]), int(p[-2])
+    rhs(fg, hv, data, t, p, z, w[:rows])
+    for j in range(1, rows):
+        if j != row:
+            for i in range(n):
+                z[j, i] = z[j, i] + h * w[j, i]
+    g = w[rows]
+    if bound_row < 0:
+        fg(z[0], g, data)
+    scale = 1.0 / z[divisor, 0] if divisor > 0 else 1.0
+    for i in range(n):
+        bound = (abs(g[i]) if bound_row < 0 else z[bound_row, i]) * scale + p[-1]
+        if z[row, i] > bound:
+            z[row, i] = max(z[row, i] + h * w[row, i], bound)
+        else:
+            z[row, i] = bound
+    rhs(fg, hv, data, t + h, p, z, w[:rows])
+    for i in range(n):
+        z[0, i] = z[0, i] + h * w[0, i]
+    return 0.0
+
+
+def catching_up_euler(row, bound_row=None, *, divisor=0, offset=0.0):
+    """Keep row ``row`` above ``offset`` plus |g| (``bound_row`` None) or row ``bound_row``, the
+    latter divided by element 0 of row ``divisor`` when that is not 0."""
+    bound = -1.0 if bound_row is None else float(bound_row)
+    stages = 3 if bound_row is None else 2
+    return Scheme("semi-implicit Euler with catching-up", step, 1, stages, work=lambda rows: rows + 1,
+                  constants=(float(row), bound, float(divisor), float(offset)))
