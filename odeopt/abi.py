@@ -44,6 +44,7 @@ VECTOR = types.Array(types.float64, 1, "C")
 MATRIX = types.Array(types.float64, 2, "C")
 CUBE = types.Array(types.float64, 3, "C")
 INDICES = types.Array(types.int64, 1, "C")
+INDEX_CUBE = types.Array(types.int64, 3, "C")
 REAL = types.float64
 INTEGER = types.int64
 NOTHING = types.void
@@ -55,6 +56,9 @@ UPDATE = types.FunctionType(REAL(INTEGER, VECTOR, VECTOR, VECTOR, MATRIX))
 RHS = types.FunctionType(NOTHING(FG, HV, VECTOR, REAL, VECTOR, MATRIX, MATRIX))
 STEP = types.FunctionType(REAL(RHS, FG, HV, VECTOR, VECTOR, REAL, REAL, MATRIX, MATRIX))
 SCHEDULE = types.FunctionType(REAL(REAL, REAL, VECTOR))
+# One step of an SDE integrator (odeopt.stochastic.loops); gradient noise L(x) xi has the type HV.
+SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, HV, VECTOR, REAL, INTEGER, INTEGER,
+                                      MATRIX, VECTOR, CUBE, MATRIX))
 
 
 def _jit(function, signature, cache):

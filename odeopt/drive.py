@@ -19,7 +19,8 @@ UNLIMITED = 2**62
 _CHUNK_SECONDS = 0.2
 
 # Layout of the loops' own state: what must survive between chunks.
-K, RECORDS, NEXT, GRADIENTS, STATUS, LAST = range(6)  # int64; LAST: step number of the last record
+# int64; LAST: step number of the last record; MOVED: whether the last trial step was accepted
+K, RECORDS, NEXT, GRADIENTS, STATUS, LAST, MOVED = range(7)
 T, CARRY, GRADIENT_NORM, STEP, ERROR1, ERROR2 = range(6)  # float64; CARRY compensates the sum of dt
 STORE = (abi.INDICES, abi.INDICES, abi.MATRIX, abi.MATRIX, abi.CUBE)
 
@@ -169,7 +170,7 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
         if k == k_stop and k_stop < k_end:
             break
         done = k == k_end or t >= t_end
-        if counters[LAST] < 0 or done or (k >= next_record and log[k - 1 - k0, 3] > 0.0 if k > k0 else False):
+        if done or (k >= next_record and counters[MOVED] == 1):
             f = fg(z[0], g, data)
             norm = _norm(g)
             clock[T], clock[GRADIENT_NORM] = t, norm
@@ -194,6 +195,7 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
                 error += e * e
         error = np.sqrt(error / count)
         accepted = error <= 1.0
+        counters[MOVED] = 1 if accepted else 0
         log[k - k0, 0], log[k - k0, 1] = t, trial
         log[k - k0, 2], log[k - k0, 3] = error, 1.0 if accepted else 0.0
         k += 1
@@ -284,8 +286,8 @@ class Store:
 
 def fresh_counters():
     """Loop state at step 0."""
-    counters, clock = np.zeros(6, np.int64), np.zeros(6)
-    counters[LAST] = -1
+    counters, clock = np.zeros(7, np.int64), np.zeros(6)
+    counters[LAST], counters[MOVED] = -1, 1
     clock[ERROR1] = clock[ERROR2] = 1.0
     return counters, clock
 

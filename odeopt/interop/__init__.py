@@ -1,0 +1,11 @@
+"""SciPy's two contracts: ``minimize(method=...)`` and ``solve_ivp(method=...)``.
+
+Loaded on first use (``odeopt.interop``, ``odeopt.minimize``): it imports ``scipy.optimize`` and
+``scipy.integrate``.
+"""
+
+from .auto_lr import auto_lr
+from .minimize import MinimizeMethod, minimize, minimize_method
+from .solver import solver_class
+
+__all__ = ["MinimizeMethod", "auto_lr", "minimize", "minimize_method", "solver_class"]

@@ -1,0 +1,144 @@
+"""The objective as SciPy hands it over: value and gradient with counts, differences, bounds."""
+
+import numpy as np
+
+from .. import checks
+
+DIFFERENCES = ("2-point", "3-point", "cs")
+_EPS = float(np.finfo(float).eps)
+
+
+class Objective:
+    """Value, gradient and Hessian product of ``fun(x, *args)``, counting what was evaluated.
+
+    Parameters
+    ----------
+    fun : callable
+    args : tuple
+    jac : callable, True, None, False or one of "2-point", "3-point", "cs"
+        True: ``fun`` returns ``(f, gradient)``. None, False: as "2-point".
+    hess, hessp : callable, optional
+        Used for ``lr="auto"`` only.
+    bounds : (lower, upper) arrays
+        Finite differences do not leave them.
+
+    The callables get copies of x, so nothing that they do to it reaches the run.
+    """
+
+    def __init__(self, fun, args, jac, hess, hessp, bounds):
+        if not callable(fun):
+            raise TypeError(f"fun must be callable, got {fun!r}")
+        for name, part in (("hess", hess), ("hessp", hessp)):
+            if isinstance(part, str) and part in DIFFERENCES:
+                part = None
+            if part is not None and not callable(part):
+                raise TypeError(f"{name} must be callable, got {part!r}")
+        if not callable(jac) and jac not in (None, True, False, *DIFFERENCES):
+            raise ValueError(f"jac must be callable, True, None or one of {DIFFERENCES}, got {jac!r}")
+        self.function, self.args, self.jac = fun, args, jac or "2-point"
+        self.hess, self.hessp = (part if callable(part) else None for part in (hess, hessp))
+        self.lower, self.upper = bounds
+        self.nfev = self.njev = self.nhev = 0
+        self._last = None  # (x, what fun returned): a line search asks again for the point it accepted
+
+    def value(self, x):
+        """f(x)."""
+        return self._split(x)[0]
+
+    def value_and_grad(self, x):
+        """``(f, gradient)``; a new gradient array."""
+        f, g = self._split(x)
+        self.njev += 1
+        if self.jac is True:
+            return f, self._gradient(g, x)
+        if callable(self.jac):
+            return f, self._gradient(self.jac(x.copy(), *self.args), x)
+        return f, self._differences(x, f)
+
+    def product(self, x):
+        """``v -> H(x) v``, by ``hessp``, ``hess`` or differences of gradients."""
+        if self.hessp is not None:
+
+            def apply(v):
+                self.nhev += 1
+                return self._gradient(self.hessp(x.copy(), v.copy(), *self.args), x)
+
+            return apply
+        if self.hess is not None:
+            self.nhev += 1
+            matrix = self.hess(x.copy(), *self.args)
+            return lambda v: self._gradient(np.asarray(matrix @ v), x)
+        g = self.value_and_grad(x)[1]
+        # Forward differences of a gradient that is itself a difference need a longer step.
+        step = (1e-6 if self.jac is True or callable(self.jac) else 1e-3) * (1 + np.abs(x).max())
+        return lambda v: (self.value_and_grad(x + step * v)[1] - g) / step
+
+    def _split(self, x):
+        if self._last is None or not np.array_equal(self._last[0], x):
+            self.nfev += 1
+            self._last = (x.copy(), self.function(x.copy(), *self.args))
+        result = self._last[1]
+        f, g = result if self.jac is True else (result, None)
+        f = np.asarray(f)
+        if f.size != 1 or f.dtype.kind not in "fiub":
+            raise ValueError(f"fun must return a real number, got shape {f.shape} of {f.dtype}")
+        return float(f.reshape(())[()]), g
+
+    def _gradient(self, g, x):
+        g = np.array(g, dtype=np.float64).reshape(-1)
+        if g.shape != x.shape:
+            raise ValueError(f"jac must return shape {x.shape}, got {g.shape}")
+        return g
+
+    def _differences(self, x, f):
+        g = np.empty_like(x)
+        for i in range(x.size):
+            if self.jac == "cs":
+                shifted = x.astype(complex)
+                shifted[i] += 1e-30j
+                self.nfev += 1
+                g[i] = np.imag(self.function(shifted, *self.args)) / 1e-30
+                continue
+            h = (_EPS ** (1 / 3) if self.jac == "3-point" else _EPS**0.5) * max(1.0, abs(x[i]))
+            above, below = (self._shifted(x, i, s * h) for s in (1, -1))
+            if self.jac == "3-point" and above is not None and below is not None:
+                g[i] = (self.value(above) - self.value(below)) / (above[i] - below[i])
+            elif above is None and below is None:  # a variable fixed by its bounds does not move
+                g[i] = 0.0
+            else:
+                other = below if above is None else above
+                g[i] = (self.value(other) - f) / (other[i] - x[i])
+        return g
+
+    def _shifted(self, x, i, h):
+        moved = x.copy()
+        moved[i] += h
+        return moved if self.lower[i] <= moved[i] <= self.upper[i] else None
+
+
+def limits(bounds, n):
+    """``(lower, upper)`` of ``bounds`` as SciPy takes them: None, a ``Bounds``, or (min, max) pairs."""
+    if bounds is None:
+        return np.full(n, -np.inf), np.full(n, np.inf)
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        lower, upper = bounds.lb, bounds.ub
+    else:
+        pairs = list(bounds)
+        if len(pairs) != n or any(np.size(pair) != 2 for pair in pairs):
+            raise ValueError(f"bounds must be a Bounds or {n} (min, max) pairs, got {bounds!r}")
+        lower = [-np.inf if low is None else low for low, _ in pairs]
+        upper = [np.inf if high is None else high for _, high in pairs]
+    try:
+        lower, upper = (np.array(np.broadcast_to(np.asarray(side, dtype=float), n)) for side in (lower, upper))
+    except ValueError:
+        raise ValueError(f"bounds must have length {n}, got {np.shape(lower)} and {np.shape(upper)}") from None
+    if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
+        raise ValueError("bounds must have min <= max for every variable")
+    return lower, upper
+
+
+def start(x0):
+    """``x0`` as SciPy takes it: a number or a vector."""
+    if np.ndim(x0) == 0:
+        x0 = [x0]
+    return checks.point("x0", x0)

@@ -1,0 +1,101 @@
+"""Barzilai-Borwein: explicit Euler on gradient flow whose step is a secant estimate of 1/curvature.
+
+With s = x_k - x_{k-1} and y = g_k - g_{k-1},
+  long    gamma = scale s.s/s.y
+  short   gamma = scale s.y/y.y
+  x <- x - gamma g
+
+Flow       gradient flow x' = -g at the accumulated time t_n = sum of gamma_n
+Scheme     explicit Euler with the step gamma_n: step-size control by curvature instead of error
+Order      1 in ``scale`` (with lr moving alike); at scale = 1 the step is near the inverse of a
+           Rayleigh quotient of H, so gamma lambda_max exceeds 2 most of the time and f rises
+           between: the method lives beyond the stability limit of every fixed step, and still
+           converges on convex quadratics (Raydan 1993). Elsewhere it may not: ``minimize`` with
+           ``method="spg"`` guards it by a line search
+First step lr; also where s.y <= 0 (no positive curvature seen) the step before is kept
+Scaling    scale ~ h, lr ~ h
+Variants   scale < 1 is the relaxed method
+
+Sources: Barzilai, Borwein, IMA J. Numer. Anal. 8 (1988) 141, eq. 5 and 6; Raydan, IMA J. Numer.
+Anal. 13 (1993) 321; relaxation: Raydan, Svaiter, Comput. Optim. Appl. 21 (2002) 155.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..abi import kernel
+from ..flows import gradient_flow
+from ..schemes import explicit_euler
+from .base import Optimizer, positive, variant
+
+
+@kernel
+def barzilai_borwein(k, p, x, g, s):
+    """p = (lr, scale, 1 for the short step); s = (x before, g before, gamma before in element 0).
+
+    Returns gamma, the flow time of the step.
+    """
+    old_x, old_g = s[0], s[1]
+    gamma = p[0]
+    if k > 0:
+        ss, sy, yy = 0.0, 0.0, 0.0
+        for i in range(x.size):
+            si, yi = x[i] - old_x[i], g[i] - old_g[i]
+            ss += si * si
+            sy += si * yi
+            yy += yi * yi
+        gamma = s[2, 0]
+        if sy > 0.0:
+            gamma = p[1] * (sy / yy if p[2] > 0.0 else ss / sy)
+    s[2, 0] = gamma
+    for i in range(x.size):
+        xi, gi = x[i], g[i]
+        old_x[i] = xi
+        old_g[i] = gi
+        x[i] = xi - gamma * gi
+    return gamma
+
+
+@dataclass(frozen=True)
+class BarzilaiBorwein(Optimizer):
+    """x <- x - gamma g with gamma = scale s.s/s.y or scale s.y/y.y.
+
+    Parameters
+    ----------
+    lr : float > 0, default 1e-3
+        The first step, in flow time.
+    scale : float > 0, default 1
+        Relaxation; below 1 for short, accurate steps.
+    form : {"long", "short"}
+    """
+
+    title = "Barzilai–Borwein"
+    aliases = ("bb",)
+    full_batch_only = True
+
+    lr: float = positive(1e-3, scales="h")
+    scale: float = positive(1.0, scales="h")
+    form: str = variant("long", "short")
+
+    kernel = staticmethod(barzilai_borwein)
+
+    @property
+    def slots(self):
+        return ("previous position", "previous gradient", "step")
+
+    @property
+    def p(self):
+        """(lr, scale, 1 for the short step)."""
+        return np.array([self.lr, self.scale, float(self.form == "short")])
+
+    @property
+    def h(self):
+        """The relaxation; the step in flow time varies."""
+        return self.scale
+
+    def flow(self):
+        return gradient_flow()
+
+    def scheme(self):
+        return explicit_euler
