@@ -84,7 +84,7 @@ class Ensemble:
             final = {key[6:]: stored[key] if stored[key].ndim else stored[key].item()
                      for key in stored.files if key.startswith("final.")}
             return cls(**words, **{name: stored[name] for name in ("k", "t", "x", "stopped")},
-                       mean=stored["mean"] if "mean" in stored else None, final=final)
+                       mean=stored.get("mean", None), final=final)
 
 
 def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed=0, every=None, schedule=None,
@@ -222,7 +222,7 @@ def _fresh(optimizer, problem, x0, paths, start):
             raise ValueError(f"start must be 'cold', 'consistent' or a finite array of shape {shape[1:]} or {shape}, "
                              f"got shape {s.shape}")
     s = np.ascontiguousarray(np.broadcast_to(s, shape)).copy()
-    return dict(t=np.zeros(paths), stopped=np.full(paths, -1, dtype=np.int64), x=x, s=s, mean=x.copy())
+    return {"t": np.zeros(paths), "stopped": np.full(paths, -1, dtype=np.int64), "x": x, "s": s, "mean": x.copy()}
 
 
 def _check_resume(old, optimizer, problem, noise):

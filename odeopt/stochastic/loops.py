@@ -7,16 +7,14 @@ kernels, and a problem of plain Python callables runs the source.
 import functools
 
 import numpy as np
-from numba import types
 
 from .. import abi
 
 FULL, GAUSSIAN, BATCHES = range(3)  # where the gradient of a step comes from
-INDEX_CUBE = types.Array(types.int64, 3, "C")
 
 
 @abi.kernel
-def no_batch(x, g, data, batch):  # noqa: ARG001 - FGB signature
+def no_batch(x, g, data, batch):
     """Stand in for a missing batch oracle: NaN."""
     for i in range(g.size):
         g[i] = np.nan
@@ -95,7 +93,7 @@ def _plus(z, dz, h, moved):
             moved[j, i] = z[j, i] + h * dz[j, i]
 
 
-def euler_maruyama(rhs, fg, hv, data, t, p, h, noise, c_noise, strength, row, additive, z, xi, w, e):  # noqa: ARG001
+def euler_maruyama(rhs, fg, hv, data, t, p, h, noise, c_noise, strength, row, additive, z, xi, w, e):
     """z += h F + sqrt(h) strength L(x) xi, the noise in row ``row``. Weak order 1.
 
     ``w`` is a workspace (3, rows, n), ``e`` one of (5, n). Source: Kloeden, Platen (1992), 10.2.4.
@@ -193,12 +191,10 @@ def sde_paths(rhs, fg, hv, data, p, t0, h, step, noise, c_noise, strength, row, 
 
 
 _V, _M, _R, _I, _C = abi.VECTOR, abi.MATRIX, abi.REAL, abi.INTEGER, abi.CUBE
-STEP = types.FunctionType(abi.NOTHING(abi.RHS, abi.FG, abi.HV, _V, _R, _V, _R, abi.HV, _V, _R, _I, _I,
-                                      _M, _V, _C, _M))
 _SIGNATURES = {
     optimizer_paths: (abi.FG, abi.FGB, _V, _I, abi.HV, _V, abi.UPDATE, abi.SCHEDULE, _V, _I, _V, _V,
-                      _C, INDEX_CUBE, _I, _I, _I, _I, _I, _V, abi.INDICES, _M, _C, _M, _C),
-    sde_paths: (abi.RHS, abi.FG, abi.HV, _V, _V, _R, _R, STEP, abi.HV, _V, _R, _I, _I, _C, _I, _I, _I,
+                      _C, abi.INDEX_CUBE, _I, _I, _I, _I, _I, _V, abi.INDICES, _M, _C, _M, _C),
+    sde_paths: (abi.RHS, abi.FG, abi.HV, _V, _V, _R, _R, abi.SDE_STEP, abi.HV, _V, _R, _I, _I, _C, _I, _I, _I,
                 abi.INDICES, _C, _C),
 }
 

@@ -9,21 +9,21 @@ from ..abi import is_compiled, kernel
 
 
 @kernel
-def no_noise(x, xi, out, c):  # noqa: ARG001 - HV signature
+def no_noise(x, xi, out, c):
     """out = 0."""
     for i in range(out.size):
         out[i] = 0.0
 
 
 @kernel
-def diagonal_noise(x, xi, out, c):  # noqa: ARG001 - HV signature
+def diagonal_noise(x, xi, out, c):
     """out_i = c_i xi_i; c holds the standard deviations."""
     for i in range(out.size):
         out[i] = c[i] * xi[i]
 
 
 @kernel
-def dense_noise(x, xi, out, c):  # noqa: ARG001 - HV signature
+def dense_noise(x, xi, out, c):
     """out = L xi; c holds L (n, m) by rows."""
     m = xi.size
     for i in range(out.size):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import checks
+from .. import abi, checks
 from ..abi import kernel
 from ..flows import Flow
 from ..optimizers import GradientDescent, Momentum, Nesterov, Optimizer
@@ -27,7 +27,7 @@ SCHEMES = {"euler_maruyama": loops.euler_maruyama, "weak_second_order": loops.we
 
 
 @kernel
-def modified_gradient(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def modified_gradient(fg, hv, data, t, p, z, dz):
     """p = (h, decay): dx = -G - (h/2) (H + decay) G with G = g + decay x."""
     h, decay = p[0], p[1]
     x, out = z[0], dz[0]
@@ -144,7 +144,7 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
         rhs = rhs.py_func
     p = equation.flow.p
 
-    def advance(rows, xi, batches, count, now):  # noqa: ARG001 - as for batches
+    def advance(rows, xi, batches, count, now):
         loop(rhs, problem.fg, problem.hv, problem.data, p, 0.0, h, step, noise.kernel, noise.c, equation.strength,
              equation.row, additive, xi, now, every, steps, stopped[rows], z[rows], out[rows])
 
@@ -153,11 +153,27 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
     bad = int((stopped >= 0).sum())
     message = (f"{steps} steps done" if not bad else
                f"{bad} of {paths} paths diverged, the first at step {stopped[stopped >= 0].min()}")
-    final = dict(k=steps, every=every, x=z[:, 0].copy(), z=z)
+    final = {"k": steps, "every": every, "x": z[:, 0].copy(), "z": z}
     return Ensemble(k, k * h, out, stopped, None, "diverged" if bad else "completed", message,
                     f"{scheme} of {equation!r}", problem.name, repr(noise), final)
 
 
+def one_step(equation, problem, noise, z, xi, h, scheme="weak_second_order"):
+    """The state (rows, n) that one step of ``scheme`` makes of ``z`` with the standard normal numbers ``xi``.
+
+    Deterministic: studies probe the integrators with it. ``xi`` has m entries, m those of the
+    noise, or m + m (m - 1)/2 for the second-order scheme with state-dependent noise.
+    """
+    z, additive = np.array(z, dtype=np.float64), int(noise.additive or scheme == "euler_maruyama")
+    xi = checks.point("xi", xi)
+    w, e = np.empty((3, *z.shape)), np.empty((5, z.shape[1]))
+    step, rhs = SCHEMES[checks.choice("scheme", scheme, tuple(SCHEMES))], equation.flow.rhs
+    step, rhs = (_compiled_step(step), rhs) if problem.compiled else (step, rhs.py_func)
+    step(rhs, problem.fg, problem.hv, problem.data, 0.0, equation.flow.p, h, noise.kernel, noise.c,
+         equation.strength, equation.row, additive, z, xi, w, e)
+    return z
+
+
 @functools.cache
 def _compiled_step(step):
-    return kernel(step, loops.STEP.signature)
+    return abi.kernel(step, abi.SDE_STEP.signature)
