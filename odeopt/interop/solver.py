@@ -60,6 +60,8 @@ def solver_class(method, problem=None, *, rows=1, start="cold"):
         if method.check is not None:
             raise ValueError(f"method must be a Scheme that needs nothing but the field, and {method.name} needs more")
         return type("SchemeSolver", (_SchemeSolver,), {"scheme": method, "rows": rows})
+    if not isinstance(method, (Discretization, Optimizer)):
+        raise TypeError(f"method must be a Scheme, Discretization or Optimizer, got {type(method).__name__}")
     if problem is None:
         raise ValueError("problem must be given: solve_ivp hands over the field, not the gradient")
     if isinstance(method, Discretization):
@@ -69,13 +71,11 @@ def solver_class(method, problem=None, *, rows=1, start="cold"):
             raise ValueError("method must have one step h, not a vector of them")
         return type("DiscretizationSolver", (_DiscretizationSolver,),
                     {"scheme": method.scheme, "rows": method.flow.rows, "method": method, "problem": problem})
-    if isinstance(method, Optimizer):
-        flow = method.flow()
-        if flow is None:
-            raise ValueError(f"method must have a classical flow, and {method.name} has none")
-        return type("OptimizerSolver", (_OptimizerSolver,), {"scheme": method.scheme(), "rows": flow.rows,
-                    "optimizer": method, "problem": problem, "start": start})
-    raise TypeError(f"method must be a Scheme, Discretization or Optimizer, got {type(method).__name__}")
+    flow = method.flow()
+    if flow is None:
+        raise ValueError(f"method must have a classical flow, and {method.name} has none")
+    return type("OptimizerSolver", (_OptimizerSolver,), {"scheme": method.scheme(), "rows": flow.rows,
+                "optimizer": method, "problem": problem, "start": start})
 
 
 class _Hermite(DenseOutput):
@@ -88,7 +88,7 @@ class _Hermite(DenseOutput):
         h = self.t - self.t_old
         s = (t - self.t_old) / h
         r = 1 - s
-        return r * y0 + s * y1 + s * r * ((r - s) * (y1 - y0) + h * (r * f0 - s * f1))
+        return r * y0 + s * y1 + s * r * ((s - r) * (y1 - y0) + h * (r * f0 - s * f1))
 
 
 class _SchemeSolver(OdeSolver):
