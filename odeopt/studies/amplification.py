@@ -24,7 +24,7 @@ from ..record import record
 from ..schemes import Discretization, Scheme
 
 TINY = 2.0**-500
-LATE = 10**6  # a step number at which starts, bias corrections and momentum warm-ups are over
+LATE = 10**15  # a step number at which starts, bias corrections and momentum warm-ups are over
 
 # Memory that is proportional to the gradients, by slot name; the rest is held at the value that
 # makes the preconditioner of the probed step what was asked for.
@@ -107,7 +107,14 @@ def _of_optimizer(optimizer, c, preconditioner, k):
     columns = [step(unit(e)) / TINY for e in np.eye(len(rows))]
     matrices = np.moveaxis(np.array(columns), (0, 1, 2), (2, 1, 0))
     _check_linear(optimizer.name, matrices, lambda w: step(unit(w)) / TINY)
-    return matrices
+    used = [0, *(j for j in range(1, len(rows)) if not _idle(matrices, j))]
+    return matrices[:, used][:, :, used]
+
+
+def _idle(matrices, j):
+    """Whether slot j is one that this variant of the method carries along and never touches."""
+    rest = np.arange(matrices.shape[-1]) != j
+    return not (matrices[:, j, rest].any() or matrices[:, rest, j].any()) and bool((matrices[:, j, j] == 1).all())
 
 
 def _check_linear(name, matrices, step):
@@ -124,36 +131,39 @@ def _check_linear(name, matrices, step):
 
 
 def frozen_memory(optimizer, preconditioner=1.0):
-    """``(indices of the linear slots, column (1 + slots,) with the frozen values in the others)``."""
+    """``(indices of the linear slots, column (1 + slots,) with the frozen values in the others)``.
+
+    The frozen values are those for which a step at a vanishing gradient divides by ``preconditioner``:
+    such a step first shrinks the running mean of squares by beta2, which is allowed for.
+    """
     column, linear = np.zeros(1 + len(optimizer.slots)), []
     eps, inside = getattr(optimizer, "eps", 0.0), getattr(optimizer, "eps_mode", "outside") == "inside"
+    if optimizer.name == "adadelta":  # sqrt(v + eps) against sqrt(u + eps_step), the latter set to 1
+        inside, eps_step = True, optimizer.p[3]
+    if optimizer.name == "adamax" and inside:
+        eps, inside = 0.0, False  # max(beta2 u, |g| + eps): not felt by a u above eps
     square = preconditioner**2 - eps if inside else (preconditioner - eps) ** 2
     if preconditioner <= (np.sqrt(eps) if inside else eps):
         raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner!r} "
                          f"with eps={eps!r}")
-    for i, slot in enumerate(optimizer.slots):
+    keep = next((getattr(optimizer, name) for name in ("beta2", "decay", "rho") if hasattr(optimizer, name)), 1.0)
+    for i, slot in enumerate(optimizer.slots, 1):
         if slot in LINEAR:
-            linear.append(i)
-        elif "weight" in slot:
-            column[1 + i] = 1.0
-        elif slot in _FROZEN:
-            column[1 + i] = _FROZEN[slot](optimizer, square, preconditioner)
+            linear.append(i - 1)
+        elif slot.endswith("weight"):
+            column[i] = 1.0
+        elif slot == "square":
+            column[i] = square / keep
+        elif slot == "square sum":
+            column[i] = square
+        elif slot == "square step":
+            column[i] = 1.0 - eps_step
+        elif slot == "maximum":  # of squares (AMSGrad, kept) or of |g| (AdaMax, shrunk by beta2)
+            column[i] = square if "square" in optimizer.slots else np.sqrt(square) / keep
         else:
-            raise ValueError(f"method must have memory of a known kind, and {optimizer.name} has a slot {slot!r}")
+            raise ValueError(f"method must be linear at the minimum to have an amplification matrix, and "
+                             f"{optimizer.name} remembers a {slot!r}")
     return linear, column
-
-
-def _keep(optimizer):
-    """The factor by which a step without gradient shrinks the second-moment memory."""
-    for name in ("beta2", "decay", "rho"):
-        if hasattr(optimizer, name):
-            return getattr(optimizer, name)
-    return 1.0
-
-
-_FROZEN = {
-    "square": lambda o, square, p: square / _keep(o),
-}
 
 
 def _of_scheme(scheme, c):

@@ -91,27 +91,53 @@ def _first_exit(radius, unit):
             low = middle
 
 
-# The cards' limits of lr * curvature / preconditioner, written down from theory and used by nothing
-# that measures. Sources: LITERATURE of each page; Cohen et al., arXiv:2207.14484 for the EMA form.
-def _ema(beta):
-    return 2 * (1 + beta) / (1 - beta)
+# The cards' limits E of lr * curvature / preconditioner without weight decay, from theory and used by nothing
+# that measures. Sources: the pages; Cohen et al., arXiv:2207.14484 for running averages and adaptive methods.
+def _ema(o):
+    return 2 * (1 + o.beta1) / (1 - o.beta1)
 
 
+def _momentum(o):
+    return 2 * (1 + o.momentum) / (1 - o.momentum if o.form == "ema" else 1 - o.dampening)
+
+
+def _rmsprop(o):
+    return 2 * (1 + o.momentum) / (1 + 2 * o.momentum if o.nesterov else 1)
+
+
+_EMA = "2 (1 + β1)/(1 - β1)"
 _FORMULAS = {
     "gradientdescent": ("2", lambda o: 2.0),
-    "momentum": ("2 (1 + mu); ema: 2 (1 + mu)/(1 - mu); torch: over 1 - dampening",
-                 lambda o: _ema(o.momentum) if o.form == "ema" else 2 * (1 + o.momentum) / (1 - o.dampening)),
-    "nesterov": ("2 (1 + mu)/(1 + 2 mu); fading momentum: 4/3",
+    "momentum": ("2 (1 + μ), ema: over 1 - μ, torch: over 1 - dampening", _momentum),
+    "nesterov": ("2 (1 + μ)/(1 + 2 μ), fading momentum: 4/3",
                  lambda o: 4 / 3 if o.momentum is None else 2 * (1 + o.momentum) / (1 + 2 * o.momentum)),
-    "rmsprop": ("2", lambda o: 2.0),
-    "adam": ("2 (1 + beta1)/(1 - beta1)", lambda o: _ema(o.beta1)),
+    "rmsprop": ("2 (1 + μ), nesterov: over 1 + 2 μ", _rmsprop),
+    "adagrad": ("2", lambda o: 2.0),
+    "adadelta": ("2", lambda o: 2.0),
+    "adam": (_EMA, _ema),
+    "adamw": (_EMA, _ema),
+    "adamax": (_EMA, _ema),
+    "amsgrad": (_EMA, _ema),
+    "nadam": ("2 (1 + β1)/((1 - β1)(1 + 2 β1))", lambda o: _ema(o) / (1 + 2 * o.beta1)),
 }
 
 
 def limit_formula(optimizer):
-    """``(value, formula)`` of the card: the limit of lr * curvature / preconditioner; (nan, "") if none."""
-    text, value = _FORMULAS.get(optimizer.name, ("", lambda o: math.nan))
-    return float(value(optimizer)), text
+    """``(value, formula)`` of the card: the largest stable lr on curvature 1 with preconditioner 1.
+
+    With E the limit without weight decay d: E/(1 + d) if the decay is part of the gradient,
+    E/(1 + d E/2) if it stands beside the step (the eigenvalue -1 then needs 2 - lr d in place of 2).
+    (nan, "") where there is no formula.
+    """
+    if optimizer.name not in _FORMULAS:
+        return math.nan, ""
+    text, value = _FORMULAS[optimizer.name]
+    bare = float(value(optimizer))
+    decay = getattr(optimizer, "weight_decay", 0.0)
+    if not decay:
+        return bare, text
+    beside = getattr(optimizer, "weight_decay_mode", "coupled") == "decoupled" or optimizer.name == "adamw"
+    return bare / (1 + decay * (bare / 2 if beside else 1.0)), f"{text}, with decay"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
