@@ -118,6 +118,21 @@ def _at(function_type_):
     return at
 
 
+@intrinsic
+def update_at(typing, wrapper, direct, x):  # noqa: ARG001 - numba's signature
+    """The update kernel behind two addresses, for arrays of the type of ``x``."""
+    function_type_ = UPDATE32 if x.dtype == types.float32 else UPDATE
+
+    def codegen(context, builder, signature, arguments):  # noqa: ARG001
+        kernel_struct = cgutils.create_struct_proxy(function_type_)(context, builder)
+        pointer = context.get_value_type(types.voidptr)
+        kernel_struct.c_addr = builder.inttoptr(arguments[0], pointer)
+        kernel_struct.jit_addr = builder.inttoptr(arguments[1], pointer)
+        return kernel_struct._getvalue()
+
+    return function_type_(INTEGER, INTEGER, x), codegen
+
+
 fg_at, hv_at, rhs_at, step_at, schedule_at = _at(FG), _at(HV), _at(RHS), _at(STEP), _at(SCHEDULE)
 
 

@@ -8,12 +8,13 @@ from .base import Optimizer
 from .state import State
 
 ALL = {}  # command-line name -> class, in the order of the alphabet
+WRAPPERS = {}  # optimizers made of another one
 
 for _module in sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("base", "state")):
     _page = importlib.import_module(f"{__name__}.{_module}")
     for _value in vars(_page).values():
         if isinstance(_value, type) and issubclass(_value, Optimizer) and _value.__module__ == _page.__name__:
-            ALL[_value.__name__.lower()] = _value
+            (WRAPPERS if _value.wrapper else ALL)[_value.__name__.lower()] = _value
             globals()[_value.__name__] = _value
 
 ALIASES = {alias: name for name, cls in ALL.items() for alias in cls.aliases}
@@ -25,4 +26,5 @@ def by_name(name):
     return ALL[ALIASES.get(key) or checks.choice("optimizer", key, (*ALL, *ALIASES))]
 
 
-__all__ = ["ALIASES", "ALL", "Optimizer", "State", "by_name", *(cls.__name__ for cls in ALL.values())]
+__all__ = ["ALIASES", "ALL", "Optimizer", "State", "WRAPPERS", "by_name",
+           *(cls.__name__ for cls in (*ALL.values(), *WRAPPERS.values()))]

@@ -201,14 +201,33 @@ class Optimizer:
         """The flow state z at which :meth:`start` of that kind starts the flow."""
         return self.to_flow(x, self.start(x, g, kind))
 
-    def init(self, x):
-        """Fresh state for :meth:`update`; ``x`` is a floating array or a list of them."""
-        return _state.init(self, x)
+    def init(self, x, groups=None):
+        """Fresh state for :meth:`update`.
+
+        Parameters
+        ----------
+        x : array or list of arrays
+            float32 or float64, C-contiguous, of any shapes.
+        groups : sequence of dict, optional
+            Arrays with hyperparameters of their own, ``{"arrays": [1, 3], "lr": 1e-2, ...}``: indices
+            into the list, then hyperparameters by name. Arrays that no group names keep the
+            optimizer's; a group with nothing but "arrays" has the same numbers, but its own
+            reductions. The groups are part of the state, also when it is saved.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Arrays of another kind; unknown hyperparameters, or values out of range; groups that name
+            an array twice or one that is not there.
+        """
+        return _state.init(self, x, groups)
 
     def update(self, x, g, state):
         """One step in place: ``x`` and ``state`` change, ``g`` (gradient at ``x``) is only read.
 
-        Arrays (or lists of arrays) of one shape, float32 or float64, C-contiguous, ``x`` writable;
-        anything else is a TypeError/ValueError, never a silent copy. Returns None.
+        Arrays (or lists of arrays) as given to :meth:`init`, ``x`` writable; anything else is a
+        TypeError/ValueError, never a silent copy. The optimizer may differ from the one of ``init``
+        in its numbers (``dataclasses.replace(opt, lr=...)``), not in its slots. Values are not
+        checked: a gradient that is not finite makes ``x`` not finite. Returns None.
         """
         _state.update(self, x, g, state)

@@ -61,6 +61,10 @@ class ErrorControlledEuler(Optimizer):
         """The tolerance; the step in flow time varies."""
         return self.tol
 
+    @property
+    def reduces(self):
+        return True
+
     def flow(self):
         return gradient_flow()
 

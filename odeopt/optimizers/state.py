@@ -1,23 +1,100 @@
-"""The training-loop face: state for one array or a list of arrays, updated in place."""
+"""The training-loop face: state for one array or a list of arrays, updated in place.
 
-from dataclasses import dataclass
+A kernel works on flat contiguous vectors. The arrays of a call are cut into *blocks*, one kernel
+call each: an array of its own where the update is elementwise (or reduces within an array, as Amos
+does), all arrays of a group copied into one vector where a step reduces over all coordinates
+(``Optimizer.reduces``: scalar RMSprop, error control, normalised descent). So a list of arrays moves
+exactly as the one vector that they make up.
+"""
+
+import json
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
+from .. import checks
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FORMAT = 1
 
 
-@dataclass
+@dataclass(eq=False)
 class State:
     """What an optimizer remembers between steps.
 
-    ``k`` counts steps, ``t`` is flow time, ``slots`` has one (slots, size) array for each
-    parameter array, in its dtype; rows as named by ``Optimizer.slots``.
+    Attributes
+    ----------
+    k : int
+        Steps done.
+    times : list of float
+        Flow time that each group has reached; :attr:`t` is the first one.
+    slots : list of (slots, size) arrays
+        Memory of each block, in the dtype of its arrays; rows as named by ``names``.
+    groups : list of (indices, overrides)
+        Indices of each group's arrays, and its own hyperparameters.
+    blocks : list of (group, indices)
+        The arrays that each entry of ``slots`` belongs to.
+    shapes : list of tuple
+        Shapes of the arrays given to ``init``.
+    names : tuple of str
+    method : str
+        Command-line name of the optimizer.
+    single : bool
+        Whether one array was given, not a list.
     """
 
     k: int
-    t: float
+    times: list
     slots: list
+    groups: list
+    blocks: list
+    shapes: list
+    names: tuple
+    method: str
+    single: bool
+    _variants: tuple = field(default=(None, ()), repr=False)  # (optimizer, one for each group)
+
+    @property
+    def t(self):
+        """Flow time that the first group has reached."""
+        return self.times[0]
+
+    def row(self, slot):
+        """Views of one row of memory (by name or number), shaped like the arrays given to ``init``."""
+        if isinstance(slot, str):
+            slot = self.names.index(checks.choice("slot", slot, self.names))
+        views = [None] * len(self.shapes)
+        for (_, indices), s in zip(self.blocks, self.slots):
+            ends = np.cumsum([_size(self.shapes[i]) for i in indices])
+            for i, part in zip(indices, np.split(s[slot], ends[:-1])):
+                views[i] = part.reshape(self.shapes[i])
+        return views[0] if self.single else views
+
+    def save(self, path):
+        """Write everything to ``path`` (npz, no pickle); ``.npz`` is appended if missing."""
+        words = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("slots", "_variants")}
+        arrays = {f"slots_{i}": s for i, s in enumerate(self.slots)}
+        np.savez(path, words=np.array(json.dumps({"format": FORMAT, **words})), **arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Read what :meth:`save` wrote; ValueError for a file that is no saved State."""
+        with np.load(path, allow_pickle=False) as stored:
+            if "words" not in stored or "slots_0" not in stored:
+                raise ValueError(f"path must be a saved State, got {path}")
+            words = json.loads(str(stored["words"]))
+            if words.pop("format") != FORMAT:
+                raise ValueError(f"path holds another version of the State format: {path}")
+            slots = [stored[f"slots_{i}"] for i in range(len(words["blocks"]))]
+        words["groups"] = [(indices, {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()})
+                           for indices, overrides in words["groups"]]
+        words["blocks"] = [tuple(block) for block in words["blocks"]]
+        words["shapes"] = [tuple(shape) for shape in words["shapes"]]
+        return cls(slots=slots, **(words | {"names": tuple(words["names"])}))
+
+
+def _size(shape):
+    return int(np.prod(shape, dtype=int))
 
 
 def _as_list(value):
@@ -37,28 +114,101 @@ def _flat(name, array, writable):
     return array.reshape(-1)
 
 
-def init(optimizer, x):
-    """Zeroed state for ``x``."""
-    views = [_flat("x", a, writable=False) for a in _as_list(x)]
-    return State(0, 0.0, [np.zeros((len(optimizer.slots), v.size), v.dtype) for v in views])
+def _grouped(groups, count):
+    """``[(indices, overrides)]`` that cover 0 .. count - 1 once; the rest is the first group."""
+    named, seen = [], set()
+    for group in groups or ():
+        if not isinstance(group, dict) or "arrays" not in group:
+            raise TypeError(f"groups must be dicts with the key 'arrays', got {group!r}")
+        indices = [checks.integer("groups['arrays']", i) for i in _as_list(group["arrays"])]
+        if not indices or max(indices) >= count or seen & set(indices) or len(set(indices)) < len(indices):
+            raise ValueError(f"groups must name arrays 0 to {count - 1}, each at most once, got {indices}")
+        seen |= set(indices)
+        named.append((indices, {k: v for k, v in group.items() if k != "arrays"}))
+    rest = [i for i in range(count) if i not in seen]
+    return [(rest, {})] * bool(rest) + named
+
+
+def _variant(optimizer, overrides):
+    allowed = [f.name for f in fields(optimizer)]
+    for name in overrides:
+        checks.choice("hyperparameter of a group", name, allowed)
+    return replace(optimizer, **overrides) if overrides else optimizer
+
+
+def init(optimizer, x, groups=None):
+    """Fresh state for ``x`` (see ``Optimizer.init``)."""
+    arrays = _as_list(x)
+    if not arrays:
+        raise ValueError("x must hold at least one array, got an empty list")
+    flat = [_flat("x", a, writable=False) for a in arrays]
+    groups = _grouped(groups, len(arrays))
+    variants = tuple(_variant(optimizer, overrides) for _, overrides in groups)
+    if len({v.slots for v in variants}) > 1:
+        raise ValueError(f"groups must keep the slots {optimizer.slots}, got {[v.slots for v in variants]}")
+    blocks, slots = [], []
+    for j, (indices, _) in enumerate(groups):
+        for part in [indices] if variants[j].reduces else [[i] for i in indices]:
+            if len({flat[i].dtype for i in part}) > 1:
+                raise ValueError("x must have one dtype in a group whose update reduces over all its arrays")
+            vector = flat[part[0]] if len(part) == 1 else np.concatenate([flat[i] for i in part])
+            if vector.size == 0:
+                raise ValueError("x must have at least one entry in each array, got an empty one")
+            blocks.append((j, part))
+            slots.append(np.ascontiguousarray(variants[j].cold_start(vector), dtype=vector.dtype))
+    order = sorted(range(len(blocks)), key=lambda b: blocks[b][1][0])  # as the arrays are given
+    return State(0, [0.0] * len(groups), [slots[b] for b in order], groups, [blocks[b] for b in order],
+                 [a.shape for a in arrays], optimizer.slots, optimizer.name, not isinstance(x, (list, tuple)),
+                 (optimizer, variants))
+
+
+def _checked(x, g, state):
+    """Flat views of both lists, after every check: nothing is touched before all have passed."""
+    xs, gs = _as_list(x), _as_list(g)
+    if not len(xs) == len(gs) == len(state.shapes):
+        raise ValueError(f"x, g and state must have as many arrays each, got {len(xs)}, {len(gs)}, "
+                         f"{len(state.shapes)}")
+    flat_x, flat_g = [], []
+    for a, b, shape in zip(xs, gs, state.shapes):
+        u, v = _flat("x", a, writable=True), _flat("g", b, writable=False)
+        if a.shape != b.shape or a.dtype != b.dtype:
+            raise ValueError(f"g must match x: shape {a.shape} {a.dtype}, got {b.shape} {b.dtype}")
+        if a.shape != shape:
+            raise ValueError(f"state must come from init of arrays like x: shape {a.shape}, got {shape}")
+        if np.may_share_memory(u, v):
+            raise ValueError("g must not share memory with x")
+        flat_x.append(u)
+        flat_g.append(v)
+    for (_, indices), s in zip(state.blocks, state.slots):
+        if any(flat_x[i].dtype != s.dtype for i in indices):
+            raise ValueError(f"state must come from init of arrays like x, got {s.dtype}")
+    return flat_x, flat_g
 
 
 def update(optimizer, x, g, state):
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
-    xs, gs = _as_list(x), _as_list(g)
-    if not len(xs) == len(gs) == len(state.slots):
-        raise ValueError(f"x, g and state must have as many arrays each, got {len(xs)}, {len(gs)}, "
-                         f"{len(state.slots)}")
-    flat = []
-    for a, b, s in zip(xs, gs, state.slots):  # check all before the first is touched
-        u, v = _flat("x", a, writable=True), _flat("g", b, writable=False)
-        if a.shape != b.shape or a.dtype != b.dtype or s.shape[1] != u.size or s.dtype != u.dtype:
-            raise ValueError(f"g must match x: shape {a.shape} {a.dtype}, got {b.shape} {b.dtype}"
-                             if a.shape != b.shape or a.dtype != b.dtype else
-                             f"state must come from init of arrays like x, got {s.shape[1]} {s.dtype}")
-        flat.append((u, v, s))
-    p, kernel = optimizer.p, optimizer.kernel
-    for u, v, s in flat:
-        dt = kernel(state.k, p, u, v, s)
+    flat_x, flat_g = _checked(x, g, state)
+    if state._variants[0] is not optimizer:  # another learning rate, say: same slots, other numbers
+        if optimizer.name != state.method or optimizer.slots != state.names:
+            raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
+                             f"got {state.method} with {state.names}")
+        state._variants = optimizer, tuple(_variant(optimizer, overrides) for _, overrides in state.groups)
+    variants = state._variants[1]
+    advanced = {}
+    for (j, indices), s in zip(state.blocks, state.slots):
+        first = indices[0]
+        if len(indices) == 1:
+            u, v = flat_x[first], flat_g[first]
+            p = variants[j].p_for(x[first] if isinstance(x, (list, tuple)) else x)
+        else:
+            u, v = (np.concatenate([flat[i] for i in indices]) for flat in (flat_x, flat_g))
+            p = variants[j].p_for(u)
+        dt = variants[j].kernel(state.k, p, u, v, s)
+        if len(indices) > 1:
+            parts = np.split(u, np.cumsum([flat_x[i].size for i in indices])[:-1])
+            for i, part in zip(indices, parts):
+                flat_x[i][:] = part
+        advanced[j] = dt
+    for j, dt in advanced.items():
+        state.times[j] += dt
     state.k += 1
-    state.t += dt

@@ -1,0 +1,144 @@
+"""Amos: gradient over its root mean square, with a weight decay that cancels Euler's own growth.
+
+Update, M = mean over the reduced axes of an array, v, b of the reduced shape, xi = lr, phi = finetune:
+  v <- beta v + (1 - beta) M(g^2);   r = (1 - beta^k)/max(v, 2^-125)
+  c = (1 + c_coef sqrt(xi) b)^-1/2;  d = (1 + d_coef sqrt(xi eta) b)^-1
+  gamma = sqrt(phi) c xi^2 r M(g^2)
+  x <- x + phi d (-xi eta sqrt(r) g - gamma x/2)
+  b <- b + gamma (phi + b)
+With momentum > 0 the increment of x is averaged, mean <- momentum mean + (1 - momentum) increment
+(not corrected), and x moves by the mean.
+
+Flow         no classical one. The decay term is of second order in xi by construction: it is there
+             to cancel the O(xi^2) growth of |x|^2 that explicit Euler adds (article 004). In the
+             limit xi -> 0 with beta = 1 - xi/tau it disappears, b stays 0 and the bias-corrected
+             RMSprop flow with a reduced mean square remains, x' = -eta sqrt(q/v) g; the decays c
+             and d act over 1/xi^2 steps
+Scheme       none, for want of a flow; h = lr
+Stability    frozen v, b = 0: lr eta sqrt(r) lambda + gamma/2 < 2
+Long run     with r M(g^2) = 1 b grows like lr^(7/2) k^2/(4 c_coef): the learning rate falls like k^-2
+Reduction    an array of ``update`` is one variable: axis=None averages over all of it, an int or a
+             tuple of adjacent axes over these (one v, b for each index of the others), axis=()
+             over none. In ``record`` x is one variable. eta is the size that entries are expected
+             to reach: give every variable its own, by groups (see ``Optimizer.init``)
+Choices      lr about 1/sqrt(number of batches)
+
+Sources: Tian, Parikh, arXiv:2210.11693, algorithm 1; the constants' names and the floor 2^-125 from
+the authors' code (google-research/jestimator); article 004.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import checks
+from ..abi import kernel
+from .base import Optimizer, fraction, nonnegative, positive
+
+_FLOOR = 2.0**-125
+
+
+@kernel
+def amos(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+    """p = (lr, eta, beta, c_coef, d_coef, finetune, momentum, then the array's shape: entries before,
+    along and after the reduced axes, 0 0 0 for all of x); s = (v, b, q, mean), of v and b the
+    first before * after entries, of q the first; the row mean only with momentum."""
+    xi, eta, new, phi, mu = p[0], p[1], 1.0 - p[2], p[5], p[6]
+    outer, along, inner = int(p[7]), int(p[8]), int(p[9])
+    if along == 0:
+        outer, along, inner = 1, x.size, 1
+    q = s[2, 0] + new * (1.0 - s[2, 0])
+    s[2, 0] = q
+    root, root_eta = p[3] * np.sqrt(xi), p[4] * np.sqrt(xi * eta)
+    for o in range(outer):
+        for i in range(inner):
+            block, first = o * inner + i, o * along * inner + i
+            square = 0.0
+            for a in range(along):
+                gi = float(g[first + a * inner])
+                square += gi * gi
+            square = square / along
+            v, b = float(s[0, block]), float(s[1, block])
+            v = v + new * (square - v)
+            r = q / max(v, _FLOOR)
+            c = 1.0 / np.sqrt(1.0 + root * b)
+            d = 1.0 / (1.0 + root_eta * b)
+            gamma = np.sqrt(phi) * c * xi * xi * r * square
+            s[0, block] = v
+            s[1, block] = b + gamma * (phi + b)
+            along_g, along_x = phi * d * xi * eta * np.sqrt(r), phi * d * 0.5 * gamma
+            for a in range(along):
+                j = first + a * inner
+                move = -along_g * g[j] - along_x * x[j]
+                if mu > 0.0:
+                    move = mu * s[3, j] + (1.0 - mu) * move
+                    s[3, j] = move
+                x[j] = x[j] + move
+    return xi
+
+
+def _axis(name, value):
+    if value is None or value == ():
+        return value
+    axes = value if isinstance(value, tuple) else (value,)
+    axes = tuple(checks.integer(name, axis) for axis in axes)
+    if axes != tuple(range(axes[0], axes[0] + len(axes))):
+        raise ValueError(f"{name} must be None, an axis or a tuple of adjacent axes in rising order, got {value!r}")
+    return axes
+
+
+@dataclass(frozen=True)
+class Amos(Optimizer):
+    """Adaptive weight decay towards a model-oriented scale.
+
+    Parameters
+    ----------
+    lr : float > 0
+        xi of the paper, a pure number.
+    eta : float > 0, default 1
+        Expected size of the entries of x.
+    beta : float in [0, 1), default 0.999
+    c_coef, d_coef : float >= 0, defaults 0.25
+    finetune : float > 0, default 1
+    momentum : float in [0, 1), default 0
+    axis : None, int or tuple of adjacent ints
+        Axes of each array over which the mean square is taken; None: all.
+    """
+
+    title = "Amos"
+
+    lr: float = positive()
+    eta: float = positive(1.0)
+    beta: float = fraction(0.999)
+    c_coef: float = nonnegative(0.25)
+    d_coef: float = nonnegative(0.25)
+    finetune: float = positive(1.0)
+    momentum: float = fraction(0.0)
+    axis: object = field(default=None, metadata={"check": _axis, "numeric": False})
+
+    kernel = staticmethod(amos)
+
+    @property
+    def slots(self):
+        return ("square", "decay", "weight", "mean move")[: 4 if self.momentum else 3]
+
+    @property
+    def p(self):
+        """(lr, eta, beta, c_coef, d_coef, finetune, momentum, 0, 0, 0): x is one variable."""
+        return self.numbers_and(0, 0, 0)
+
+    def p_for(self, array):
+        """``p`` with the array's shape: entries before, along and after the reduced axes."""
+        if self.axis is None:
+            return self.p
+        shape = np.shape(array)
+        if self.axis == ():
+            return self.numbers_and(np.size(array), 1, 1)
+        first, last = self.axis[0], self.axis[-1] + 1
+        if last > len(shape):
+            raise ValueError(f"axis must be within the array's {len(shape)} dimensions, got {self.axis}")
+        parts = (shape[:first], shape[first:last], shape[last:])
+        return self.numbers_and(*(int(np.prod(part, dtype=int)) for part in parts))
+
+    def refined(self, factor):
+        raise ValueError("refined needs a method with a flow, and amos has none")

@@ -1,0 +1,142 @@
+"""SWA: the equal-weight average of any optimizer's iterates, from a start index on.
+
+Update     the wrapped optimizer's;  average <- average + (x - average)/(n + 1) after step k >= start,
+           n counting from 0 (before ``start`` the average is x itself)
+Flow, scheme, order, stability, scaling
+           the wrapped optimizer's: x is not touched, the average is one more row of memory (the
+           last) and follows the time average of the flow from t(start)
+Noise      on a quadratic with gradient noise of covariance C the average of n stationary iterates has
+           covariance H^-1 C H^-1/n to leading order, for every learning rate
+
+Two independent runs do not average: start in the trajectory's final basin (article 002).
+
+Sources: Izmailov et al., arXiv:1803.05407, algorithm 1; Polyak, Juditsky (1992); article 002.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import abi, checks
+from ..abi import kernel
+from .base import Optimizer
+
+
+@kernel
+def swa(k, p, x, g, s):
+    """p = (the wrapped optimizer's p, start, address of its kernel in two parts); s = (its slots,
+    average)."""
+    last, own = s.shape[0] - 1, p.size - 3
+    update = abi.update_at(int(p[own + 1]), int(p[own + 2]), x)
+    dt = update(k, p[:own], x, g, s[:last])
+    average = s[last]
+    n = max(k + 1 - int(p[own]), 0)
+    for i in range(x.size):
+        average[i] = average[i] + (x[i] - average[i]) / (n + 1.0)
+    return dt
+
+
+def _optimizer(name, value):
+    if not isinstance(value, Optimizer) or isinstance(value, SWA):
+        raise TypeError(f"{name} must be an Optimizer other than SWA, got {type(value).__name__}")
+    return value
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class SWA(Optimizer):
+    """Stochastic weight averaging around an optimizer.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    start : int >= 0, default 0
+        Iterates x_k with k >= start are averaged, x_start the first (x_0 is the initial point).
+
+    Attributes
+    ----------
+    start_at : int
+        The ``start`` given.
+    """
+
+    title = "SWA"
+    wrapper = True
+
+    optimizer: Optimizer = field(metadata={"check": _optimizer, "numeric": False})
+    start_at: int = field(default=0, metadata={"check": checks.integer, "numeric": False})
+
+    kernel = staticmethod(swa)
+
+    def __init__(self, optimizer, start=0):
+        object.__setattr__(self, "optimizer", _optimizer("optimizer", optimizer))
+        object.__setattr__(self, "start_at", checks.integer("start", start, 0))
+
+    def __repr__(self):
+        return f"SWA({self.optimizer!r}, start={self.start_at})"
+
+    def numeric_names(self):
+        """The wrapped optimizer's: a schedule drives its hyperparameters."""
+        return self.optimizer.numeric_names()
+
+    @property
+    def slots(self):
+        return (*self.optimizer.slots, "average")
+
+    def _p(self, p, function_type):
+        return np.array([*p, self.start_at, *abi.addresses(self.optimizer.kernel, function_type)])
+
+    @property
+    def p(self):
+        """(the wrapped optimizer's p, start, address of its float64 kernel in two parts)."""
+        return self._p(self.optimizer.p, abi.UPDATE)
+
+    def p_for(self, array):
+        return self._p(self.optimizer.p_for(array), abi.UPDATE32 if array.dtype == np.float32 else abi.UPDATE)
+
+    @property
+    def reduces(self):
+        return self.optimizer.reduces
+
+    @property
+    def full_batch_only(self):
+        return self.optimizer.full_batch_only
+
+    @property
+    def h(self):
+        return self.optimizer.h
+
+    @property
+    def t0(self):
+        return self.optimizer.t0
+
+    @property
+    def orders(self):
+        return self.optimizer.orders
+
+    def flow(self):
+        return self.optimizer.flow()
+
+    def scheme(self):
+        return self.optimizer.scheme()
+
+    def to_flow(self, x, s):
+        return self.optimizer.to_flow(x, s[:-1])
+
+    def cold_start(self, x):
+        return np.vstack([self.optimizer.cold_start(x), np.reshape(x, (1, -1))])
+
+    def consistent_start(self, x, g):
+        return np.vstack([self.optimizer.consistent_start(x, g), np.reshape(x, (1, -1))])
+
+    def flow_start(self, x, g, kind="cold"):
+        return self.optimizer.flow_start(x, g, kind)
+
+    def scaling(self):
+        return self.optimizer.scaling()
+
+    def refined(self, factor):
+        """The wrapped optimizer refined; ``start`` moves to the same flow time (rounded)."""
+        return SWA(self.optimizer.refined(factor), round(self.start_at * factor))
+
+    def average(self, state):
+        """The averaged arrays of a training-loop ``state``, shaped like those given to ``init``."""
+        return state.row(-1)
