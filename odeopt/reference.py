@@ -9,6 +9,8 @@ from . import checks, drive
 from .flows import Flow
 from .optimizers import Optimizer
 from .record import record
+from .scheduled import Moving, ScheduledSolution
+from .schedules import Schedule
 from .schemes import Discretization, dormand_prince
 
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted")
@@ -72,7 +74,7 @@ class Reference:
 
 
 def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, solver="auto", start="cold",
-              t0=0.0, check=True, reuse=False):
+              t0=0.0, check=True, reuse=False, schedule=None, steps=None):
     """Solve the flow of an optimizer (or a flow) with scipy's ``solve_ivp``.
 
     Parameters
@@ -99,6 +101,12 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     reuse : bool
         Keep the solution with the problem and take it again for the same flow, start and
         tolerances on this or a shorter interval (compiled problems only).
+    schedule : Schedule or sequence of two, optional
+        Of the optimizer's hyperparameters, as in :func:`odeopt.record`: the flow's constants move
+        with the learning rate (:mod:`odeopt.scheduled`). The solver is "DOP853" unless another is named.
+    steps : int, optional
+        With ``schedule``: how many steps of the optimizer to follow at most, default 100,000. A
+        schedule that fades may end before ``t_end``; ``Reference.t_end`` says where.
 
     Returns
     -------
@@ -117,6 +125,11 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     checks.real("rtol", rtol, 2.3e-14, 1)
     checks.real("atol", atol, 0)
     flow, z0 = start_state(method, problem, x0, start)
+    if schedule is not None:
+        steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
+        moving = _moving(method, schedule, t0)
+        if moving.changes_the_flow(steps):
+            return _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check)
     if reuse and problem.compiled:
         key = (flow.rhs, flow.p.tobytes(), z0.tobytes(), problem.data.tobytes(), float(t0), rtol, atol, solver, check)
         kept = _KEPT.setdefault(problem, {})
@@ -150,6 +163,34 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
             uncertainty = float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
     return Reference(flow, problem.dim, float(t0), float(solution.t[-1]), rtol, atol, solver, bool(solution.success),
                      str(solution.message), uncertainty, int(nfev), solution.sol)
+
+
+def _moving(method, schedule, t0):
+    if not isinstance(method, Optimizer):
+        raise TypeError(f"method must be an Optimizer under a schedule, got {type(method).__name__}")
+    if t0 != 0.0:
+        raise ValueError(f"t0 must be 0 under a schedule, got {t0:g}")
+    schedules = tuple(schedule) if isinstance(schedule, (list, tuple)) else (schedule,)
+    if not all(isinstance(s, Schedule) for s in schedules):
+        raise TypeError("schedule must be a Schedule or a sequence of them: "
+                        "decisions by the objective have no flow of their own")
+    for s in schedules:
+        checks.choice("schedule drives", s.drives, method.numeric_names())
+    return Moving(method, schedules)
+
+
+def _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check):
+    solver = "DOP853" if solver == "auto" else checks.choice("solver", solver, METHODS[1:-1])
+    solution = ScheduledSolution(moving, problem, z0, t_end, steps, rtol, atol, solver)
+    end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
+    if check and solution.success:
+        loose = ScheduledSolution(moving, problem, z0, t_end, steps, min(100 * rtol, 0.1), 100 * atol, solver)
+        nfev += loose.nfev
+        if loose.success:
+            t, n = np.linspace(0.0, min(end, float(loose.t[-1])), 201)[1:], problem.dim
+            uncertainty = float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
+    return Reference(moving.base.flow(), problem.dim, 0.0, end, rtol, atol, solver, solution.success,
+                     solution.message, uncertainty, nfev, solution.sol)
 
 
 def start_state(method, problem, x0=None, start="cold"):

@@ -16,7 +16,7 @@ LAYERS = (
     ("schemes",),
     ("optimizers", "kernels", "threads"),
     ("schedules", "drive", "trajectory", "record", "specialized", "stochastic"),
-    ("reference",),
+    ("reference", "scheduled"),
     ("studies",),
     ("interop", "plotting", "bench"),
     ("cli", "__main__"),

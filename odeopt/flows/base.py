@@ -76,10 +76,13 @@ class Flow:
         if self.needs_hessian:
             problem.need_hessian(f"the flow {self.name!r}")
 
-    def field(self, problem):
-        """``F(t, z) -> (rows, n) array`` for one problem, as a Python function."""
+    def field(self, problem, p=None):
+        """``F(t, z) -> (rows, n) array`` for one problem, as a Python function.
+
+        ``p`` may hold other constants; it is read at each call, so that a caller may move them.
+        """
         self.check(problem)
-        p, data, fg, hv = self.p, problem.data, problem.fg, problem.hv
+        p, data, fg, hv = self.p if p is None else p, problem.data, problem.fg, problem.hv
         if not problem.compiled:
 
             def fun(t, z):

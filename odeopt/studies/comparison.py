@@ -7,6 +7,7 @@ import numpy as np
 from .. import checks
 from ..record import record
 from ..reference import Reference, reference, start_state
+from ..scheduled import Moving
 from ..trajectory import Trajectory
 
 LOCAL_SAMPLES = 24
@@ -82,7 +83,7 @@ class Comparison:
 
 
 def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t_end=None, rtol=1e-10, atol=1e-12,
-            local=True, order=False, check=True):
+            local=True, order=False, check=True, schedule=None):
     """Run ``optimizer`` and measure its distance to its flow.
 
     Parameters
@@ -100,6 +101,11 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         Measure the order by two more runs, with h/2 and h/4.
     check : bool
         Check the reference by a second tolerance.
+    schedule : Schedule or sequence of two, optional
+        As in :func:`odeopt.record`. Flow time is then the integral of the step, and the reference
+        is the flow whose constants move with it (:mod:`odeopt.scheduled`). The sum of a falling
+        step is a little larger than its integral: where the run comes past the end of the
+        reference's time (a learning rate that ends at 0), it is compared with that end.
 
     Returns
     -------
@@ -108,8 +114,8 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         that fails or whose own uncertainty is above a hundredth of the error is reported there.
     """
     every = checks.integer("every", every, 1)
-    run = record(optimizer, problem, x0, None if t_end is not None else steps, every, t_end=t_end, start=start,
-                 memory=local)
+    run = record(optimizer, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
+                 start=start, memory=local)
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     empty = np.zeros(0)
     if optimizer.flow() is None:
@@ -118,28 +124,33 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     if len(run) < 2 or not run.t[-1] > 0:
         return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
                           "no step to compare")
-    solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check)
-    covered = run.t <= solution.t_end * (1 + 1e-12)
+    solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
+                         schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100)
+    covered = (run.t <= solution.t_end * (1 + 1e-12)) | (schedule is not None and solution.success)
     t = run.t[covered]
     with np.errstate(over="ignore"):
-        error = np.linalg.norm(run.x[covered] - solution(t), axis=1)
+        error = np.linalg.norm(run.x[covered] - solution(np.minimum(t, solution.t_end)), axis=1)
     largest = float(error.max())
     messages = []
     if not solution.success:
         messages.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
     elif check and not solution.uncertainty <= 0.01 * largest:
         messages.append(f"reference uncertain by {solution.uncertainty:.1e}")
-    local_t, local_error = _local_errors(optimizer, problem, run) if local else (empty, empty)
-    slope = _order(optimizer, problem, x0, solution, start) if order and run.ok and solution.success else np.nan
+    local_t, local_error = _local_errors(optimizer, problem, run, schedule) if local else (empty, empty)
+    slope = np.nan
+    if order and run.ok and solution.success:
+        slope = _order(optimizer, problem, x0, solution, start, schedule)
     return Comparison(optimizer, problem.name, run, solution, t, error, local_t, local_error, largest, slope, gap,
                       "; ".join(messages))
 
 
-def _order(optimizer, problem, x0, solution, start):
+def _order(optimizer, problem, x0, solution, start, schedule=None):
     """Observed order from h/2 and h/4."""
-    errors = []
+    schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
+    laws, errors = optimizer.scaling(), []
     for factor in (2, 4):
-        run = record(optimizer.refined(factor), problem, x0, None, factor, t_end=solution.t_end, start=start)
+        stretched = tuple(s.refined(factor, laws[s.drives]) for s in schedules) or None
+        run = record(optimizer.refined(factor), problem, x0, None, factor, stretched, t_end=solution.t_end, start=start)
         t = run.t[run.t <= solution.t_end]
         if not run.ok or t.size < 2:
             return np.nan
@@ -147,14 +158,19 @@ def _order(optimizer, problem, x0, solution, start):
     return float(np.log2(errors[0] / errors[1])) if errors[1] < errors[0] else np.nan
 
 
-def _local_errors(optimizer, problem, run):
+def _local_errors(optimizer, problem, run, schedule=None):
     """Error of single steps, each started on the run's own state."""
+    schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
+    moving = Moving(optimizer, schedules)
     picked = np.unique(np.linspace(0, len(run) - 2, LOCAL_SAMPLES).astype(int))
     flow = optimizer.flow()
     times, errors = [], []
     for i in picked:
         x, s, k = run.x[i].copy(), run.memory[i].copy(), int(run.k[i])
         f, g = problem.value_and_grad(x)
+        if schedules:
+            optimizer = moving.at(k)
+            flow = optimizer.flow()
         z = optimizer.to_flow(x, s)
         dt = optimizer.kernel(k, optimizer.p, x, g, s)
         if not (np.isfinite(x).all() and dt > 0):

@@ -1,0 +1,130 @@
+"""The flow of an optimizer whose hyperparameters move with the step.
+
+A schedule makes the flow's own constants move: a memory that averages over 1/(1 - beta) *steps* has
+the memory time tau = lr/(1 - beta), so tau follows lr. Step k of the optimizer is one step of
+length h_k of its scheme, on the flow with the constants p_k of that step. In the real step variable
+kappa the limit is therefore
+
+    dy/dkappa = h(kappa) U^-1 F(kappa h(kappa), U y; p(kappa)),     dt/dkappa = h(kappa)
+
+where y = (x, slots) is the state in the optimizer's own units and U = U(kappa) turns them into the
+flow's. The slots, not the flow's rows, are what goes on unchanged from step to step: a velocity per
+step v = h x' keeps its value when h changes, which adds the friction h'/h to x'' + a x' + g = 0.
+(F's own clock, for flows such as Nesterov's, is the step number times h, as in the update.)
+
+With h_k = lr (1/f) at k/f the discretisation converges to this with order 1 like the unscheduled
+one. Where neither p nor U depends on what the schedule drives (gradient descent, scalar RMSprop), the
+flow in its own time t is unchanged, and only the map from steps to time moves.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+_FLOOR = 1e-100  # of a learning rate: the limit lr -> 0 exists, lr = 0 itself divides by 0
+_PROBES = 64
+
+
+class Moving:
+    """An optimizer under schedules: what it is at the real step ``kappa``."""
+
+    def __init__(self, optimizer, schedules):
+        self.base, self.schedules = optimizer, tuple(schedules)
+        self._c = [schedule.c for schedule in self.schedules]
+
+    def at(self, kappa):
+        """The optimizer with the hyperparameters of step ``kappa``."""
+        values = {}
+        for schedule, c in zip(self.schedules, self._c, strict=True):
+            base = getattr(self.base, schedule.drives)
+            value = schedule.kernel(float(kappa), base, c)
+            values[schedule.drives] = max(value, _FLOOR * base) if schedule.drives == "lr" else value
+        return replace(self.base, **values)
+
+    def scale(self, optimizer):
+        """U as a column: what one unit of each slot is in the flow's rows."""
+        slots = len(optimizer.slots)
+        unit = optimizer.to_flow(np.ones(1), np.ones((slots, 1)))
+        double = optimizer.to_flow(np.ones(1), np.full((slots, 1), 2.0))
+        if not np.allclose(double[1:], 2 * unit[1:], rtol=1e-12, atol=0):
+            raise ValueError(f"schedule must be None for the reference of {optimizer.name}: "
+                             "its memory is not proportional to its slots")
+        return unit
+
+    def changes_the_flow(self, steps):
+        """Whether the flow in its own time depends on the driven hyperparameters."""
+        here, unit = self.base.flow().p, self.scale(self.base)
+        for kappa in np.linspace(0, steps, _PROBES):
+            now = self.at(kappa)
+            if not (np.array_equal(now.flow().p, here) and np.array_equal(self.scale(now), unit)):
+                return True
+        return False
+
+
+class ScheduledSolution:
+    """Solution over steps, read at flow time; the attributes of ``solve_ivp``'s result used by
+    :func:`odeopt.reference`.
+
+    Ends where ``t_end`` is reached, or after ``steps`` (a schedule that fades may never get there).
+    """
+
+    def __init__(self, moving, problem, z0, t_end, steps, rtol, atol, solver):
+        from scipy.integrate import solve_ivp  # here, so that `import odeopt` stays light
+
+        flow = moving.base.flow()
+        rows, n = z0.shape
+        p = flow.p.copy()
+        field = flow.field(problem, p)
+        unit = moving.scale(moving.base)
+
+        def fun(kappa, y):
+            now = moving.at(kappa)
+            h, u = now.h, moving.scale(now)
+            p[:] = now.flow().p
+            dz = field(kappa * h, u * y[:-1].reshape(rows, n))
+            return np.append(h * dz / u, h)
+
+        def arrived(kappa, y):
+            return y[-1] - t_end
+
+        arrived.terminal = True
+        start = np.append(z0 / unit, 0.0)
+        tolerance = np.append(np.broadcast_to(atol / np.abs(unit), z0.shape), atol)
+        with np.errstate(all="ignore"):
+            found = solve_ivp(fun, (0.0, float(steps)), start, method=solver, rtol=max(rtol, 2.3e-14), atol=tolerance,
+                              dense_output=True, events=arrived, max_step=max(steps / _PROBES, 1.0))
+        self._moving, self._dense, self._kappa, self._shape = moving, found.sol, found.t, (rows, n)
+        self._times = np.maximum.accumulate(found.y[-1])
+        self.t = np.minimum(self._times, t_end)
+        if found.status == 1:
+            self.t[-1] = t_end
+        self.success, self.nfev, self.message = bool(found.success), int(found.nfev), str(found.message)
+        if found.status == 0:
+            self.message = f"the schedule comes to t = {self.t[-1]:.6g} in {steps:g} steps"
+
+    def steps(self, t):
+        """The real step kappa at flow time ``t`` (the first, where a learning rate of 0 stops the clock)."""
+        t = np.atleast_1d(np.asarray(t, dtype=float))
+        i = np.clip(np.searchsorted(self._times, t) - 1, 0, self._times.size - 2)
+        low, high = self._kappa[i].copy(), self._kappa[i + 1].copy()
+        width = np.maximum(self._times[i + 1] - self._times[i], 1e-300)
+        kappa = low + (high - low) * np.clip((t - self._times[i]) / width, 0, 1)
+        for _ in range(60):
+            off = self._dense(kappa)[-1] - t
+            low, high = np.where(off < 0, kappa, low), np.where(off < 0, high, kappa)
+            speed = np.array([self._moving.at(k).h for k in kappa])
+            newton = kappa - off / speed
+            inside = (newton >= low) & (newton <= high)
+            moved = np.where(inside, newton, 0.5 * (low + high))
+            done = np.abs(moved - kappa) <= 1e-13 * np.maximum(self._kappa[-1], 1)
+            kappa = moved
+            if done.all():
+                break
+        return kappa
+
+    def sol(self, t):
+        """The flattened flow state at ``t``, with the shape of scipy's dense output."""
+        kappa = self.steps(t)
+        units = np.array([np.broadcast_to(self._moving.scale(self._moving.at(k)), self._shape).ravel() for k in kappa])
+        y = self._dense(kappa)[:-1] * units.T
+        return y if np.ndim(t) else y[:, 0]
