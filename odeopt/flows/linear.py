@@ -16,7 +16,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (real and imaginary parts by turns); no gradient is taken."""
     for i in range(z.shape[1] // 2):
         a, b = data[2 * i], data[2 * i + 1]
@@ -26,7 +26,7 @@ def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
 
 
 @kernel
-def _nothing(x, g, data):  # noqa: ARG001 - FG signature
+def _nothing(x, g, data):
     g[:] = 0.0
     return 0.0
 

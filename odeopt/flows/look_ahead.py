@@ -12,7 +12,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (q, p), p = (d, b, c)."""
     x, w, ahead, dw = z[0], z[1], dz[0], dz[1]
     for i in range(x.size):

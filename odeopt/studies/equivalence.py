@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
-from ..flows import (Flow, bregman_flow, gradient_flow, heavy_ball_flow, look_ahead_flow, nesterov_flow)
-from ..optimizers import (Adam, ErrorControlledEuler, GradientDescent, Momentum, Nesterov, Optimizer, RMSprop)
+from ..flows import Flow, bregman_flow, gradient_flow, heavy_ball_flow, look_ahead_flow, nesterov_flow
+from ..optimizers import Adam, ErrorControlledEuler, GradientDescent, Momentum, Nesterov, Optimizer, RMSprop
 from ..problems import log_cosh_valley, quadratic, sine_bowl
 from ..record import record
 from ..reference import reference
@@ -240,7 +240,7 @@ def _principal(problem, h=0.05):
 
 
 _BOWL, _VALLEY = sine_bowl, lambda: log_cosh_valley(10.0)
-_QUADRATIC = lambda: quadratic([1.0, 3.0, 11.0, 30.0], seed=3)  # noqa: E731 - a factory like the others
+_QUADRATIC = lambda: quadratic([1.0, 3.0, 11.0, 30.0], seed=3)
 
 STATEMENTS = {
     "momentum-two-step": Statement(

@@ -36,19 +36,19 @@ from ..schemes import Discretization
 from .base import Study, uninterrupted
 
 
-def _gap(t, gap, d, w, c):  # noqa: ARG001 - one signature for all energies
+def _gap(t, gap, d, w, c):
     return gap
 
 
-def _gradient_convex(t, gap, d, w, c):  # noqa: ARG001
+def _gradient_convex(t, gap, d, w, c):
     return t * gap + 0.5 * (d * d).sum(axis=1)
 
 
-def _gradient_strong(t, gap, d, w, c):  # noqa: ARG001
+def _gradient_strong(t, gap, d, w, c):
     return np.exp(2 * c["mu"] * t) * gap
 
 
-def _mechanical(t, gap, d, w, c):  # noqa: ARG001
+def _mechanical(t, gap, d, w, c):
     return gap + 0.5 * (w * w).sum(axis=1)
 
 
@@ -161,7 +161,7 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     flow = method if isinstance(method, Flow) else getattr(method, "flow", None)
     flow = flow() if isinstance(method, Optimizer) else flow
     if not isinstance(flow, Flow):
-        raise ValueError(f"method must be a Flow, a Discretization or an Optimizer with a flow, got {method!r}")
+        raise TypeError(f"method must be a Flow, a Discretization or an Optimizer with a flow, got {method!r}")
     if energy is None:
         if flow.name not in _DEFAULTS:
             raise ValueError(f"energy must be given for {flow.name}: one of {', '.join(map(repr, ENERGIES))}")

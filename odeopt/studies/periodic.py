@@ -105,6 +105,11 @@ class PeriodTwoOrbit(Study):
     residual: float
     multipliers: np.ndarray = field(metadata={"dtype": np.complex128})
 
+    def __post_init__(self):
+        if np.ndim(self.multipliers) == 2:  # (real, imaginary) pairs, as JSON keeps them
+            object.__setattr__(self, "multipliers", np.asarray(self.multipliers) @ (1.0, 1.0j))
+        super().__post_init__()
+
     @property
     def growth(self):
         """Factor a step of a small deviation from the orbit (largest modulus of the multipliers)."""

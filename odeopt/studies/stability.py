@@ -159,7 +159,7 @@ class StabilityTable(Study):
     def rows(self):
         """One dict an optimizer."""
         return [{"optimizer": o, "limit of lr c/P": float(m), "formula": f, "value": float(e),
-                 "deviation": abs(float(m) / float(e) - 1) if e == e else math.nan, "message": w}
+                 "deviation": abs(float(m) / float(e) - 1), "message": w}
                 for o, f, m, e, w in zip(self.optimizer, self.formula, self.measured, self.expected, self.message)]
 
     def headline(self):
