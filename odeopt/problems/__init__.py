@@ -10,6 +10,7 @@ from .digits import digits, digits_split
 from .logistic import digits_logistic
 from .mlp import digits_mlp
 from .multimodal import ackley, easom, levy, mccormick, rastrigin, styblinski_tang
+from .normalized import angle, normalized_logistic, normalized_mlp, rayleigh
 from .plane import beale, goldstein_price, himmelblau, monkey_saddle, six_hump_camel, three_hump_camel
 from .quadratic import booth, matyas, quadratic, saddle
 from .rosenbrock import rosenbrock
@@ -18,6 +19,7 @@ _FACTORIES = (
     quadratic, rosenbrock, beale, himmelblau, booth, matyas, goldstein_price, styblinski_tang,
     rastrigin, ackley, three_hump_camel, six_hump_camel, mccormick, easom, levy, log_cosh_valley,
     saddle, monkey_saddle, quartic, sine_bowl, digits_logistic, digits_mlp,
+    rayleigh, angle, normalized_logistic, normalized_mlp,
 )  # fmt: skip
 ALL = {factory.__name__.replace("_", "-"): factory for factory in _FACTORIES}
 
