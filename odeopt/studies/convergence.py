@@ -10,6 +10,7 @@ slopes agree with the last one to 0.05 and whose errors stand clear of the refer
 uncertainty. Where no two slopes agree, ``asymptotic`` is False and ``message`` says how they move.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,7 @@ from .base import Study, gather, uninterrupted
 
 AGREE = 0.05  # slopes that differ by no more count as one asymptotic tail
 TOLERANCE = 0.05  # of a certificate
+_NO_LIMIT = 0.1  # a slope below is no convergence
 _TAIL = 5  # levels of the fit at most: coarser ones know less about the limit
 _MANY = 2**24  # coordinates kept of one run; beyond, every second (fourth, ...) step is compared
 _STEPS = 64  # of the coarsest level when t_end is not given
@@ -190,13 +192,13 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     h = np.array([r[0] for r in runs])
     steps = np.array([r[1].size - 1 for r in runs], dtype=np.int64)
     if against == "reference":
-        pairs = [_distance(t, x, lambda at: solution(ladder.t0 + at), min(ladder.t_end, solution.t_end - ladder.t0))
+        pairs = [distance_to(t, x, lambda at: solution(ladder.t0 + at), min(ladder.t_end, solution.t_end - ladder.t0))
                  for _, t, x in runs]
         uncertainty = solution.uncertainty
         if not solution.success:
             notes.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
     else:
-        pairs = [_distance(t, x, _curve(*finer[1:]), ladder.t_end) for (_, t, x), finer in zip(runs, runs[1:])]
+        pairs = [distance_to(t, x, _curve(*finer[1:]), ladder.t_end) for (_, t, x), finer in itertools.pairwise(runs)]
         h, steps, uncertainty = h[: len(pairs)], steps[: len(pairs)], 0.0
     error, final = (np.array([p[i] for p in pairs]) for i in (0, 1))
     scale = max((float(np.abs(x).max()) for _, _, x in runs if np.isfinite(x).all()), default=1.0)
@@ -205,6 +207,9 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         expected = expected_order(method, start)
     if fit.message:
         notes.append(fit.message)
+    if fit.asymptotic and fit.order < _NO_LIMIT:
+        notes.append("the errors do not shrink with h: no limit" if against == "richardson" else
+                     "the errors do not shrink with h: this flow is not the limit")
     return Convergence(
         ladder.name, ladder.words, problem.name, ladder.flow.name if ladder.flow is not None else "none",
         ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end), h, steps, error, final,
@@ -304,7 +309,7 @@ class _Ladder:
         return max(1, int(steps * self.problem.dim // _MANY))
 
 
-def _distance(t, x, curve, t_end):
+def distance_to(t, x, curve, t_end):
     """``(largest, last)`` distance of the points to ``curve`` up to ``t_end``."""
     if not np.isfinite(x).all():
         return math.inf, math.inf

@@ -1,0 +1,189 @@
+"""``modified_flow``: what an optimizer with a finite step really follows, and a study that measures it.
+
+The memory factors (momentum, beta) stay fixed as the step shrinks, so the memory becomes a fast
+variable, a multiple of the number of steps: after a few 1/(1 - beta) steps the iterates lie on a slow
+manifold, where the position alone obeys x' = F0 + h F1 + ... in the flow time t = k h:
+
+    method             h                   F0               h F1                           regulariser
+    gradient descent   lr                  -g               -(h/2) H g                     (h/4) |g|^2
+    heavy ball, mu     lr/(1 - mu)         -g               -(h/2) (1 + mu)/(1 - mu) H g   (h/4) (1 + mu)/(1 - mu) |g|^2
+      (``ema``: lr)
+    Nesterov, mu       lr/(1 - mu)         -g               -(h/2) q H g,                  (h/4) q |g|^2
+                                                            q = (1 - mu + 2 mu^2)/(1 - mu)
+    RMSprop, Adam      lr                  -g/D             see ``flows.modified``         (h/2) (k1 - k2) |g|_1
+
+with k_i = (1 + beta_i)/(1 - beta_i), beta1 = 0 for RMSprop, so at (0.9, 0.999) Adam's coefficient is -990 h:
+it is drawn *towards* large gradients. Measured from a state on the slow manifold: from zero memory a
+transient of relative size O(h) would hide the second order.
+
+Sources: Barrett, Dherin, arXiv:2009.11162; Kovachki, Stuart, arXiv:1906.04285; Ghosh et al.,
+arXiv:2302.00849; Cattaneo et al., arXiv:2309.00079. The table's Nesterov row: the package's own.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from .. import checks
+from ..flows.modified import modified_gradient_flow, modified_root_flow
+from ..optimizers import Adam, GradientDescent, Momentum, Nesterov, RMSprop
+from ..record import record
+from ..reference import reference
+from .base import gather, uninterrupted
+from .convergence import Convergence, distance_to, fit_order
+
+KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam)
+
+
+def modified_flow(optimizer, order=2):
+    """The modified flow of ``optimizer`` at its step size, memory factors fixed.
+
+    Parameters
+    ----------
+    optimizer : GradientDescent, Momentum, Nesterov (constant momentum), RMSprop (vector) or Adam
+        Momentum and RMSprop in the variants of the table above: no weight decay, no dampening, not
+        centred, no momentum inside RMSprop.
+    order : {1, 2, 3}
+        Order of the distance between the iterates and the flow; 1 is the limit flow, 3 is known for
+        gradient descent.
+
+    Returns
+    -------
+    ModifiedFlow
+        With ``h`` (flow time of a step), ``coefficient`` and ``penalty`` (the implicit regulariser).
+        Its field needs Hessian products.
+
+    Raises
+    ------
+    TypeError
+        Another optimizer.
+    ValueError
+        A variant or an order that is not known.
+    """
+    checks.choice("order", order, (1, 2, 3))
+    if type(optimizer) not in KNOWN:
+        raise TypeError(f"modified_flow knows {', '.join(cls.__name__ for cls in KNOWN)}, got {optimizer!r}")
+    if order == 3 and not isinstance(optimizer, GradientDescent):
+        raise ValueError(f"order must be 1 or 2 for {optimizer.name} (3 is known for gradient descent), got 3")
+    if isinstance(optimizer, GradientDescent):
+        h = optimizer.lr
+        return modified_gradient_flow(h, h / 2, order=order, decay=optimizer.weight_decay)
+    for part, allowed in _plain_variant(optimizer).items():
+        if getattr(optimizer, part, allowed) != allowed:
+            raise ValueError(f"{part} must be {allowed!r} for the modified flow of {optimizer.name}, "
+                             f"got {getattr(optimizer, part)!r}")
+    if isinstance(optimizer, (RMSprop, Adam)):
+        beta1, beta2 = _betas(optimizer)
+        return modified_root_flow(optimizer.lr, beta1, beta2, optimizer.eps, order=order, eps_mode=optimizer.eps_mode,
+                                  name=optimizer.title)
+    mu = optimizer.momentum
+    if mu is None:
+        raise ValueError("momentum must be constant for the modified flow of nesterov, got None")
+    h = optimizer.lr if getattr(optimizer, "form", "") == "ema" else optimizer.lr / (1 - mu)
+    if isinstance(optimizer, Nesterov):
+        ratio, name = (1 - mu + 2 * mu * mu) / (1 - mu), "Nesterov"
+    else:
+        ratio, name = (1 + mu) / (1 - mu), "momentum"
+    return modified_gradient_flow(h, 0.5 * h * ratio, order=order, name=name)
+
+
+def _plain_variant(optimizer):
+    if isinstance(optimizer, Momentum):
+        return {"weight_decay": 0.0, "dampening": 0.0}
+    return {"form": "vector", "centered": False, "momentum": 0.0, "weight_decay": 0.0} if isinstance(
+        optimizer, RMSprop) else {"weight_decay": 0.0}
+
+
+def _betas(optimizer):
+    return (0.0, optimizer.decay) if isinstance(optimizer, RMSprop) else (optimizer.beta1, optimizer.beta2)
+
+
+def _memory(optimizer):
+    """The factor by which the slowest memory fades in a step (0 without memory)."""
+    if isinstance(optimizer, (RMSprop, Adam)):
+        return max(_betas(optimizer))
+    return getattr(optimizer, "momentum", 0.0)
+
+
+def slow_manifold_start(optimizer, problem, x0, flow):
+    """Slots at ``x0`` as if the optimizer had followed ``flow`` for ever: its past, replayed.
+
+    The positions before ``x0`` come from the flow backwards in time (one classical Runge–Kutta step
+    each); the optimizer's own kernel then sees their gradients, oldest first, until what is older
+    than the start weighs less than round-off.
+    """
+    fading = _memory(optimizer)
+    s = optimizer.start(x0, problem.grad(x0), "cold")
+    past = math.ceil(math.log(1e-17) / math.log(fading)) if fading > 0 else 0
+    field, h = flow.field(problem), -flow.h
+    xs, z = [], np.array([x0], dtype=float)
+    for _ in range(past):
+        k1 = field(0.0, z)
+        k2 = field(0.0, z + 0.5 * h * k1)
+        k3 = field(0.0, z + 0.5 * h * k2)
+        k4 = field(0.0, z + h * k3)
+        z = z + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        if not np.isfinite(z).all():
+            raise ValueError(f"x0 must have a past: the flow backwards blows up after {len(xs)} of {past} steps; "
+                             "take a smaller lr or memory factor")
+        xs.append(z[0].copy())
+    p, kernel = optimizer.p, optimizer.kernel
+    for k, x in enumerate(reversed(xs)):
+        kernel(k, p, x.copy(), problem.grad(x), s)
+    return s
+
+
+def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, order=2, rtol=1e-12, atol=1e-14,
+                         progress=False):
+    """Measure at which order the iterates follow their modified flow.
+
+    Parameters
+    ----------
+    optimizer : as :func:`modified_flow`
+        The coarsest level; lr is halved from level to level, memory factors stay.
+    problem : Problem
+        With Hessian products.
+    x0 : (n,) array, optional
+    t_end : float, optional
+        Flow time (default: 64 coarse steps).
+    levels : int >= 3
+    order : {1, 2, 3}
+        Of the flow, and the order to certify.
+    rtol, atol : float
+        Tolerances of the references: there is one a level, as the flow depends on the step.
+    progress : bool
+
+    Returns
+    -------
+    Convergence
+        With ``start`` "slow manifold". Ctrl-C keeps the levels that are done.
+    """
+    problem.need_hessian("modified_convergence")
+    levels = checks.integer("levels", levels, 3)
+    x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+    coarse = modified_flow(optimizer, order)
+    t_end = 64 * coarse.h if t_end is None else checks.real("t_end", t_end, 0.0, open_low=True)
+
+    def level(f):
+        finer = replace(optimizer, lr=optimizer.lr / f)
+        flow = modified_flow(finer, order)
+        steps = max(1, math.floor(t_end / flow.h * (1 + 1e-12)))
+        solution = reference(flow, problem, x0, t_end, rtol=rtol, atol=atol,
+                             solver="jitted" if problem.compiled else "auto")
+        s = slow_manifold_start(finer, problem, x0, flow)
+        run = uninterrupted(record(finer, problem, x0, steps, start=s))
+        x = run.x if run.ok else np.full_like(run.x, np.inf)
+        return (flow.h, steps, solution.uncertainty, *distance_to(run.k * flow.h, x, solution, solution.t_end))
+
+    rows, interrupted = gather([2.0**i for i in range(levels)], level, progress=progress,
+                               describe=lambda f: f"{optimizer.title}, h/{f:g}")
+    h, steps, uncertain, error, final = (np.array(column) for column in zip(*rows)) if rows else (np.zeros(0),) * 5
+    uncertainty = float(uncertain.max(initial=0.0))
+    fit = fit_order(h, error, floor=uncertainty)
+    notes = [note for note in ("interrupted" if interrupted else "", fit.message) if note]
+    scaling = {name: "h" if name == "lr" else "fixed" for name in optimizer.scaling()}
+    return Convergence(
+        optimizer.title, repr(optimizer), problem.name, coarse.name, "slow manifold", scaling, "slow manifold",
+        "reference", float(t_end), h, steps.astype(np.int64), error, final, uncertainty, fit.slopes, fit.order,
+        fit.spread, fit.tail, fit.asymptotic, float(order), "; ".join(notes))

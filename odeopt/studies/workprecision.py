@@ -1,0 +1,217 @@
+"""``work_precision``: what accuracy costs, for optimizers and schemes alike.
+
+Each method is run over the same flow time at a ladder of steps (or tolerances), and four numbers are
+kept: gradient evaluations, wall time, the distance to the method's *declared flow* (the error a
+numerical analyst means) and the objective gap f - f* at the end (the one an optimiser means). The two
+rank methods differently: a large step can be far from the flow and yet low in f.
+
+Wall time is the fastest of a few runs of the compiled loop, records included; ratios within one study
+mean something, digits do not.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .. import checks
+from ..flows import Flow
+from ..optimizers import Optimizer
+from ..record import record
+from ..reference import reference, start_state
+from ..schemes import Discretization, Scheme
+from .base import Study, gather, uninterrupted
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WorkPrecision(Study):
+    """Costs and errors; arrays have shape (methods, levels), nan where a level does not exist.
+
+    Attributes
+    ----------
+    problem : str
+    t_end : float
+        Flow time of every run (an optimizer stops at the first step that reaches it).
+    labels, methods : tuple of str
+        Short names, and the coarsest level in full.
+    h : array
+        Step (tolerance, for error-controlled schemes) of each level.
+    gradients : int array
+    seconds : array
+    error : array
+        Largest distance to the declared flow at the recorded steps; nan without a classical flow,
+        inf where the run diverged.
+    gap : array
+        f - f* at the last record; nan where the minimum is not known.
+    uncertainty : (methods,) array
+        Of the reference solutions.
+    message : str
+    """
+
+    problem: str
+    t_end: float
+    labels: tuple
+    methods: tuple
+    h: np.ndarray
+    gradients: np.ndarray = field(metadata={"dtype": np.int64})
+    seconds: np.ndarray
+    error: np.ndarray
+    gap: np.ndarray
+    uncertainty: np.ndarray
+    message: str
+
+    def rows(self):
+        """A row a run."""
+        return [{"method": label, "h": float(self.h[i, j]), "gradients": int(self.gradients[i, j]),
+                 "milliseconds": 1e3 * float(self.seconds[i, j]), "flow error": float(self.error[i, j]),
+                 "f - f*": float(self.gap[i, j])}
+                for i, label in enumerate(self.labels) for j in range(self.h.shape[1])]
+
+    def headline(self):
+        return (f"<WorkPrecision on {self.problem} to t = {self.t_end:g}: {len(self.labels)} methods"
+                f"{'; ' + self.message if self.message else ''}>")
+
+    def gradients_for(self, error, *, of="error"):
+        """Gradients that each method needs for this error (log-log interpolation), nan where it is not reached.
+
+        ``of`` is "error" (distance to the flow) or "gap". Uses the cheapest crossing.
+        """
+        checks.real("error", error, 0.0, open_low=True)
+        values = getattr(self, checks.choice("of", of, ("error", "gap")))
+        needed = np.full(len(self.labels), np.nan)
+        for i, (cost, e) in enumerate(zip(self.gradients, values)):
+            for j in range(e.size):
+                if not e[j] <= error:
+                    continue
+                needed[i] = cost[j]
+                if j > 0 and np.isfinite(e[j - 1]) and e[j] > 0:
+                    share = np.log(e[j - 1] / error) / np.log(e[j - 1] / e[j])
+                    needed[i] = np.exp(np.log(cost[j - 1]) + share * np.log(cost[j] / cost[j - 1]))
+                break
+        return needed
+
+
+def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.0, start="cold", labels=None,
+                   rtol=1e-11, atol=1e-13, solver="auto", repeats=3, progress=False):
+    """Error against cost for any set of optimizers and schemes.
+
+    Parameters
+    ----------
+    methods : sequence of Optimizer, Discretization or (Flow, Scheme)
+        The coarsest level of each. Level j has the step h/factor^j (flow constants fixed); a
+        Discretization with ``rtol`` has its tolerances divided by 10^j instead. A pair starts at
+        h = t_end/16.
+    problem : Problem
+    x0 : (n,) array, optional
+    t_end : float, optional
+        Flow time; needed when no method is an Optimizer, else by default that of 64 coarse steps of the
+        first Optimizer.
+    levels : int >= 1
+    factor : float > 1
+    start : {"cold", "consistent"}
+        Memory of the optimizers.
+    labels : sequence of str, optional
+    rtol, atol, solver
+        Of the references; "auto" is the jitted solver on compiled problems.
+    repeats : int >= 1
+        Runs of each level for the wall time, of which the fastest counts (the first compiles).
+    progress : bool
+
+    Returns
+    -------
+    WorkPrecision
+        Ctrl-C keeps the methods that are done.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Something else among ``methods``; ``t_end`` missing; labels of another number.
+    """
+    levels, repeats = checks.integer("levels", levels, 1), checks.integer("repeats", repeats, 1)
+    factor = checks.real("factor", factor, 1.0, open_low=True)
+    checks.choice("start", start, ("cold", "consistent"))
+    x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+    methods = list(methods)
+    if t_end is None:
+        first = next((m for m in methods if isinstance(m, Optimizer)), None)
+        if first is None:
+            raise ValueError("t_end must be given when no method is an Optimizer")
+        t_end = float(record(first, problem, x0, 64, 64).t[-1])
+    t_end = checks.real("t_end", t_end, 0.0, open_low=True)
+    methods = [_discretization(m, t_end) for m in methods]
+    names = [_label(m) for m in methods] if labels is None else [str(label) for label in labels]
+    if len(names) != len(methods):
+        raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(names)}")
+    if solver == "auto" and problem.compiled:
+        solver = "jitted"
+
+    def measure(i):
+        method = methods[i]
+        flow = method.flow() if isinstance(method, Optimizer) else method.flow
+        solution = None
+        if flow is not None:
+            z0 = (start_state(method, problem, x0, start) if isinstance(method, Optimizer) else
+                  start_state(flow, problem, x0))[1]
+            solution = reference(flow, problem, z0, t_end, rtol=rtol, atol=atol, solver=solver, reuse=True)
+        rows = [_level(_finer(method, factor, j), problem, x0, t_end, start, solution, repeats) for j in range(levels)]
+        return rows, np.nan if solution is None else solution.uncertainty
+
+    done, interrupted = gather(range(len(methods)), measure, progress=progress, describe=lambda i: names[i])
+    table = np.array([rows for rows, _ in done], dtype=float).reshape(len(done), levels, 5)
+    h, gradients, seconds, error, gap = (table[..., i] for i in range(5))
+    kept = len(done)
+    return WorkPrecision(problem.name, t_end, tuple(names[:kept]), tuple(_full(m) for m in methods[:kept]), h,
+                         gradients.astype(np.int64), seconds, error, gap, np.array([u for _, u in done]),
+                         "interrupted" if interrupted else "")
+
+
+def _discretization(method, t_end):
+    if isinstance(method, (Optimizer, Discretization)):
+        return method
+    if isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], Flow) and isinstance(method[1], Scheme):
+        return Discretization(*method, t_end / 16)
+    raise TypeError(f"methods must hold Optimizers, Discretizations or (Flow, Scheme) pairs, got {method!r}")
+
+
+def _label(method):
+    if isinstance(method, Optimizer):
+        return method.title or method.name
+    return f"{method.scheme.name}{', error control' if method.rtol is not None else ''}"
+
+
+def _full(method):
+    if isinstance(method, Optimizer):
+        return repr(method)
+    control = f", rtol={method.rtol:g}, atol={method.atol:g}" if method.rtol is not None else ""
+    return f"{method.name}, h={float(np.max(method.h)):g}{control}"
+
+
+def _finer(method, factor, j):
+    if isinstance(method, Optimizer):
+        return method.refined(factor**j) if j else method
+    if method.rtol is not None:
+        return replace(method, rtol=method.rtol / 10**j, atol=method.atol / 10**j)
+    return replace(method, h=method.h / factor**j)
+
+
+def _level(method, problem, x0, t_end, start, solution, repeats):
+    """(h, gradients, seconds, error, gap) of one run."""
+    options = {"start": start} if isinstance(method, Optimizer) else {}
+    fastest = np.inf
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        run = uninterrupted(record(method, problem, x0, t_end=t_end, **options))
+        fastest = min(fastest, time.perf_counter() - begin)
+    if isinstance(method, Optimizer):
+        h = method.h
+    else:
+        h = method.rtol if method.rtol is not None else float(np.max(method.h))
+    gradients = int(run.n_grad[-1]) if len(run) else 0
+    gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
+    error = np.nan
+    if not run.ok:
+        error = gap = np.inf
+    elif solution is not None:
+        covered = run.t <= solution.t_end * (1 + 1e-12)
+        error = float(np.linalg.norm(run.x[covered] - solution(run.t[covered]), axis=1).max())
+    return h, gradients, fastest, error, gap
