@@ -3,13 +3,16 @@
     u' = -u/tau2 where u > |g|,   u' = max(-u/tau2, d|g|/dt) where u = |g|
 
 a sweeping process: u relaxes to 0 but is never below |g|. On the bound it moves with it, and
-d|g_i|/dt = sign(g_i) (H x')_i takes a Hessian product.
+d|g_i|/dt = sign(g_i) (H x')_i takes a Hessian product. "On the bound" means within one part in 10^9 of
+it: without that band a solver's own errors would throw it off and on again in every step.
 
 Sources: Kingma, Ba, arXiv:1412.6980, section 7.1; article 003.
 """
 
 from ..abi import kernel
 from .base import Flow
+
+_BAND = 1.0 + 1e-9
 
 
 @kernel
@@ -27,7 +30,7 @@ def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
         gi = dm[i]
         slope = du[i] if gi > 0.0 else -du[i]
         du[i] = -u[i] / p[1]
-        if u[i] <= abs(gi) + p[2] and slope > du[i]:
+        if u[i] <= _BAND * (abs(gi) + p[2]) and slope > du[i]:
             du[i] = slope
         dm[i] = (gi - m[i]) / p[0]
     dz[3, :] = 0.0

@@ -5,7 +5,10 @@ Update     v <- rho v + (1 - rho) g^2;  d = sqrt(u + eps_step)/sqrt(v + eps) g
 Flow       x' = -lr y, y = sqrt((U + e)/(v + eps)) g, v' = g^2 - v, U' = y^2 - U, in the time unit
            1/(1 - rho) steps: h = 1 - rho, U = u/h^2, e = eps_step/h^2
 Scheme     partitioned Euler, h = 1 - rho: v first, then x and u together
-Order      1 from v = g(x0)^2; one half from the cold start v = 0 (as RMSprop)
+Order      1 from v = g(x0)^2. From the cold start v = 0 **none at practical steps**: there
+           v ~ g^2 t, so U' = (U + e)/t: U grows by the factor t/t_eps from t_eps = eps/g^2 on in the
+           flow, and by t/h in the scheme, whose first step is at h. Below h = t_eps (for eps = 0.1,
+           say) the order tends to 1
 Scaling    rho = 1 - h, eps_step ~ h^2, lr and eps fixed. The paper has one eps for both roots; then
            a smaller step is another flow (e = eps/h^2 grows), and at practical h there is no limit
 Stability  frozen v, u: lr sqrt((u + eps_step)/(v + eps)) lambda < 2
@@ -96,7 +99,7 @@ class Adadelta(Optimizer):
 
     @property
     def orders(self):
-        return {"cold": 0.5, "consistent": 1.0}
+        return {"cold": None, "consistent": 1.0}
 
     def flow(self):
         return adadelta_flow(1.0, self.eps, self._eps_step / self.h**2, self.lr)

@@ -9,8 +9,7 @@ Scheme     semi-implicit Euler, h = lr. It can be read as Lie splitting: Euler's
            the same flow and the same order)
 Order      1
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps and weight_decay (a rate, 1/flow time) fixed
-Stability  frozen preconditioner: lr (lambda_max(H/P) + weight_decay) < 2 (1 + beta1)/(1 - beta1) up to
-           terms of relative size lr weight_decay, which is small in practice
+Stability  frozen preconditioner: lr lambda_max(H/P) < (2 - lr weight_decay)(1 + beta1)/(1 - beta1)
 Limit      where it converges, the limit solves min f subject to |x|_inf <= 1/weight_decay
 Paper      theta <- theta - eta_t (alpha m/sqrt(v) + lambda theta): lambda there is lr weight_decay
            here (torch and optax multiply by lr, too)

@@ -7,8 +7,8 @@ Update     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;  q_i =
            Correcting before or after the maximum is not the same: after it, w/q2 falls while q2 grows
 Flow       Adam's with w(t), the maximum of v (of v/q2) so far, in place of v: a sweeping process
 Scheme     semi-implicit Euler with catching-up, h = lr
-Order      1; the paper's form, from zeros, one half: its m is of the size of t and sqrt(w) of that of
-           sqrt(t), so the flow starts like x' ~ -sqrt(t), and the start m = g, v = w = g^2 mends it
+Order      1. The paper's form starts at rest (m is of the size of t, sqrt(w) of that of sqrt(t), so
+           x' ~ -sqrt(t)): order 1 too, approached from below; the start m = g, v = w = g^2 is smooth
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps and weight_decay fixed
 Stability  frozen preconditioner P = sqrt(w) + eps: lr lambda_max(H/P) < 2 (1 + beta1)/(1 - beta1); w
            never falls, so a run that met a large gradient stays stable and slow
@@ -82,10 +82,6 @@ class AMSGrad(Adam):
     def p(self):
         """Adam's, then 1 each for: mean corrected, v corrected before the maximum, after it."""
         return np.append(super().p, [self.form != "paper", self.form == "optax", self.form == "torch"])
-
-    @property
-    def orders(self):
-        return {"cold": 0.5 if self.form == "paper" else 1.0, "consistent": 1.0}
 
     def flow(self):
         inner, outer = self.split_decay()

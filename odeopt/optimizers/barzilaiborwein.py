@@ -94,6 +94,10 @@ class BarzilaiBorwein(Optimizer):
         """The relaxation; the step in flow time varies."""
         return self.scale
 
+    @property
+    def reduces(self):
+        return True
+
     def flow(self):
         return gradient_flow()
 

@@ -131,7 +131,8 @@ class Optimizer:
 
     @property
     def orders(self):
-        """Order of the iterates against the flow by kind of start, None where there is no flow."""
+        """Order of the iterates against the flow by kind of start (None: none at practical steps, see
+        the page); None where there is no flow."""
         return None if self.flow() is None else {"cold": 1.0, "consistent": 1.0}
 
     @property

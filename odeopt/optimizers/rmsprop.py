@@ -16,7 +16,9 @@ Order    scalar 1. Vector: **one half from the cold start v = 0**: the flow star
          lr/sqrt(1 - decay) = sqrt(tau h) long, and no later step mends that. Started at
          v = g(x0)^2, or bias-corrected (v divided by 1 - decay^k), it is 1: bias correction is
          what makes RMSprop a consistent first-order scheme
-         Centered: the same orders; its consistent start is v = g(x0)^2, m = 0
+         Centered: the same orders, its consistent start is v = g(x0)^2, m = 0; with bias correction
+         none from the cold start, since the corrected variance v/q - (m/q)^2 is of the size of t^2
+         there, so that x' ~ 1/t until eps takes over
 Momentum b <- momentum b + g/sqrt(v + eps);  x <- x - lr b, or with nesterov x <- x - lr (momentum b + g/sqrt(..)):
          x'' + a x' + g/sqrt(v + eps) = 0 by partitioned Euler (v, then b, then x; nesterov: with
          look-ahead), h = sqrt(lr), a = (1 - momentum)/h, tau = h/(1 - decay)
@@ -204,8 +206,9 @@ class RMSprop(Optimizer):
 
     @property
     def orders(self):
-        cold = 1.0 if self._scalar or self.bias_correction else 0.5
-        return {"cold": cold, "consistent": 1.0}
+        if self.bias_correction or self._scalar:
+            return {"cold": None if self.centered else 1.0, "consistent": 1.0}
+        return {"cold": 0.5, "consistent": 1.0}
 
     @property
     def h(self):
@@ -235,8 +238,10 @@ class RMSprop(Optimizer):
         g = g + self.weight_decay * x
         if self._scalar:
             s[0, 0], s[1, 0] = g @ g, 1.0
-        elif not self.bias_correction:
+        elif self.centered or not self.bias_correction:
             s[1 if self._general else 0] = g * g
+            if self.bias_correction:
+                s[-1, 0] = 1.0
         return s
 
     def scaling(self):

@@ -1,0 +1,136 @@
+"""One row for each optimizer variant: what theory says of it, written down independently of the code.
+
+No number here is read from a class. A page without a row fails the suite (test_optimizers.py).
+
+``cold``, ``consistent``: order of the iterates against the flow from either start, None where
+    there is no flow or no order at practical steps.
+``limit``: largest stable lr * lambda on (lambda/2) x^2, for adaptive methods with the preconditioner
+    frozen at 1; None where no such number exists.
+``identity``: whether a generic scheme on the flow gives the update's iterates.
+``steps``: length of the identity test's run: 200, or as many as pass before the method chatters about
+    the minimum of one coordinate and amplifies round-off.
+Sources: MATHS and LITERATURE notes of the project's papers, quoted on the pages; limits derived from
+the 2x2 recursions z^2 - (a - eta h + mu) z + a mu (Jury's conditions at z = -1).
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    method: str
+    arguments: dict = field(default_factory=dict)
+    cold: float | None = 1.0
+    consistent: float | None = 1.0
+    limit: float | None = None
+    has_flow: bool = True
+    identity: bool = True
+    steps: int = 200  # for the identity test: before round-off is amplified
+    frozen: dict = field(default_factory=dict)  # hyperparameters that stop the preconditioner
+
+    def make(self, **changes):
+        import odeopt
+
+        if self.method == "SWA":
+            inner = odeopt.optimizers.Adam(**(self.arguments["adam"] | changes))
+            return odeopt.optimizers.SWA(inner, self.arguments["start"])
+        return getattr(odeopt.optimizers, self.method)(**(self.arguments | changes))
+
+
+STILL = 1 - 1e-13  # a running average that does not move within a test
+
+
+def _heavy(mu):
+    return 2 * (1 + mu)
+
+
+def _ahead(mu):
+    return 2 * (1 + mu) / (1 + 2 * mu)
+
+
+def _average(beta):
+    return 2 * (1 + beta) / (1 - beta)
+
+
+def _flowless(name, method, arguments):
+    return Row(name, method, arguments, None, None, None, has_flow=False, identity=False)
+
+
+ADAM_LIMIT = _average(0.9)
+
+
+def _adam(name, method, arguments, limit=ADAM_LIMIT, **facts):
+    return Row(name, method, arguments, limit=limit, frozen={"beta2": STILL}, **facts)
+
+
+ROWS = [
+    Row("gradient descent", "GradientDescent", {"lr": 0.01}, limit=2.0),
+    Row("gradient descent, decay", "GradientDescent", {"lr": 0.01, "weight_decay": 0.5}, limit=2.0 - 0.01 * 0.5),
+    Row("gradient descent, coupled decay", "GradientDescent",
+        {"lr": 0.01, "weight_decay": 0.5, "weight_decay_mode": "coupled"}, limit=2.0 - 0.01 * 0.5),
+    Row("error-controlled Euler", "ErrorControlledEuler", {"tol": 0.005}),
+    Row("Barzilai-Borwein, long", "BarzilaiBorwein", {"lr": 0.01, "scale": 0.05}),
+    Row("Barzilai-Borwein, short", "BarzilaiBorwein", {"lr": 0.01, "scale": 0.05, "form": "short"}),
+    _flowless("sign descent", "SignGD", {"lr": 0.01}),
+    Row("normalised descent", "NormalizedGD", {"lr": 0.005}),
+    _flowless("iRprop-", "Rprop", {}),
+    _flowless("Rprop+", "Rprop", {"variant": "rprop+"}),
+    _flowless("adaptive gains, Hinton", "AdaptiveGains", {"lr": 0.01}),
+    _flowless("adaptive gains, t-SNE", "AdaptiveGains",
+              {"lr": 0.01, "increase": 0.2, "decrease": 0.8, "gain_min": 0.01, "gain_max": 1e6, "momentum": 0.8,
+               "compare": "velocity"}),
+    Row("heavy ball", "Momentum", {"lr": 0.01}, limit=_heavy(0.9)),
+    Row("heavy ball, decay", "Momentum", {"lr": 0.01, "weight_decay": 0.5}, limit=_heavy(0.9) - 0.01 * 0.5),
+    Row("heavy ball, decoupled decay", "Momentum",
+        {"lr": 0.01, "weight_decay": 0.5, "weight_decay_mode": "decoupled"}, limit=(2 - 0.005) * 1.9),
+    Row("heavy ball, Verlet", "Momentum", {"lr": 0.01, "reading": "stormer_verlet"}, 1.0, 2.0, limit=_heavy(0.9)),
+    Row("torch momentum", "Momentum", {"lr": 0.01, "form": "torch"}, limit=_heavy(0.9)),
+    Row("torch momentum, dampening", "Momentum", {"lr": 0.01, "form": "torch", "dampening": 0.5},
+        limit=_heavy(0.9) / 0.5, identity=False),  # torch's first buffer is g, not (1 - dampening) g
+    Row("momentum, averaged", "Momentum", {"lr": 0.01, "form": "ema"}, limit=_average(0.9)),
+    Row("Nesterov", "Nesterov", {"lr": 0.01}, limit=_ahead(0.9)),
+    Row("Nesterov, fading", "Nesterov", {"lr": 0.001, "momentum": None}),
+    Row("RMSprop", "RMSprop", {"lr": 0.003, "eps": 1e-2}, 0.5, 1.0, limit=2.0, frozen={"decay": STILL, "eps": 0.0}),
+    Row("RMSprop, eps outside", "RMSprop", {"lr": 0.003, "eps_mode": "outside"}, 0.5, 1.0, limit=2.0, steps=100,
+        frozen={"decay": STILL}),
+    Row("RMSprop, decay", "RMSprop", {"lr": 0.003, "eps": 1e-2, "weight_decay": 0.1}, 0.5, 1.0,
+        limit=2.0 - 0.003 * 0.1, frozen={"decay": STILL, "eps": 0.0}),
+    Row("RMSprop, bias-corrected", "RMSprop", {"lr": 0.003, "bias_correction": True, "eps": 1e-2}, limit=2.0,
+        frozen={"decay": STILL, "eps": 0.0}),
+    Row("RMSprop, scalar", "RMSprop", {"lr": 0.01, "form": "scalar"}),
+    Row("RMSprop, scalar, corrected", "RMSprop", {"lr": 0.01, "form": "scalar", "bias_correction": True}),
+    Row("RMSprop, centered", "RMSprop", {"lr": 0.003, "centered": True}, 0.5, 1.0, steps=100),
+    Row("RMSprop, centered, corrected", "RMSprop",
+        {"lr": 0.003, "centered": True, "bias_correction": True, "eps": 1e-2}, None, 1.0),
+    Row("RMSprop, momentum", "RMSprop", {"lr": 1e-4, "momentum": 0.9}, 0.5, 1.0, limit=_heavy(0.9),
+        frozen={"decay": STILL}),
+    Row("RMSprop, Nesterov, decay", "RMSprop",
+        {"lr": 1e-4, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "eps_mode": "outside"}, 0.5, 1.0,
+        limit=_ahead(0.9) - 1e-4 * 0.1, frozen={"decay": STILL}),
+    Row("RMSprop, centered, momentum", "RMSprop", {"lr": 1e-4, "momentum": 0.9, "centered": True, "eps": 1e-2},
+        0.5, 1.0),
+    Row("Adagrad", "Adagrad", {"lr": 0.1}, 0.5, 1.0, limit=2.0, frozen={"lr_decay": 0.0}),
+    Row("Adagrad, accumulator, lr decay", "Adagrad", {"lr": 0.1, "initial_accumulator": 10.0, "lr_decay": 0.01}),
+    Row("Adagrad, eps inside", "Adagrad", {"lr": 0.1, "initial_accumulator": 10.0, "eps": 1e-3, "eps_mode": "inside"}),
+    Row("Adadelta", "Adadelta", {}, None, 1.0),
+    Row("Adadelta, own eps, lr 2", "Adadelta", {"rho": 0.99, "eps": 1e-2, "eps_step": 1e-4, "lr": 2.0}, None, 1.0,
+        limit=2.0, frozen={"rho": STILL, "eps": 1e-12, "eps_step": 1e-12}),
+    _adam("Adam", "Adam", {"lr": 0.01}),
+    _adam("Adam, eps inside", "Adam", {"lr": 0.01, "eps": 1e-6, "eps_mode": "inside"}, limit=None),
+    _adam("Adam, L2", "Adam", {"lr": 0.01, "weight_decay": 0.5}, limit=_average(0.9) - 0.01 * 0.5),
+    _adam("AdamW", "AdamW", {"lr": 0.01, "weight_decay": 0.5}, limit=(2 - 0.005) * 1.9 / 0.1),
+    _adam("AMSGrad", "AMSGrad", {"lr": 0.01, "beta2": 0.98}),
+    _adam("AMSGrad, optax", "AMSGrad", {"lr": 0.01, "beta2": 0.98, "form": "optax"}),
+    _adam("AMSGrad, paper", "AMSGrad", {"lr": 0.01, "beta2": 0.98, "form": "paper", "weight_decay": 0.1,
+                                        "weight_decay_mode": "decoupled"}, limit=(2 - 0.001) * 1.9 / 0.1),
+    _adam("NAdam", "NAdam", {"lr": 0.01, "momentum_decay": 0.1}, limit=None, identity=False),
+    _adam("NAdam, constant momentum", "NAdam", {"lr": 0.01, "momentum_decay": None},
+          limit=_ahead(0.9) / 0.1, identity=False),
+    _adam("AdaMax", "AdaMax", {"lr": 0.01, "beta2": 0.98}),
+    _adam("AdaMax, eps outside", "AdaMax", {"lr": 0.01, "beta2": 0.98, "eps": 1e-3, "eps_mode": "outside"}, limit=None),
+    _flowless("Lion", "Lion", {"lr": 0.01, "weight_decay": 0.1}),
+    _flowless("Amos", "Amos", {"lr": 0.05}),
+    _flowless("Amos, momentum", "Amos", {"lr": 0.05, "eta": 0.5, "momentum": 0.9}),
+    Row("SWA around Adam", "SWA", {"adam": {"lr": 0.01}, "start": 50}, limit=_average(0.9), frozen={"beta2": STILL}),
+]
