@@ -6,7 +6,11 @@ faster flow is therefore worth nothing in itself: what can be gained is lost in 
 stable scheme may take. At t = 0 the smooth solution has x = x0 - (C/2) t^p g(x0) + ..., so x''(0) is
 -C g for p = 2 and 0 for p > 2, which ``rhs`` uses there.
 
-Source: Wibisono, Wilson, Jordan, arXiv:1603.04245, section 2.
+With friction (2 p + 1)/t and C = 1, Runge-Kutta schemes of order s with step N^{-1/(s+1)} keep the rate
+up to f - f* = O(N^{-p s/(s+1)}) in the number of steps N (for p = 2: on L-smooth f).
+
+Sources: Wibisono, Wilson, Jordan, arXiv:1603.04245, section 2; Zhang, Mokhtari, Sra, Jadbabaie,
+arXiv:1805.00521, for the larger friction.
 """
 
 from .. import checks
@@ -16,7 +20,7 @@ from .base import Flow
 
 @kernel
 def rhs(fg, hv, data, t, p, z, dz):
-    """z = (x, w), p = (p, C)."""
+    """z = (x, w), p = (p, C, friction)."""
     x, w, dx, dw = z[0], z[1], dz[0], dz[1]
     power, c = p[0], p[1]
     fg(x, dw, data)
@@ -24,14 +28,18 @@ def rhs(fg, hv, data, t, p, z, dz):
     for i in range(x.size):
         dx[i] = w[i]
         if t > 0.0:
-            dw[i] = -((power + 1.0) / t) * w[i] - force * dw[i]
+            dw[i] = -(p[2] / t) * w[i] - force * dw[i]
         else:
-            dw[i] = -c * dw[i] if power == 2.0 else 0.0
+            dw[i] = -4.0 * c / (1.0 + p[2]) * dw[i] if power == 2.0 else 0.0
 
 
-def bregman_flow(p=2.0, C=0.25):
-    """The member with exponent ``p`` >= 2 (below 2 the force is infinite at t = 0) and strength ``C`` > 0."""
+def bregman_flow(p=2.0, C=0.25, *, friction=None):
+    """The member with exponent ``p`` >= 2 (below 2 the force is infinite at t = 0) and strength ``C`` > 0.
+
+    ``friction`` replaces p + 1 in (p + 1)/t.
+    """
     p = checks.real("p", p, 2.0)
     c = checks.real("C", C, 0.0, open_low=True)
-    return Flow("Bregman", f"x'' + ({p + 1:g}/t) x' + {c * p * p:g} t^{p - 2:g} g = 0", rhs, {"p": p, "C": c},
-                ("velocity",), order_of_position=2)
+    r = p + 1 if friction is None else checks.real("friction", friction, 0.0)
+    return Flow("Bregman", f"x'' + ({r:g}/t) x' + {c * p * p:g} t^{p - 2:g} g = 0", rhs,
+                {"p": p, "C": c, "friction": r}, ("velocity",), order_of_position=2)

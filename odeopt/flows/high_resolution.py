@@ -64,7 +64,8 @@ def high_resolution_flow(s, mu=0.0, *, kind="nag-sc"):
         equation = f"x'' + 2√mu x'{' + √s H x' + chr(39) if correction else ''} + (1 + √(mu s)) g = 0"
         p = (2 * math.sqrt(mu), 0.0, correction, 1 + math.sqrt(mu * s), 0.0)
     names = ("friction", "friction t", "curvature friction", "force", "force t")
-    return Flow(f"high-resolution {kind}", equation, rhs, dict(zip(names, p)), ("velocity",), order_of_position=2)
+    return Flow(f"high-resolution {kind}", equation, rhs, dict(zip(names, p)), ("velocity",), order_of_position=2,
+                needs_hessian=kind != "heavy-ball")
 
 
 def high_resolution_start(x, g, s, mu=0.0, *, kind="nag-sc", velocity="matched"):

@@ -83,7 +83,9 @@ def nag_sc(mu, s):
     Its low-resolution flow is ``odeopt.flows.nag_sc_flow(mu)``; the rate is that for L = 1/s.
     """
     mu = checks.real("mu", mu, 0.0, open_low=True)
-    return nesterov(mu, 1 / checks.real("s", s, 0.0, 1 / mu, open_low=True))
+    s = checks.real("s", s, 0.0, 1 / mu, open_low=True)
+    root = math.sqrt(mu * s)
+    return Tuning(Nesterov(lr=s, momentum=(1 - root) / (1 + root)), mu, 1 / s, 1 - root)
 
 
 def chebyshev(mu, L, n):
