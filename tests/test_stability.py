@@ -10,8 +10,15 @@ import odeopt as oo
 from odeopt.studies import periodic, tunings
 from odeopt.studies.amplification import amplification_matrix, spectral_radius
 from odeopt.studies.stability import (
-    SpectralRadiusMap, StabilityRegion, StabilityTable, default_of, limit_formula, stability_limit, stability_region,
-    stability_table)
+    SpectralRadiusMap,
+    StabilityRegion,
+    StabilityTable,
+    default_of,
+    limit_formula,
+    stability_limit,
+    stability_region,
+    stability_table,
+)
 
 # Independent theory (LITERATURE D1 and the pages): limit of lr * curvature / preconditioner.
 LIMITS = [

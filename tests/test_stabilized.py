@@ -8,7 +8,13 @@ from scipy.special import gamma, jv
 
 import odeopt as oo
 from odeopt.flows import (
-    bregman_flow, gradient_flow, high_resolution_flow, high_resolution_start, nag_sc_flow, nesterov_flow)
+    bregman_flow,
+    gradient_flow,
+    high_resolution_flow,
+    high_resolution_start,
+    nag_sc_flow,
+    nesterov_flow,
+)
 from odeopt.schemes.chebyshev import chebyshev_factor, chebyshev_steps, silver_bound, silver_steps, stable_order
 from odeopt.schemes.rkc import chebyshev_coefficients, runge_kutta_chebyshev
 from odeopt.studies import tunings
@@ -213,7 +219,7 @@ def test_nesterov_iterates_follow_the_flow_and_keep_the_rate():
     problem = oo.problems.log_cosh_valley(10.0)
     errors = []
     for s in (1.6e-3, 4e-4, 1e-4):
-        run = oo.record(oo.Nesterov(lr=s, momentum=None), problem, steps=int(round(3 / math.sqrt(s))))
+        run = oo.record(oo.Nesterov(lr=s, momentum=None), problem, steps=round(3 / math.sqrt(s)))
         sol = oo.reference(nesterov_flow(), problem, t_end=3.1, rtol=1e-12)
         errors.append(np.linalg.norm(run.x - sol(run.k * math.sqrt(s)), axis=1).max())
     assert slopes(errors)[-1] == pytest.approx(1, abs=0.05)
@@ -268,7 +274,7 @@ def test_nag_c_is_second_order_in_its_high_resolution_flow():
     problem = oo.problems.sine_bowl()
     g, low, high = problem.grad(problem.x0), [], []
     for s in STEPS:
-        run = oo.record(oo.Nesterov(lr=s, momentum=None), problem, steps=int(round(2 / math.sqrt(s))))
+        run = oo.record(oo.Nesterov(lr=s, momentum=None), problem, steps=round(2 / math.sqrt(s)))
         low.append(_distance(run, nesterov_flow(), problem.x0, 0.0, problem, s))
         t0, z0 = high_resolution_start(problem.x0, g, s, kind="nag-c")
         high.append(_distance(run, high_resolution_flow(s, kind="nag-c"), z0, t0, problem, s))
@@ -289,7 +295,7 @@ def test_high_resolution_flow_needs_the_matched_start(kind):
             assert tunings.nag_sc(mu, s).optimizer == optimizer
         else:  # the paper's first step is x_1 = x_0 - 2 s g/(1 + r)
             optimizer, start = oo.Momentum(lr=s, momentum=momentum), np.array([-s * g])
-        run = oo.record(optimizer, problem, steps=int(round(2 / math.sqrt(s))), start=start)
+        run = oo.record(optimizer, problem, steps=round(2 / math.sqrt(s)), start=start)
         np.testing.assert_allclose(run.x[1], problem.x0 - 2 * s * g / (1 + r), rtol=1e-12)
         flow = high_resolution_flow(s, mu, kind=kind)
         errors["low"].append(_distance(run, nag_sc_flow(mu), problem.x0, 0.0, problem, s))

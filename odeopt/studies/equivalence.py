@@ -131,14 +131,26 @@ def two_step(lr, momentum, first=1.0):
     return run
 
 
-def own_scheme(optimizer, problem=None, x0=None):
-    """The two sides of "this optimizer is its scheme applied to its flow"."""
-    flow = optimizer.flow()
-    if flow is None:
-        raise ValueError(f"optimizer must have a classical flow, and {optimizer.name} has none")
-    method = Discretization(flow, optimizer.scheme(), optimizer.h, t0=optimizer.t0)
-    x0 = problem.x0 if x0 is None else x0
+def own_scheme(optimizer, problem, x0=None, steps=200):
+    """The two sides of "this optimizer is its scheme applied to its flow".
+
+    A method that chooses its step (error-controlled Euler, Barzilai-Borwein) is compared with the scheme at the
+    steps that it chose in its first ``steps`` steps.
+    """
+    flow, scheme = optimizer.flow(), optimizer.scheme()
+    if flow is None or scheme is None:
+        raise ValueError(f"optimizer must have a classical flow and a scheme, and {optimizer.name} has not")
+    x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+    h = _steps_taken(optimizer, problem, x0, steps)
+    h = optimizer.h if np.abs(h / optimizer.h - 1).max() < 1e-13 else h
+    method = Discretization(flow, scheme, h, t0=optimizer.t0)
     return Side(optimizer, x0=x0), Side(method, optimizer.flow_start(x0, problem.grad(x0)), x0=x0)
+
+
+def _steps_taken(optimizer, problem, x0, steps):
+    """The flow time that each step advanced, straight from the kernel."""
+    x, s = x0.copy(), optimizer.start(x0)
+    return np.array([optimizer.kernel(k, optimizer.p, x, problem.grad(x), s) for k in range(steps)])
 
 
 @dataclass(frozen=True)
