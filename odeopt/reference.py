@@ -2,6 +2,7 @@
 
 import weakref
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from .schemes import Discretization, dormand_prince
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted")
 _KEPT = weakref.WeakKeyDictionary()  # problem -> {what was solved: Reference}, for reuse=True
 _KEEP = 16  # references a problem
+_LONGER = 4.0  # a kept solution may cover this many times the interval asked for
+_TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
 PATIENCE = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
 _DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 
@@ -89,7 +92,9 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         Tolerances of ``solve_ivp``.
     solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted"}
         "auto": DOP853; where that needs more than 10,000 evaluations of the field, the flow is
-        stiff and LSODA, which switches to implicit steps by itself, solves it (small n only).
+        stiff and LSODA, which switches to implicit steps by itself, solves it. Where the state has
+        more than 400 entries nothing implicit is affordable: the solution then ends where the
+        evaluations did, and says so.
         Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
         package's own Dormand–Prince 5(4) with the error norm of scipy's RK45, for sweeps: on compiled
         problems it is several times faster than the others (a test compares their solutions).
@@ -134,7 +139,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         key = (flow.rhs, flow.p.tobytes(), z0.tobytes(), problem.data.tobytes(), float(t0), rtol, atol, solver, check)
         kept = _KEPT.setdefault(problem, {})
         found = kept.get(key)
-        if found is not None and found.t_end >= t_end:
+        # Not from a much longer interval: its uncertainty would be another problem's.
+        if found is not None and t_end <= found.t_end <= t0 + _LONGER * (t_end - t0):
             return replace(found, t_end=t_end, nfev=0)
         found = reference(flow, problem, z0, t_end, rtol=rtol, atol=atol, solver=solver, t0=t0, check=check)
         if found.success:
@@ -143,9 +149,11 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
             while len(kept) > _KEEP:
                 kept.pop(next(iter(kept)))
         return found
-    if solver != "auto" or z0.size > _DENSE_JACOBIAN:
-        solver = "DOP853" if solver == "auto" else solver
+    if solver != "auto":
         solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    elif z0.size > _DENSE_JACOBIAN:
+        solver = "DOP853"
+        solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol)
     else:
         try:
             solver = "DOP853"
@@ -153,12 +161,13 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         except _Stiff:
             solver = "LSODA"
             solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    end = float(solution.t[-1])
     uncertainty, nfev = np.nan, solution.nfev
-    if check and solution.success:
-        loose = _solve(flow, problem, z0, t0, t_end, min(100 * rtol, 0.1), 100 * atol, solver)
+    if check and end > t0:
+        loose = _solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, solver)
         nfev += loose.nfev
         if loose.success:
-            t = np.linspace(t0, t_end, 201)[1:]
+            t = np.linspace(t0, end, 201)[1:]
             n = problem.dim
             uncertainty = float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
     return Reference(flow, problem.dim, float(t0), float(solution.t[-1]), rtol, atol, solver, bool(solution.success),
@@ -227,6 +236,30 @@ class _Stiff(Exception):
     """An explicit solver has spent its evaluations."""
 
 
+def _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, parts=32):
+    """``_solve`` by DOP853 part by part, until the evaluations are spent: what is solved is kept."""
+    from scipy.integrate import OdeSolution
+
+    ends, z, spent = np.linspace(t0, t_end, parts + 1), z0, 0
+    times, pieces, message = [t0], [], ""
+    for begin, end in zip(ends, ends[1:]):
+        try:
+            part = _solve(flow, problem, z, begin, end, rtol, atol, "DOP853", PATIENCE - spent)
+        except _Stiff:
+            message = (f"stiff: {PATIENCE} evaluations spent, and a state of {z0.size} entries is too large for an "
+                       "implicit solver; take a shorter time or a looser rtol")
+            break
+        spent += part.nfev
+        times += [*part.sol.ts[1:]]
+        pieces += part.sol.interpolants
+        if not part.success:
+            message = part.message
+            break
+        z = part.y[:, -1].reshape(z0.shape)
+    return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=spent,
+                           sol=OdeSolution(times, pieces) if pieces else None)
+
+
 class _JittedSolution:
     """The package's own Dormand–Prince, with the attributes of ``solve_ivp``'s result used here.
 
@@ -238,11 +271,14 @@ class _JittedSolution:
         self._flow, self._problem = flow, problem
         speed = np.linalg.norm(flow.field(problem)(t0, z0)) / (np.linalg.norm(z0) + 1.0)
         h = min(1e-3 * (t_end - t0), 1e-2 * rtol**0.2 / max(speed, 1e-300))  # the controller takes over
-        run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0, t_end=t_end,
-                     memory=True)
+        run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0, _TRIALS,
+                     t_end=t_end, memory=True)
         if run.status == "interrupted":
             raise KeyboardInterrupt
-        self.t, self.success, self.message = run.t, run.ok, run.message
+        self.t, self.message = run.t, run.message
+        self.success = run.ok and run.t[-1] >= t_end * (1 - 1e-12)
+        if run.ok and not self.success:
+            self.message = f"{_TRIALS} steps did not reach t_end = {t_end:g}: the flow is stiff, take another solver"
         self._z = np.concatenate([run.x[:, None, :], run.memory], axis=1)
         self.nfev = int(run.n_grad[-1])
 

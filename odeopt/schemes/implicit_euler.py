@@ -19,7 +19,8 @@ from .base import Scheme
 
 @kernel
 def step(rhs, fg, hv, data, p, t, h, z, w):
-    """Workspace: y, residual r (then CG's), direction q, Hq, Newton step d, drift at z."""
+    """Workspace: y, residual r (then CG's), direction q, Hq, Newton step d, and the number of
+    gradients and Hessian products spent."""
     n = z.shape[1]
     x, y, r, q, hq, d = z[0], w[0], w[1], w[2], w[3], w[4]
     decay = p[0]
@@ -29,7 +30,9 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
         scale += x[i] * x[i]
     tolerance = 1e-13 * (1.0 + np.sqrt(scale))
     residual = np.inf
+    spent = 0
     for _ in range(50):
+        spent += 1
         fg(y, r, data)
         rr = 0.0
         for i in range(n):
@@ -43,6 +46,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
         target = 1e-28 * rr
         for _inner in range(2 * n + 10):
             hv(y, q, hq, data)
+            spent += 1
             curvature = 0.0
             for i in range(n):
                 hq[i] = q[i] + h * (hq[i] + decay * q[i])
@@ -63,6 +67,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
             y[i] += d[i]
     for i in range(n):
         x[i] = y[i]
+    w[5, 0] = spent
     return residual
 
 
