@@ -31,6 +31,12 @@ class Moving:
     def __init__(self, optimizer, schedules):
         self.base, self.schedules = optimizer, tuple(schedules)
         self._c = [schedule.c for schedule in self.schedules]
+        self.units_move = False  # changes_the_flow finds out
+        ones = np.ones((len(optimizer.slots), 1))
+        once, twice = (optimizer.to_flow(np.ones(1), factor * ones)[1:] for factor in (1, 2))
+        if not np.allclose(twice, 2 * once, rtol=1e-12, atol=0):
+            raise ValueError(f"schedule must be None for the reference of {optimizer.name}: "
+                             "its memory is not proportional to its slots")
 
     def at(self, kappa):
         """The optimizer with the hyperparameters of step ``kappa``."""
@@ -43,22 +49,16 @@ class Moving:
 
     def scale(self, optimizer):
         """U as a column: what one unit of each slot is in the flow's rows."""
-        slots = len(optimizer.slots)
-        unit = optimizer.to_flow(np.ones(1), np.ones((slots, 1)))
-        double = optimizer.to_flow(np.ones(1), np.full((slots, 1), 2.0))
-        if not np.allclose(double[1:], 2 * unit[1:], rtol=1e-12, atol=0):
-            raise ValueError(f"schedule must be None for the reference of {optimizer.name}: "
-                             "its memory is not proportional to its slots")
-        return unit
+        return optimizer.to_flow(np.ones(1), np.ones((len(optimizer.slots), 1)))
 
     def changes_the_flow(self, steps):
         """Whether the flow in its own time depends on the driven hyperparameters."""
-        here, unit = self.base.flow().p, self.scale(self.base)
+        here, unit, flow_moves = self.base.flow().p, self.scale(self.base), False
         for kappa in np.linspace(0, steps, _PROBES):
             now = self.at(kappa)
-            if not (np.array_equal(now.flow().p, here) and np.array_equal(self.scale(now), unit)):
-                return True
-        return False
+            flow_moves |= not np.array_equal(now.flow().p, here)
+            self.units_move |= not np.array_equal(self.scale(now), unit)
+        return flow_moves or self.units_move
 
 
 class ScheduledSolution:
@@ -109,15 +109,18 @@ class ScheduledSolution:
         low, high = self._kappa[i].copy(), self._kappa[i + 1].copy()
         width = np.maximum(self._times[i + 1] - self._times[i], 1e-300)
         kappa = low + (high - low) * np.clip((t - self._times[i]) / width, 0, 1)
-        for _ in range(60):
+        below, above = self._times[i] - t, self._times[i + 1] - t
+        for _ in range(60):  # regula falsi, Illinois variant: one reading of the solution a pass
             off = self._dense(kappa)[-1] - t
-            low, high = np.where(off < 0, kappa, low), np.where(off < 0, high, kappa)
-            speed = np.array([self._moving.at(k).h for k in kappa])
-            newton = kappa - off / speed
-            inside = (newton >= low) & (newton <= high)
-            moved = np.where(inside, newton, 0.5 * (low + high))
-            done = np.abs(moved - kappa) <= 1e-13 * np.maximum(self._kappa[-1], 1)
-            kappa = moved
+            left = off < 0
+            above = np.where(left, 0.5 * above, off)
+            below = np.where(left, off, 0.5 * below)
+            low, high = np.where(left, kappa, low), np.where(left, high, kappa)
+            span = above - below
+            chord = np.where(span > 0, (low * above - high * below) / np.where(span > 0, span, 1.0), low)
+            moved = np.clip(chord, low, high)
+            done = (np.abs(moved - kappa) <= 1e-12 * self._kappa[-1]) | (np.abs(off) <= 1e-12 * self._times[-1])
+            kappa = np.where(done, kappa, moved)
             if done.all():
                 break
         return kappa
@@ -125,6 +128,8 @@ class ScheduledSolution:
     def sol(self, t):
         """The flattened flow state at ``t``, with the shape of scipy's dense output."""
         kappa = self.steps(t)
-        units = np.array([np.broadcast_to(self._moving.scale(self._moving.at(k)), self._shape).ravel() for k in kappa])
+        moving = self._moving
+        units = [moving.scale(moving.at(k)) for k in kappa] if moving.units_move else [moving.scale(moving.base)]
+        units = np.array([np.broadcast_to(unit, self._shape).ravel() for unit in units])
         y = self._dense(kappa)[:-1] * units.T
         return y if np.ndim(t) else y[:, 0]
