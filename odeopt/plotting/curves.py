@@ -1,0 +1,87 @@
+"""One number against time: errors, objectives, gradient norms, learning rates, controllers."""
+
+import numpy as np
+
+from .data import axis_name, lines, positive
+from .maps import below
+
+_AXES = {"gradients": "gradient evaluations", "time": "flow time $t$", "steps": "step $k$"}
+
+
+def _abscissa(run, against):
+    return {"gradients": run.n_grad, "time": run.t, "steps": run.k}[axis_name("against", against)]
+
+
+def _curve(ax, x, y, look, label=True, **options):
+    shown = np.flatnonzero(np.isfinite(y))
+    every = shown[np.unique(np.linspace(0, len(shown) - 1, 9).astype(int))] if len(shown) else []
+    ax.plot(x, y, "-", color=look.color, marker=look.marker, markevery=list(every), mec="white", ms=6.5,
+            label=look.label if label else None, **options)
+
+
+def _times(ax, ends):
+    """Logarithmic time axis where the runs end at times of very different size."""
+    ends = [e for e in ends if np.isfinite(e) and e > 0]
+    if ends and max(ends) > 30 * min(ends):
+        ax.set_xscale("log")
+
+
+def errors(comparisons, ax, *, labels=None, legend=True, local=False):
+    """Distance |x_n - x(t_n)| between run and flow, against flow time.
+
+    Parameters
+    ----------
+    comparisons : Comparison, a sequence of them, or a dict from label to one
+        Those without a reference (no classical flow) are named in the legend and have no line.
+    ax : matplotlib Axes
+    local : bool
+        Show the local errors (of single steps) as small crosses as well.
+
+    Raises
+    ------
+    TypeError
+        A Trajectory: it has no reference to measure against.
+    """
+    chosen = lines(comparisons, labels)
+    if any(line.comparison is None for line in chosen):
+        raise TypeError("comparisons must be Comparison objects (see odeopt.compare), got a Trajectory")
+    for line in chosen:
+        c = line.comparison
+        if c.reference is None:
+            ax.plot([], [], color=line.look.color, marker=line.look.marker, ls="none",
+                    label=f"{line.look.label}: {c.message or 'no flow'}")
+            continue
+        first = int(line.run.k[0] == 0)  # the start has no error to show
+        _curve(ax, c.t[first:], positive(c.error[first:]), line.look)
+        if local and len(c.local_t):
+            ax.plot(c.local_t, positive(c.local_error), "x", color=line.look.color, ms=4, mew=0.9)
+    _times(ax, [line.comparison.t[-1] for line in chosen if len(line.comparison.t)])
+    ax.set_yscale("log")
+    ax.set(xlabel=_AXES["time"], ylabel=r"error $|x_n - x(t_n)|$")
+    if legend:
+        below(ax)
+    return ax
+
+
+def objectives(runs, ax, *, f_min=None, against="gradients", labels=None, legend=True):
+    """Objective against gradient evaluations (or ``against="time"``, ``"steps"``).
+
+    ``f_min`` is the infimum, taken from the Comparisons when not given; with it the axis shows
+    f - f* on a logarithmic scale, without it f itself.
+    """
+    chosen = lines(runs, labels)
+    if f_min is None:
+        known = [line.run.f[-1] - line.comparison.gap for line in chosen
+                 if line.comparison is not None and np.isfinite(line.comparison.gap)]
+        f_min = min(known, key=abs) if known else None  # equal up to round-off
+    for line in chosen:
+        f = positive(line.run.f - f_min) if f_min is not None else np.where(np.isfinite(line.run.f), line.run.f, np.nan)
+        _curve(ax, _abscissa(line.run, against), f, line.look)
+    if f_min is not None:
+        ax.set_yscale("log")
+    elif all((line.run.f > 0).all() for line in chosen):
+        ax.set_yscale("log")
+    ax.set(xlabel=_AXES[against], ylabel="$f - f^*$" if f_min is not None else "objective $f$")
+    if legend:
+        below(ax)
+    return ax

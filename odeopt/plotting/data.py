@@ -1,0 +1,131 @@
+"""What the drawing functions accept, brought to one shape."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import checks
+from ..trajectory import Trajectory
+from .style import Look, looks
+
+_FLOW_POINTS = 1200
+
+
+@dataclass(frozen=True)
+class Line:
+    """A run, its reference flow (or None), its comparison (or None) and its look."""
+
+    run: Trajectory
+    reference: object
+    comparison: object
+    look: Look
+
+
+def lines(items, labels=None):
+    """A :class:`Line` for each Trajectory or Comparison (one, a sequence, or a dict from label).
+
+    Raises
+    ------
+    TypeError
+        Something else among them.
+    ValueError
+        Nothing to draw: no items, or a trajectory without a record.
+    """
+    if isinstance(items, dict):
+        labels, items = list(items), list(items.values())
+    elif not isinstance(items, (list, tuple)):
+        items = [items]
+    if not items:
+        raise ValueError("runs must hold at least one Trajectory or Comparison, got none")
+    if labels is not None and len(labels) != len(items):
+        raise ValueError(f"labels must have one entry a run, got {len(labels)} for {len(items)}")
+    runs = []
+    for item in items:
+        run = item if isinstance(item, Trajectory) else getattr(item, "run", None)
+        if not isinstance(run, Trajectory):
+            raise TypeError(f"runs must be Trajectory or Comparison objects, got {type(item).__name__}")
+        if len(run) == 0:
+            raise ValueError(f"runs must have at least one record, the trajectory of {run.method} is empty")
+        runs.append(run)
+    chosen = looks([run.method for run in runs], labels)
+    return [Line(run, getattr(item, "reference", None), None if item is run else item, style)
+            for item, run, style in zip(items, runs, chosen)]
+
+
+def flow_times(reference):
+    """Times at which a reference is drawn: the solver's own steps, subdivided, and a uniform grid."""
+    uniform = np.linspace(reference.t0, reference.t_end, 400)
+    steps = getattr(reference._dense, "ts", None)
+    if steps is None:
+        return uniform
+    stride = max(1, len(steps) // (_FLOW_POINTS // 6))
+    knots = np.append(steps[:-1:stride], steps[-1])
+    inner = np.interp(np.arange(6 * (len(knots) - 1) + 1) / 6, np.arange(len(knots)), knots)
+    return np.unique(np.clip(np.concatenate([uniform, inner]), reference.t0, reference.t_end))
+
+
+def flow_path(reference):
+    """``(t, x)`` of a reference, or None where there is nothing to draw."""
+    if reference is None or reference._dense is None or not reference.t_end > reference.t0:
+        return None
+    t = flow_times(reference)
+    return t, reference(t)
+
+
+def plane(problem):
+    """Raise ValueError unless ``problem`` has two variables."""
+    if problem.dim != 2:
+        raise ValueError(f"problem must have 2 variables for a contour plot, {problem.name} has {problem.dim} "
+                         "(principal_plane draws paths in more dimensions)")
+
+
+def window_of(problem, points, window=None):
+    """((low, high), (low, high)) to show: as given, the problem's own, or around the points."""
+    if window is None:
+        window = problem.window if problem is not None else None
+    if window is not None:
+        window = np.array(window, dtype=float)
+        if window.shape != (2, 2) or not (np.isfinite(window).all() and (window[:, 0] < window[:, 1]).all()):
+            raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {window.tolist()}")
+        return window
+    points = np.vstack(points)
+    points = points[np.isfinite(points).all(axis=1) & (np.abs(points) < 1e6).all(axis=1)]
+    if not len(points):
+        raise ValueError("runs must have at least one finite point")
+    low, high = points.min(axis=0), points.max(axis=0)
+    span = np.maximum(high - low, 0.25 * (high - low).max())
+    span[span == 0] = 1.0
+    return np.column_stack([0.5 * (low + high) - 0.62 * span, 0.5 * (low + high) + 0.62 * span])
+
+
+def inside(points, window, margin=3.0):
+    """The points, those far outside the window set to nan (a diverged run must not upset the renderer)."""
+    points = np.array(points, dtype=float)
+    centre, half = window.mean(axis=1), 0.5 * np.diff(window, axis=1)[:, 0]
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = ~(np.abs(points - centre) <= margin * half).all(axis=1)
+    points[far] = np.nan
+    return points
+
+
+def spread(points, count):
+    """Indices of ``count`` records at about equal arc length, the first record excluded."""
+    length = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    length = np.concatenate([[0.0], np.cumsum(np.nan_to_num(length))])
+    if not length[-1] > 0:
+        return np.array([len(points) - 1])
+    targets = np.linspace(0, length[-1], count + 1)[1:]
+    found = np.unique(np.searchsorted(length, targets - 1e-12 * length[-1]))
+    return found[np.isfinite(points[np.clip(found, 0, len(points) - 1)]).all(axis=1)]
+
+
+def positive(values):
+    """Values with those that a logarithmic axis cannot show set to nan."""
+    values = np.array(values, dtype=float)
+    values[~(values > 0) | ~np.isfinite(values)] = np.nan
+    return values
+
+
+def axis_name(name, value):
+    """Raise ValueError unless ``value`` is one of the x axes that curves know."""
+    return checks.choice(name, value, ("gradients", "time", "steps"))

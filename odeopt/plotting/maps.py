@@ -1,0 +1,219 @@
+"""Paths in the plane: contour maps, flows beside iterates, principal planes, phase portraits, surfaces."""
+
+import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from .. import checks
+from .data import flow_path, inside, lines, plane, spread, window_of
+from .style import MAP
+
+_GRID = 241
+_LEVELS = 15
+_LOG_ABOVE = 100.0  # ratio of the 98th to the 2nd percentile of f - f* from which levels are logarithmic
+
+
+def grid(problem, window, resolution=_GRID):
+    """``(x, y, f)`` on a uniform grid of the window; f has shape (resolution, resolution)."""
+    x, y = (np.linspace(low, high, resolution) for low, high in window)
+    f = np.empty((resolution, resolution))
+    point, g = np.empty(2), np.empty(2)
+    for i in range(resolution):
+        for j in range(resolution):
+            point[0], point[1] = x[j], y[i]
+            f[i, j] = problem.fg(point, g, problem.data)
+    return x, y, f
+
+
+def levels_of(f, f_min=None, count=_LEVELS):
+    """``(base, levels, logarithmic)``: levels of f - base, logarithmic where the range asks for it."""
+    finite = f[np.isfinite(f)]
+    lowest = finite.min()
+    base = f_min if f_min is not None and f_min <= lowest else lowest
+    low, high = np.percentile(finite - base, [2, 98])
+    if low > 0 and high / low > _LOG_ABOVE:
+        top = np.percentile(finite - base, 99.8)
+        return base, np.geomspace(max(np.percentile(finite - base, 0.4), 1e-6 * top), top, count), True
+    return 0.0, MaxNLocator(count).tick_values(lowest, np.percentile(finite, 99.8)), False
+
+
+def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_only=False):
+    """Contour map of a plane problem; levels are logarithmic in f - f* where its range asks for it.
+
+    Parameters
+    ----------
+    problem : Problem with dim 2
+    ax : matplotlib Axes
+    window : ((low, high), (low, high)), optional
+        Default: the problem's window, or a square of half-width 1.5 around its start.
+    resolution : int
+        Grid points a side.
+    minima : bool
+        Mark the known global minimisers by stars.
+    lines_only : bool
+        No colours between the lines.
+
+    Raises
+    ------
+    ValueError
+        A problem that is not plane; a window that is none.
+    """
+    plane(problem)
+    resolution = checks.integer("resolution", resolution, 8)
+    if window is None and problem.window is None:
+        window = [(c - 1.5, c + 1.5) for c in problem.x0]
+    window = window_of(problem, [], window)
+    x, y, f = grid(problem, window, resolution)
+    base, levels, logarithmic = levels_of(f, problem.f_min)
+    shown = np.where(np.isfinite(f), f - base, np.nan)
+    norm = LogNorm(levels[0], levels[-1]) if logarithmic else Normalize(levels[0], levels[-1])
+    if not lines_only:
+        ax.contourf(x, y, shown, levels, cmap=MAP, norm=norm, extend="both", zorder=0.2)
+    ax.contour(x, y, shown, levels, colors="#8C9BB0", linewidths=0.6, alpha=0.75, zorder=0.4)
+    ax.set(xlim=window[0], ylim=window[1], xlabel="$x_1$", ylabel="$x_2$")
+    ax.grid(False)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(True)
+    if minima:
+        for point in problem.minima:
+            ax.plot(*point, marker="*", ms=13, color="#FFD447", mec="#222222", mew=0.8, zorder=6, ls="none")
+    return ax
+
+
+def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, legend=True, markers=11, background=True):
+    """Iterates as dots on the contour map, each beside the exact flow that it discretises.
+
+    Parameters
+    ----------
+    problem : Problem with dim 2
+    runs : Trajectory, Comparison, a sequence of them, or a dict from label to one
+        The flow is drawn for Comparisons, whose reference it is.
+    ax : matplotlib Axes
+    window : ((low, high), (low, high)), optional
+    labels : sequence of str, optional
+        Default: title and step size of the optimizer.
+    flow, legend, background : bool
+        Draw the flows; the legend (below the map); the contour map itself.
+    markers : int
+        How many large markers a run shows; every recorded iterate has a dot.
+
+    Raises
+    ------
+    ValueError
+        A problem that is not plane; an empty trajectory.
+    """
+    plane(problem)
+    chosen = lines(runs, labels)
+    if problem.window is None and window is None:
+        window = window_of(None, [line.run.x for line in chosen] + [np.array(problem.minima or [problem.x0])])
+    window = window_of(problem, [], window)
+    if background:
+        contours(problem, ax, window)
+    for line in chosen:
+        path = flow_path(line.reference) if flow else None
+        if path is not None:
+            x = inside(path[1], window)
+            ax.plot(x[:, 0], x[:, 1], "-", color="white", lw=3.4, alpha=0.8, zorder=2)
+            ax.plot(x[:, 0], x[:, 1], "-", color=line.look.color, lw=1.7, zorder=2.2)
+    for line in chosen:
+        _dots(ax, inside(line.run.x, window, 30.0), line.look, markers, window)
+    starts = {tuple(line.run.x[0]) for line in chosen if line.run.k[0] == 0}
+    for start in starts:
+        ax.plot(*start, marker="o", ms=9, mfc="white", mec="#222222", mew=1.6, zorder=7, ls="none")
+    if legend:
+        flows = flow and any(line.reference is not None for line in chosen)
+        _legend(ax, chosen, flows, bool(problem.minima), bool(starts))
+    return ax
+
+
+def _dots(ax, x, look, markers, window):
+    ax.plot(x[:, 0], x[:, 1], "-", color=look.color, lw=0.6, alpha=0.35, zorder=3)
+    visible = ((x >= window[:, 0]) & (x <= window[:, 1])).all(axis=1)
+    few = visible.sum() <= 3 * markers
+    if not few:
+        ax.plot(x[:, 0], x[:, 1], ".", color=look.color, ms=3.2, mew=0, zorder=3.2)
+    shown = np.flatnonzero(visible) if few else spread(np.where(visible[:, None], x, np.nan), markers)
+    ax.plot(x[shown, 0], x[shown, 1], look.marker, color=look.color, ms=6 if few else 7, mec="white", mew=0.7,
+            zorder=3.4)
+
+
+def _legend(ax, chosen, flows, minima, start):
+    handles = [Line2D([], [], color=line.look.color, marker=line.look.marker, mec="white", ms=7,
+                      ls="-" if flows and line.reference is not None else "none", lw=1.7, label=line.look.label)
+               for line in chosen]
+    if start:
+        handles.append(Line2D([], [], marker="o", mfc="white", mec="#222222", mew=1.4, ms=8, ls="none", label="start"))
+    if minima:
+        handles.append(Line2D([], [], marker="*", color="#FFD447", mec="#222222", mew=0.7, ms=11, ls="none",
+                              label="minimum"))
+    title = "dots: iterates;  lines: the flow each one discretises" if flows else None
+    below(ax, handles, title)
+
+
+def below(ax, handles=None, title=None, columns=None):
+    """A legend under the axes, where it covers no data; as many columns as its words allow."""
+    handles = handles if handles is not None else ax.get_legend_handles_labels()[0]
+    longest = max((len(h.get_label()) for h in handles), default=1)
+    if columns is None:
+        grid = ax.get_subplotspec()
+        panels = grid.get_gridspec().ncols if grid is not None else 1
+        wide = ax.figure.get_size_inches()[0] / panels * 72 / 5.6  # characters that the panel is wide
+        columns = int(min(max(1, wide // (longest + 6)), len(handles)))
+    # The pad is in units of the font: it clears tick labels and the axis label whatever the axes' height.
+    legend = ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=3.9,
+                       ncols=columns, title=title, frameon=False, columnspacing=1.4, handletextpad=0.5, fontsize=10)
+    if title:
+        legend.get_title().set_fontsize(10.5)
+        legend.get_title().set_color("#555555")
+    return legend
+
+
+def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
+    """Paths in n dimensions on the plane of their two principal directions.
+
+    The plane comes from the singular value decomposition of all iterates (and flow points) about
+    their mean; each axis states the share of the variance that it explains, the title their sum.
+
+    Raises
+    ------
+    ValueError
+        Paths of different dimension, of dimension 1, or without a finite point; an empty trajectory.
+    """
+    chosen = lines(runs, labels)
+    n = chosen[0].run.x.shape[1]
+    if n < 2 or any(line.run.x.shape[1] != n for line in chosen):
+        raise ValueError(f"runs must share one dimension of at least 2, got {[li.run.x.shape[1] for li in chosen]}")
+    paths = {i: flow_path(line.reference)[1] for i, line in enumerate(chosen)
+             if flow and flow_path(line.reference) is not None}
+    clouds = []
+    for line in chosen:  # equal weight for each run, however many records it has
+        x = line.run.x[np.unique(np.linspace(0, len(line.run) - 1, 400).astype(int))]
+        clouds.append(x[np.isfinite(x).all(axis=1) & (np.abs(x).max(axis=1) < 1e8)])
+    cloud = np.vstack(clouds)
+    if not len(cloud):
+        raise ValueError("runs must have at least one finite point")
+    mean = cloud.mean(axis=0)
+    _, singular, directions = np.linalg.svd(cloud - mean, full_matrices=False)
+    share = singular**2 / max((singular**2).sum(), 1e-300)
+    basis = np.zeros((2, n))
+    count = min(2, len(directions))
+    # The sign of a singular vector is arbitrary: its largest entry is made positive.
+    signs = np.sign([d[np.abs(d).argmax()] for d in directions[:count]])
+    basis[:count] = directions[:count] * signs[:, None]
+    share = np.append(share, [0.0, 0.0])[:2]
+    window = window_of(None, [(cloud - mean) @ basis.T])
+    for i, path in paths.items():
+        y = inside((path - mean) @ basis.T, window)
+        ax.plot(y[:, 0], y[:, 1], "-", color=chosen[i].look.color, lw=1.7, zorder=2)
+    for line in chosen:
+        with np.errstate(all="ignore"):
+            _dots(ax, inside((line.run.x - mean) @ basis.T, window, 30.0), line.look, 11, window)
+    start = (chosen[0].run.x[0] - mean) @ basis.T
+    ax.plot(*start, marker="o", ms=9, mfc="white", mec="#222222", mew=1.6, zorder=7, ls="none")
+    ax.set(xlim=window[0], ylim=window[1], xlabel=f"principal direction 1 ({share[0]:.1%} of the variance)",
+           ylabel=f"principal direction 2 ({share[1]:.1%})",
+           title=f"{n} dimensions seen in the plane of most variance ({share.sum():.1%})")
+    if legend:
+        _legend(ax, chosen, bool(paths), False, True)
+    return ax
