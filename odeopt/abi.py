@@ -33,12 +33,14 @@ factory. They compile on first use. numba calls first-class functions experiment
 ``FunctionType`` is named nowhere else.
 """
 
+import math
 import warnings
 
 from numba import njit, types
 from numba.core import cgutils
 from numba.experimental import function_type
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
 VECTOR = types.Array(types.float64, 1, "C")
 MATRIX = types.Array(types.float64, 2, "C")
@@ -63,7 +65,7 @@ SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, H
 
 
 def _jit(function, signature, cache):
-    options = dict(cache=cache, error_model="numpy", nogil=True)
+    options = {"cache": cache, "error_model": "numpy", "nogil": True}
     return njit(signature, **options)(function) if signature else njit(**options)(function)
 
 
@@ -105,8 +107,8 @@ def _at(function_type_):
     """An intrinsic ``(wrapper address, direct address) -> typed kernel``."""
 
     @intrinsic
-    def at(typing, wrapper, direct):  # noqa: ARG001 - numba's signature
-        def codegen(context, builder, signature, arguments):  # noqa: ARG001
+    def at(typing, wrapper, direct):
+        def codegen(context, builder, signature, arguments):
             kernel_struct = cgutils.create_struct_proxy(function_type_)(context, builder)
             pointer = context.get_value_type(types.voidptr)
             kernel_struct.c_addr = builder.inttoptr(arguments[0], pointer)
@@ -119,11 +121,11 @@ def _at(function_type_):
 
 
 @intrinsic
-def update_at(typing, wrapper, direct, x):  # noqa: ARG001 - numba's signature
+def update_at(typing, wrapper, direct, x):
     """The update kernel behind two addresses, for arrays of the type of ``x``."""
     function_type_ = UPDATE32 if x.dtype == types.float32 else UPDATE
 
-    def codegen(context, builder, signature, arguments):  # noqa: ARG001
+    def codegen(context, builder, signature, arguments):
         kernel_struct = cgutils.create_struct_proxy(function_type_)(context, builder)
         pointer = context.get_value_type(types.voidptr)
         kernel_struct.c_addr = builder.inttoptr(arguments[0], pointer)
@@ -134,6 +136,45 @@ def update_at(typing, wrapper, direct, x):  # noqa: ARG001 - numba's signature
 
 
 fg_at, hv_at, rhs_at, step_at, schedule_at = _at(FG), _at(HV), _at(RHS), _at(STEP), _at(SCHEDULE)
+
+
+def _on_the_stack(context, builder, array_type, shape):
+    count = max(1, math.prod(shape))
+    data = cgutils.alloca_once(builder, context.get_data_type(types.float64), size=count)
+    array = arrayobj.make_array(array_type)(context, builder)
+    numbers = [[context.get_constant(types.intp, i) for i in values] for values in
+               (shape, [8 * math.prod(shape[i + 1:]) for i in range(len(shape))])]
+    arrayobj.populate_array(array, data=data, shape=numbers[0], strides=numbers[1],
+                            itemsize=context.get_constant(types.intp, 8), meminfo=None)
+    return array._getvalue()
+
+
+@intrinsic
+def stack_vector(typing, n):
+    """An uninitialised vector on the stack, of a length known to the compiler (a literal).
+
+    It must not outlive the function, nor be handed to a function that is not inlined if it is to
+    live in registers.
+    """
+    if not isinstance(n, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, arguments):
+        return _on_the_stack(context, builder, VECTOR, (n.literal_value,))
+
+    return VECTOR(n), codegen
+
+
+@intrinsic
+def stack_matrix(typing, rows, n):
+    """The same for a (rows, n) matrix."""
+    if not (isinstance(rows, types.IntegerLiteral) and isinstance(n, types.IntegerLiteral)):
+        return None
+
+    def codegen(context, builder, signature, arguments):
+        return _on_the_stack(context, builder, MATRIX, (rows.literal_value, n.literal_value))
+
+    return MATRIX(rows, n), codegen
 
 
 def is_compiled(function):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import checks, drive
+from . import checks, drive, specialized
 from .optimizers import Optimizer
 from .schedules import Controller, Schedule, constant
 from .schemes import Discretization
@@ -24,7 +24,7 @@ _MANY = 10_000_000
 
 
 def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_end=None, gtol=0.0,
-           start="cold", memory=False, resume=None, controller="PI", progress=False):
+           start="cold", memory=False, resume=None, controller="PI", progress=False, specialize=None):
     """Run ``method`` on ``problem`` and return the :class:`Trajectory`.
 
     Parameters
@@ -61,6 +61,10 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         Step-size controller of error-controlled runs.
     progress : bool
         Show a progress bar on stderr (only if that is a terminal).
+    specialize : bool, optional
+        Run an optimizer in a loop compiled for its kernels (:mod:`odeopt.specialized`; n <= 8): the
+        same numbers, several times as fast. None: when the run is long enough to pay for it. Where
+        True cannot be had, the message says why and the general loop runs.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         gtol = checks.real("gtol", gtol, 0.0)
         with _ticks(progress, steps) as tick:
             return _record_optimizer(method, problem, x0, steps, every, schedule, limit, gtol, start, memory,
-                                     resume, tick)
+                                     resume, tick, specialize)
     if not isinstance(method, Discretization):
         raise TypeError(f"method must be an Optimizer or a Discretization, got {type(method).__name__}")
     if schedule is not None or resume is not None:
@@ -145,7 +149,8 @@ def _entry(optimizer, name):
     return int(changed[0])
 
 
-def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gtol, start, memory, resume, tick):
+def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gtol, start, memory, resume, tick,
+                      specialize):
     rule = schedule if isinstance(schedule, Controller) else None
     (first, second), driven = _plan(optimizer, None if rule else schedule)
     base = optimizer.p
@@ -157,7 +162,10 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gto
         x, s, g = _resume(resume, optimizer, problem, x0, every, memory, counters, clock)
     k_end = int(counters[drive.K]) + steps
     store = drive.Store(problem.dim, len(optimizer.slots) if memory else None, min(steps, 4096) // every + 2)
-    loop, p = _loop(drive.optimizer_loop, problem), base.copy()
+    loop = drive.optimizer_loop
+    if problem.compiled:
+        loop = specialized.Loop(problem, optimizer, driven, specialize)
+    p = base.copy()
 
     def call(k_stop):
         loop(problem.fg, problem.data, optimizer.kernel, first.kernel, second.kernel, driven, first.c, second.c,
@@ -168,6 +176,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gto
 
     interrupted = drive.run(call, counters, clock, store, k_end, every, tick)
     status, message = drive.explain(counters, clock, interrupted, k_end, gtol)
+    message = "; ".join(m for m in (message, getattr(loop, "note", "")) if m)
     columns = store.columns(int(counters[drive.RECORDS]))
     if resume is not None:
         columns = _joined(resume, columns)
@@ -220,7 +229,7 @@ def _resume(old, optimizer, problem, x0, every, memory, counters, clock):
         raise ValueError(f"resume must keep every={old.final['every']} and memory={old.memory is not None}")
     k = int(old.final["k"])
     counters[drive.K], counters[drive.NEXT] = k, -(-k // every) * every
-    clock[drive.T], clock[drive.CARRY] = old.final["t"], old.final["carry"]
+    clock[drive.T], clock[drive.CARRY] = old.final["sum"], old.final["carry"]
     return old.final["x"].copy(), old.final["s"].copy(), np.empty(problem.dim)
 
 
@@ -276,7 +285,7 @@ def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller,
     step_log = None
     if method.rtol is not None:
         t, h, error, accepted = np.concatenate(log).T
-        step_log = dict(t=t, h=h, error=error, accepted=accepted > 0)
+        step_log = {"t": t, "h": h, "error": error, "accepted": accepted > 0}
     return drive.finish(columns, counters, clock, status, message, method.name, problem.name, z[0], z[1:], every,
                         step_log)
 

@@ -213,8 +213,8 @@ def test_discretization_as_a_solver_is_the_recorded_run():
                          (gradient_flow(), ALL["heun-euler"])):
         method = oo.Discretization(flow, scheme, 1 / 128)
         field = flow.field(BEALE)
-        r = solve_ivp(lambda t, y: field(t, y.reshape(flow.rows, 2)).ravel(), (0, 1), flow.start(BEALE.x0).ravel(),
-                      method=solver_class(method, BEALE))
+        r = solve_ivp(lambda t, y, field=field, rows=flow.rows: field(t, y.reshape(rows, 2)).ravel(), (0, 1),
+                      flow.start(BEALE.x0).ravel(), method=solver_class(method, BEALE))
         run = oo.record(method, BEALE, t_end=1.0)
         assert np.array_equal(r.y[:2].T, run.x) and r.nfev == run.n_grad[-1]
     adaptive = oo.Discretization(gradient_flow(), dormand_prince, 0.01, rtol=1e-6)

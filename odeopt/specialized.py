@@ -1,0 +1,233 @@
+"""The optimizer loop compiled for one pair of kernels: small problems at the speed of written-out C.
+
+``drive.optimizer_loop`` calls its kernels through pointers and keeps x, g and the slots in memory:
+some 30 ns a step on a plane problem, where the arithmetic takes 5. For long runs on problems of up
+to 8 unknowns this module writes the *same source* into a small module of its own, with the kernels
+imported by name and x, g, s on the stack (so that they live in registers), and imports that; numba
+keeps the machine code beside it, so the next process only loads it. Same operations in the same
+order, no fastmath: the iterates are the same, bit for bit (a test compares them).
+
+Files go to ``$ODEOPT_CACHE_DIR``, by default ``odeopt/loops`` in the user's cache folder. Their
+names carry a hash of everything that the code depends on; they may be deleted at any time. Where
+the folder cannot be written, or a kernel cannot be imported by name (one made in ``__main__`` or
+inside a function), the general loop runs on: :func:`why_not` says why.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from . import abi, drive
+
+LARGEST = 8  # unknowns; above it the general loop spends its time in the arithmetic anyway
+COMPILE_SECONDS = 4.0  # what compiling may cost; a run must be expected to last this much longer
+LOAD_SECONDS = 0.25  # the same, when the code is on disk already
+_READY, _REASONS, _LOCK = {}, {}, threading.Lock()
+
+_SIGNATURE = "def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, base, p, x, g, s,"
+_STORE = "_store(counters, clock, k, f, p[0], x, s,"
+_EDITS = (
+    # (text of drive.optimizer_loop, what it becomes); each must occur exactly once
+    (_SIGNATURE, "def loop(data, heap_p, heap_x, heap_g, heap_s,"),
+    ("    first, second = driven[0], driven[1]\n", ""),
+    ("        if first >= 0:\n            p[first] = lr_schedule(float(k), base[first], c_lr)\n", ""),
+    ("        if second >= 0:\n            p[second] = other_schedule(float(k), base[second], c_other)\n", ""),
+    (" and not (dt == 0.0 and first >= 0):  # a schedule may begin or end at 0", ":"),
+    ("    while k != stop:\n", "{load}    while k != stop:\n"),
+    # Nothing on the stack may reach a call that is not inlined, or it would have to stay in memory.
+    ("    clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)\n",
+     "    clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)\n{flush}"),
+    ("_largest(g) <= gtol", "_largest_of_few(g) <= gtol"),
+    (_STORE, "_store(counters, clock, k, f, p[0], heap_x, heap_s,"),
+    ("_all_finite(s)", "_all_finite(heap_s)"),
+    ("    counters[K], counters[NEXT], counters[STATUS], counters[GRADIENTS] = k, next_record, status, k\n",
+     "{final}    counters[K], counters[NEXT], counters[STATUS], counters[GRADIENTS] = k, next_record, status, k\n"),
+)
+_HEAD = '''"""Written by odeopt.specialized for {fg} and {update}, n = {n}. May be deleted."""
+import numpy as np
+from odeopt.abi import kernel, stack_matrix, stack_vector
+from odeopt.drive import (BAD_GRADIENT, BAD_STATE, BAD_VALUE, CARRY, COMPLETED, CONVERGED, GRADIENT_NORM, GRADIENTS,
+                          K, NEXT, RUNNING, STALLED, STATUS, T, _all_finite, _store)
+from {fg_module} import {fg_name} as fg
+from {update_module} import {update_name} as update
+
+
+@kernel
+def _largest_of_few(g):
+    return {largest}
+
+
+'''
+
+
+class Loop:
+    """``drive.optimizer_loop`` for one run, as a callable with the same arguments.
+
+    It starts in the general loop, which is there at once, and moves to the specialised one between
+    two chunks when the time that the rest of the run will take pays for it. ``used`` tells which
+    loop ran last, ``note`` why the specialised one did not, if it was wanted.
+    """
+
+    def __init__(self, problem, optimizer, driven, wanted=None):
+        self.problem, self.optimizer = problem, optimizer
+        self.general = drive.compiled(drive.optimizer_loop)
+        self.special, self.used, self.note, self.wanted = None, "general", "", wanted
+        self.reason = "a schedule drives the run" if max(driven) >= 0 else why_not(problem, optimizer)
+        if wanted and not self.reason:
+            self._prepare()
+        if wanted and self.reason:
+            self.note = f"specialised loop not used: {self.reason}"
+
+    def __call__(self, *arguments):
+        *_, p, x, g, s, counters, clock, k_stop, k_end, every, t_end, gtol, a, b, c, d, e = arguments
+        if self.special is not None:
+            self.used = "specialised"
+            self.special(arguments[1], p, x, g, s, counters, clock, k_stop, k_end, every, t_end, gtol, a, b, c, d, e)
+            return
+        begin, first = time.perf_counter(), int(counters[drive.K])
+        self.general(*arguments)
+        done = int(counters[drive.K]) - first
+        if self.wanted is None and not self.reason and counters[drive.STATUS] == drive.RUNNING and done >= 10_000:
+            rest = (time.perf_counter() - begin) / done * (k_end - counters[drive.K])
+            cached = _key(self.problem, self.optimizer) in _READY or _on_disk(self.problem, self.optimizer)
+            if rest > (LOAD_SECONDS if cached else COMPILE_SECONDS):
+                self._prepare()
+
+    def _prepare(self):
+        try:
+            self.special = loop_for(self.problem, self.optimizer)
+        except (OSError, RuntimeError, SyntaxError, ImportError) as error:
+            self.reason = self.note = f"{type(error).__name__}: {error}"
+
+
+def why_not(problem, optimizer):
+    """Why there can be no specialised loop for this pair; "" if there can."""
+    if not problem.compiled:
+        return "the problem is made of plain Python callables"
+    if problem.dim > LARGEST:
+        return f"n = {problem.dim} is above {LARGEST}"
+    for what, dispatcher in (("objective", problem.fg), ("update", optimizer.kernel)):
+        if not _importable(dispatcher):
+            return f"the {what}'s kernel is not a module-level function of an importable module"
+    return ""
+
+
+def _importable(dispatcher):
+    function = getattr(dispatcher, "py_func", None)
+    if function is None or function.__module__ == "__main__" or "." in function.__qualname__:
+        return False
+    return getattr(sys.modules.get(function.__module__), function.__name__, None) is dispatcher
+
+
+def folder():
+    """Where the modules go."""
+    chosen = os.environ.get("ODEOPT_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "odeopt" / "loops"
+
+
+def _key(problem, optimizer):
+    return problem.fg, optimizer.kernel, problem.dim, len(optimizer.slots), optimizer.p.size
+
+
+def source(problem, optimizer):
+    """The text of the module for this pair."""
+    n, rows, hyper = problem.dim, len(optimizer.slots), optimizer.p.size
+    fg, update = problem.fg.py_func, optimizer.kernel.py_func
+    copies = {"p": [f"{{}}p[{i}] = {{}}p[{i}]" for i in range(hyper)],
+              "x": [f"{{}}x[{i}] = {{}}x[{i}]" for i in range(n)],
+              "s": [f"{{}}s[{j}, {i}] = {{}}s[{j}, {i}]" for j in range(rows) for i in range(n)]}
+
+    def moves(names, left, right, indent):
+        return "".join(f"{indent}{line.format(left, right)}\n" for name in names for line in copies[name])
+
+    pad = 4 * " "
+    blocks = {
+        "{load}": f"{pad}p, x, g, s = stack_vector({hyper}), stack_vector({n}), stack_vector({n}), stack_matrix({rows}, {n})\n"
+                  + moves("pxs", "", "heap_", pad),
+        "{flush}": moves("xs", "heap_", "", 3 * pad),
+        "{final}": moves("xs", "heap_", "", pad),
+    }
+    text = inspect.getsource(drive.optimizer_loop)
+    begin, end = text.index('    """'), text.index('"""\n', text.index('"""') + 3) + 4
+    text = text[:begin] + text[end:]
+    for old, new in _EDITS:
+        if text.count(old) != 1:
+            raise RuntimeError(f"drive.optimizer_loop no longer has, once, {old!r}")
+        for mark, block in blocks.items():
+            new = new.replace(mark, block)
+        text = text.replace(old, new)
+    head = _HEAD.format(fg=fg.__qualname__, update=update.__qualname__, n=n, fg_module=fg.__module__,
+                        fg_name=fg.__name__, update_module=update.__module__, update_name=update.__name__,
+                        largest=f"max({', '.join(f'abs(g[{i}])' for i in range(n))}, 0.0)")
+    return head + text
+
+
+def _path(problem, optimizer):
+    """File name: a hash of the text and of the files that the code is compiled from."""
+    h = hashlib.sha256()
+    files = {inspect.getsourcefile(f) for f in (problem.fg.py_func, optimizer.kernel.py_func, drive.optimizer_loop)}
+    for part in (source(problem, optimizer), numba.__version__, np.__version__, sys.version,
+                 *(Path(f).read_text(encoding="utf-8") for f in sorted(files))):
+        h.update(part.encode())
+    return folder() / f"loop_{h.hexdigest()[:24]}.py"
+
+
+def _on_disk(problem, optimizer):
+    try:
+        path = _path(problem, optimizer)
+        return path.exists() and any((path.parent / "__pycache__").glob(f"{path.stem}.loop-*.nbc"))
+    except OSError:
+        return False
+
+
+def loop_for(problem, optimizer):
+    """The compiled loop of this pair: from this process, from disk, or made now.
+
+    Raises OSError where the folder cannot be written; RuntimeError where :func:`why_not` objects.
+    """
+    reason = why_not(problem, optimizer)
+    if reason:
+        raise RuntimeError(reason)
+    key = _key(problem, optimizer)
+    with _LOCK:
+        if key not in _READY:
+            path = _path(problem, optimizer)
+            if not path.exists():
+                _write(path, source(problem, optimizer))
+            spec = importlib.util.spec_from_file_location(f"odeopt_{path.stem}", path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # numba looks a cached function's module up by name
+            spec.loader.exec_module(module)
+            signature = drive.SIGNATURES[drive.optimizer_loop]
+            _READY[key] = abi.kernel(module.loop, abi.NOTHING(abi.VECTOR, abi.VECTOR, *signature[10:]))
+    return _READY[key]
+
+
+def _write(path, text):
+    """Whole or not at all: another process may be doing the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,203 @@
+"""The jitted loops: compiled once, found again by other processes, the same bits however they are run."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import odeopt as oo
+from odeopt import drive, specialized
+
+ROSENBROCK, BEALE = oo.problems.rosenbrock(), oo.problems.beale()
+COLUMNS = ("k", "t", "x", "f", "grad_norm", "lr", "n_grad")
+
+
+def same(a, b):
+    assert a.status == b.status and len(a) == len(b)
+    for name in COLUMNS:
+        assert np.array_equal(getattr(a, name), getattr(b, name)), name
+    for key, value in a.final.items():
+        assert np.array_equal(value, b.final[key]), key
+
+
+def python(code, **environment):
+    """Standard output of a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# The specialised loop ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("optimizer", "problem", "more"), [
+    (oo.GradientDescent(1e-4), ROSENBROCK, {"steps": 20_000, "every": 7}),
+    (oo.Adam(1e-3), ROSENBROCK, {"steps": 20_000, "every": 1000, "memory": True}),
+    (oo.Adam(1e-3), ROSENBROCK, {"steps": 20_000, "t_end": 5.0}),
+    (oo.GradientDescent(1e-3), ROSENBROCK, {"steps": 100_000, "gtol": 1e-6, "every": 100_000}),
+    (oo.GradientDescent(1.0), ROSENBROCK, {"steps": 100}),
+    (oo.GradientDescent(1e-3), ROSENBROCK, {"x0": [1.0, 1.0], "steps": 10}),
+    (oo.Adam(1e-3), ROSENBROCK, {"steps": 0}),
+    (oo.ErrorControlledEuler(0.3), ROSENBROCK, {"x0": [0.0, 0.0], "steps": 50}),
+])
+def test_the_specialised_loop_gives_the_same_bits(optimizer, problem, more):
+    with np.errstate(all="ignore"):
+        general = oo.record(optimizer, problem, **more, specialize=False)
+        special = oo.record(optimizer, problem, **more, specialize=True)
+    assert "specialised loop not used" not in special.message
+    same(general, special)
+    assert general.message == special.message
+    if more.get("memory"):
+        assert np.array_equal(general.memory, special.memory)
+
+
+def test_it_really_runs_and_is_chosen_by_itself_for_long_runs(monkeypatch):
+    loop = specialized.Loop(ROSENBROCK, oo.GradientDescent(1e-4), (-1, -1))
+    monkeypatch.setattr(specialized, "Loop", lambda *a: loop)
+    monkeypatch.setattr(specialized, "LOAD_SECONDS", 1e-3)
+    oo.record(oo.GradientDescent(1e-4), ROSENBROCK, steps=10, specialize=True)  # in this process, or on disk
+    specialized.loop_for(ROSENBROCK, oo.GradientDescent(1e-4))
+    run = oo.record(oo.GradientDescent(1e-4), ROSENBROCK, steps=2_000_000, every=1000)
+    assert loop.used == "specialised" and run.status == "completed"
+    general = oo.record(oo.GradientDescent(1e-4), ROSENBROCK, steps=2_000_000, every=1000, resume=None)
+    same(run, general)
+
+
+def test_short_runs_do_not_pay_for_it():
+    loop = specialized.Loop(BEALE, oo.Momentum(1e-4), (-1, -1))
+    assert loop.wanted is None and loop.special is None
+    before = dict(specialized._READY)
+    oo.record(oo.Momentum(1e-4), BEALE, steps=50_000, every=1000)
+    assert specialized._READY == before
+
+
+def test_resuming_across_the_two_loops():
+    adam = oo.Adam(1e-3)
+    whole = oo.record(adam, ROSENBROCK, steps=3000, every=7, specialize=False)
+    half = oo.record(adam, ROSENBROCK, steps=1234, every=7, specialize=True)
+    same(oo.record(adam, ROSENBROCK, steps=3000 - 1234, every=7, resume=half, specialize=False), whole)
+    half = oo.record(adam, ROSENBROCK, steps=1234, every=7, specialize=False)
+    same(oo.record(adam, ROSENBROCK, steps=3000 - 1234, every=7, resume=half, specialize=True), whole)
+
+
+def test_where_it_cannot_be_had_the_message_says_why(tmp_path, monkeypatch):
+    def why(optimizer, problem, **more):
+        run = oo.record(optimizer, problem, steps=20, specialize=True, **more)
+        assert run.status == "completed" and len(run) == 21
+        return run.message
+
+    gd = oo.GradientDescent(1e-4)
+    assert "n = 12 is above 8" in why(gd, oo.problems.rosenbrock(12))
+    assert "schedule" in why(gd, ROSENBROCK, schedule=oo.schedules.cosine(20))
+    from numba import njit
+
+    local = oo.Problem(njit(lambda x: x[0] ** 2), njit(lambda x: 2 * x), x0=[1.0])
+    assert "not a module-level function" in why(gd, local)
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("ODEOPT_CACHE_DIR", str(file / "below"))  # no folder can be made below a file
+    assert "Error" in why(oo.Nesterov(1e-4), BEALE)
+
+
+def test_another_process_loads_it_without_compiling(tmp_path):
+    code = """
+import odeopt as oo
+from numba.core import event
+compiled = []
+class Listener(event.Listener):
+    def on_start(self, e): compiled.append(str(e.data.get("dispatcher", e.data)))
+    def on_end(self, e): pass
+event.register("numba:compile", Listener())
+run = oo.record(oo.GradientDescent(1e-4), oo.problems.rosenbrock(), steps=5000, every=5000, specialize=True)
+assert "not used" not in run.message, run.message
+print(len(compiled), run.x[-1].tobytes().hex())
+"""
+    first = python(code, ODEOPT_CACHE_DIR=str(tmp_path)).split()
+    second = python(code, ODEOPT_CACHE_DIR=str(tmp_path)).split()
+    assert int(first[0]) > 0 and int(second[0]) == 0 and first[1] == second[1]
+    assert len(list(tmp_path.glob("loop_*.py"))) == 1
+
+
+def test_a_stale_source_is_never_used(monkeypatch, tmp_path):
+    gd = oo.GradientDescent(1e-4)
+    monkeypatch.setenv("ODEOPT_CACHE_DIR", str(tmp_path))
+    before = specialized._path(ROSENBROCK, gd)
+    assert specialized._path(ROSENBROCK, gd) == before
+    assert specialized._path(BEALE, gd) != before
+    assert specialized._path(ROSENBROCK, oo.Momentum(1e-4)) != before
+    text = specialized.source(ROSENBROCK, gd)
+    monkeypatch.setattr(specialized, "source", lambda *a: text + "# changed\n")
+    assert specialized._path(ROSENBROCK, gd) != before
+
+
+# The general loops -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["optimizer", "scheme", "adaptive"])
+def test_numbers_do_not_depend_on_the_chunks(kind, monkeypatch):
+    method, more = {
+        "optimizer": (oo.Adam(1e-2), {"every": 3}),
+        "scheme": (oo.Discretization(oo.flows.gradient_flow(), oo.schemes.rk4, 1e-3), {"every": 3}),
+        "adaptive": (oo.Discretization(oo.flows.gradient_flow(), oo.schemes.heun_euler, 1e-3, rtol=1e-3), {}),
+    }[kind]
+    whole = oo.record(method, BEALE, steps=300, **more)
+    monkeypatch.setattr(drive, "_CHUNK_SECONDS", 1e-9)  # a step a chunk, after the first 64
+    chopped = oo.record(method, BEALE, steps=300, **more)
+    same(whole, chopped)
+
+
+def test_flow_time_is_exact_to_round_off_for_steps_of_any_size():
+    from fractions import Fraction
+
+    steps = []
+    problem = BEALE
+    optimizer = oo.RMSprop(1e-2, form="scalar", decay=0.5)
+    x, g = problem.x0.copy(), np.empty(2)
+    s = optimizer.start(x)
+    for k in range(2000):
+        g = problem.grad(x)
+        steps.append(optimizer.kernel(k, optimizer.p, x, g, s))
+    run = oo.record(optimizer, problem, steps=2000, every=500)
+    exact = [float(sum(map(Fraction, steps[:k]))) for k in run.k]
+    assert np.array_equal(run.t, exact)
+    assert run.final["t"] == exact[-1]
+
+
+def test_an_underflowing_norm_is_no_stationary_point():
+    gd = oo.GradientDescent(1e-3)
+    problem = oo.problems.quadratic([1.0])
+    run = oo.record(gd, problem, [1e-170], steps=5)  # g^2 = 1e-340 is 0
+    assert run.status == "completed" and run.final["k"] == 5
+    assert oo.record(gd, problem, [0.0], steps=5).status == "converged"
+    assert oo.record(gd, problem, [1e-170], steps=5, gtol=1e-160).status == "converged"
+
+
+def test_loops_compile_once_for_all_kernels():
+    for optimizer in (oo.GradientDescent(1e-4), oo.Adam(1e-3), oo.Momentum(1e-4)):
+        for problem in (ROSENBROCK, BEALE):
+            oo.record(optimizer, problem, steps=3)
+    assert len(drive.compiled(drive.optimizer_loop).signatures) == 1
+
+
+def test_interrupt_keeps_what_is_recorded_and_can_be_resumed(monkeypatch):
+    gd = oo.GradientDescent(1e-4)
+    calls = []
+
+    def tick(n):
+        calls.append(n)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    import contextlib
+
+    from odeopt import record as module
+
+    monkeypatch.setattr(sys.modules[module.__module__], "_ticks", lambda *a: contextlib.nullcontext(tick))
+    part = oo.record(gd, ROSENBROCK, steps=500_000, every=10)
+    monkeypatch.undo()
+    assert part.status == "interrupted" and 0 < part.final["k"] < 500_000 and not part.ok
+    rest = oo.record(gd, ROSENBROCK, steps=500_000 - part.final["k"], every=10, resume=part)
+    same(rest, oo.record(gd, ROSENBROCK, steps=500_000, every=10))
