@@ -41,5 +41,6 @@ ALL = {
     "normalized": normalized_flow,
 }
 
-__all__ = ["ALL", "Flow", "ModifiedFlow", "modified_gradient_flow", "modified_root_flow", "high_resolution_start", "linear_test_problem",
+__all__ = ["ALL", "Flow", "ModifiedFlow", "high_resolution_start", "linear_test_problem", "modified_gradient_flow",
+           "modified_root_flow",
            *(factory.__name__ for factory in ALL.values())]

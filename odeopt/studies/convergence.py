@@ -101,10 +101,10 @@ class Convergence(Study):
         """ "certified", or why not."""
         if self.certified:
             return "certified"
+        if math.isnan(self.expected):
+            return "no order declared for this start"
         if not self.asymptotic:
             return f"not asymptotic: {self.message}" if self.message else "not asymptotic"
-        if math.isnan(self.expected):
-            return "no order declared"
         return f"measured {self.order:.3f}, declared {self.expected:g}"
 
     def headline(self):
@@ -182,10 +182,7 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
                          "(against='richardson' needs none)")
     solution = None
     if against == "reference":
-        if solver == "auto" and problem.compiled:
-            solver = "jitted"
-        solution = reference(ladder.flow, problem, ladder.z0, ladder.t0 + ladder.t_end, rtol=rtol, atol=atol,
-                             solver=solver, t0=ladder.t0, reuse=True)
+        solution = solve(ladder.flow, problem, ladder.z0, ladder.t0 + ladder.t_end, rtol, atol, solver, ladder.t0)
     runs, interrupted = gather([factor**i for i in range(levels)], ladder.run, progress=progress,
                                describe=lambda f: f"{ladder.name}, h/{f:g}")
     notes = ["interrupted"] if interrupted else []
@@ -215,6 +212,16 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end), h, steps, error, final,
         float(uncertainty), fit.slopes, fit.order, fit.spread, fit.tail, fit.asymptotic, float(expected),
         "; ".join(notes))
+
+
+def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
+    """The reference of a sweep: solved once and kept; "auto" is the jitted solver where it can do it."""
+    options = {"rtol": rtol, "atol": atol, "t0": t0, "reuse": True}
+    if solver == "auto" and problem.compiled:
+        solution = reference(flow, problem, z0, t_end, solver="jitted", **options)
+        if solution.success:
+            return solution
+    return reference(flow, problem, z0, t_end, solver=solver, **options)
 
 
 def expected_order(method, start="cold"):

@@ -29,9 +29,8 @@ from .. import checks
 from ..flows.modified import modified_gradient_flow, modified_root_flow
 from ..optimizers import Adam, GradientDescent, Momentum, Nesterov, RMSprop
 from ..record import record
-from ..reference import reference
 from .base import gather, uninterrupted
-from .convergence import Convergence, distance_to, fit_order
+from .convergence import Convergence, distance_to, fit_order, solve
 
 KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam)
 
@@ -169,8 +168,7 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
         finer = replace(optimizer, lr=optimizer.lr / f)
         flow = modified_flow(finer, order)
         steps = max(1, math.floor(t_end / flow.h * (1 + 1e-12)))
-        solution = reference(flow, problem, x0, t_end, rtol=rtol, atol=atol,
-                             solver="jitted" if problem.compiled else "auto")
+        solution = solve(flow, problem, flow.start(x0), t_end, rtol, atol, "auto")
         s = slow_manifold_start(finer, problem, x0, flow)
         run = uninterrupted(record(finer, problem, x0, steps, start=s))
         x = run.x if run.ok else np.full_like(run.x, np.inf)

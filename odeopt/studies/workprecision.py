@@ -18,9 +18,10 @@ from .. import checks
 from ..flows import Flow
 from ..optimizers import Optimizer
 from ..record import record
-from ..reference import reference, start_state
+from ..reference import start_state
 from ..schemes import Discretization, Scheme
 from .base import Study, gather, uninterrupted
+from .convergence import solve
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,8 +143,6 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.
     names = [_label(m) for m in methods] if labels is None else [str(label) for label in labels]
     if len(names) != len(methods):
         raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(names)}")
-    if solver == "auto" and problem.compiled:
-        solver = "jitted"
 
     def measure(i):
         method = methods[i]
@@ -152,7 +151,7 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.
         if flow is not None:
             z0 = (start_state(method, problem, x0, start) if isinstance(method, Optimizer) else
                   start_state(flow, problem, x0))[1]
-            solution = reference(flow, problem, z0, t_end, rtol=rtol, atol=atol, solver=solver, reuse=True)
+            solution = solve(flow, problem, z0, t_end, rtol, atol, solver)
         rows = [_level(_finer(method, factor, j), problem, x0, t_end, start, solution, repeats) for j in range(levels)]
         return rows, np.nan if solution is None else solution.uncertainty
 
@@ -188,7 +187,9 @@ def _full(method):
 
 def _finer(method, factor, j):
     if isinstance(method, Optimizer):
-        return method.refined(factor**j) if j else method
+        if j == 0 or method.flow() is not None:
+            return method.refined(factor**j) if j else method
+        return replace(method, lr=method.lr / factor**j)  # no flow to keep: a smaller step is all there is
     if method.rtol is not None:
         return replace(method, rtol=method.rtol / 10**j, atol=method.atol / 10**j)
     return replace(method, h=method.h / factor**j)
