@@ -8,14 +8,19 @@ from scipy.special import gamma, jv
 
 import odeopt as oo
 from odeopt.flows import (
+    averaged_gradient_flow,
     bregman_flow,
     gradient_flow,
+    heavy_ball_flow,
     high_resolution_flow,
     high_resolution_start,
+    look_ahead_flow,
     nag_sc_flow,
     nesterov_flow,
+    rmsprop_flow,
 )
 from odeopt.schemes.chebyshev import chebyshev_factor, chebyshev_steps, silver_bound, silver_steps, stable_order
+from odeopt.schemes.exponential_euler import exponential_euler
 from odeopt.schemes.rkc import chebyshev_coefficients, runge_kutta_chebyshev
 from odeopt.studies import tunings
 from odeopt.studies.amplification import amplification_matrix
@@ -316,6 +321,45 @@ def test_high_resolution_flow_needs_a_hessian():
     problem = oo.Problem(fun, lambda x: 2 * x, x0=[1.0])
     with pytest.raises(ValueError, match="Hessian"):
         oo.record(oo.Discretization(high_resolution_flow(0.01, 1.0), oo.schemes.heun, 0.1), problem, steps=2)
+
+
+# Exponential Euler --------------------------------------------------------------------------------------
+
+
+def test_exponential_euler_is_momentum_with_an_exponential():
+    a, h, problem = 1.3, 0.2, oo.problems.sine_bowl()
+    method = oo.Discretization(heavy_ball_flow(a), exponential_euler, h)
+    momentum = oo.Momentum(lr=h * (1 - math.exp(-a * h)) / a, momentum=math.exp(-a * h))
+    assert oo.deviation(method, momentum, problem, 200) < 1e-14
+
+
+def test_exponential_euler_is_of_order_one_on_relaxing_memory():
+    problem = oo.problems.sine_bowl()
+    for flow in (heavy_ball_flow(0.7), averaged_gradient_flow(0.3), rmsprop_flow(0.5, 1e-2)):
+        z = flow.start(problem.x0)
+        z[1:] = problem.grad(problem.x0) ** 2 if flow.slots == ("square",) else 0.0
+        sol = oo.reference(flow, problem, z, 2.0, rtol=1e-12, atol=1e-13)
+        errors = []
+        for n in (50, 100, 200, 400):
+            run = oo.record(oo.Discretization(flow, exponential_euler, 2.0 / n), problem, z, steps=n)
+            errors.append(np.linalg.norm(run.x - sol(run.t), axis=1).max())
+        assert slopes(errors)[-1] == pytest.approx(1, abs=0.01)
+
+
+def test_exponential_euler_stands_steps_far_beyond_the_memory_time():
+    # h = 40 tau: 1 - h/tau = -39 would explode; the memory is then simply the gradient, and this is Euler.
+    problem, tau, h = oo.problems.quadratic([1.0, 3.0]), 0.01, 0.4
+    flow = averaged_gradient_flow(tau)
+    run = oo.record(oo.Discretization(flow, exponential_euler, h), problem, steps=60)
+    euler = oo.record(oo.GradientDescent(lr=h), problem, steps=60)
+    np.testing.assert_allclose(run.x, euler.x, atol=1e-14)
+    assert oo.record(oo.Discretization(flow, oo.schemes.semi_implicit_euler, h), problem, steps=60).f[-1] > 1e50
+
+
+@pytest.mark.parametrize("flow", [look_ahead_flow(0.1, 0.5), high_resolution_flow(0.01, 0.3)], ids=lambda f: f.name)
+def test_exponential_euler_refuses_other_memory(flow):
+    with pytest.raises(ValueError, match="relaxes linearly"):
+        oo.record(oo.Discretization(flow, exponential_euler, 0.1), oo.problems.sine_bowl(), steps=2)
 
 
 # Restart ---------------------------------------------------------------------------------------------

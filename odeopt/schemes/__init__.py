@@ -5,6 +5,7 @@ from .base import Discretization, Scheme
 from .catching_up import catching_up_euler
 from .chebyshev import chebyshev_steps, silver_steps
 from .euler import explicit_euler
+from .exponential_euler import exponential_euler
 from .implicit_euler import implicit_euler
 from .partitioned import partitioned_euler
 from .rkc import rkc, runge_kutta_chebyshev
@@ -23,6 +24,7 @@ ALL = {
     "heun-euler": heun_euler,
     "dormand-prince": dormand_prince,
     "rkc": rkc,
+    "exponential-euler": exponential_euler,
 }
 
 __all__ = ["ALL", "BACKTRACKING", "Discretization", "Scheme", "armijo_euler",

@@ -82,7 +82,7 @@ class PeriodTwoOrbit(Study):
 
     Attributes
     ----------
-    method : str
+    method, hyperparameters : str
     curvature : float
     state : (1 + slots,) array
         x and slots before a step; the next step leads to (-x, slots with the odd ones negated).
@@ -93,11 +93,12 @@ class PeriodTwoOrbit(Study):
     residual : float
         Largest relative deviation of one real step from the reflected state.
     multipliers : (r,) complex array
-        Eigenvalues of the reflected one-step map there, by decreasing modulus; weights of running averages (all 1 late in a
-        run) left out.
+        Eigenvalues of the reflected one-step map there, by decreasing modulus; weights of running
+        averages (all 1 late in a run) left out.
     """
 
     method: str
+    hyperparameters: str
     curvature: float
     state: np.ndarray
     amplitude: float
@@ -185,7 +186,7 @@ def period_two_orbit(optimizer, curvature=1.0):
                          f"eps={optimizer.eps:g} is not small beside it")
     values = np.linalg.eigvals(derivative(z)).astype(np.complex128)
     values = values[np.argsort(-np.abs(values))]
-    return PeriodTwoOrbit(repr(optimizer), c, z, float(abs(z[0])), formula, residual, values)
+    return PeriodTwoOrbit(optimizer.title, repr(optimizer), c, z, float(abs(z[0])), formula, residual, values)
 
 
 def critical_beta1(beta2):

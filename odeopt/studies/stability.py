@@ -156,6 +156,12 @@ class StabilityTable(Study):
     message: tuple
     interrupted: bool = False
 
+    @property
+    def good(self):
+        """Whether every limit that has a formula agrees with it to 1e-10."""
+        known = np.isfinite(self.measured) & np.isfinite(self.expected)
+        return bool((np.abs(self.measured[known] / self.expected[known] - 1) < 1e-10).all())
+
     def rows(self):
         """One dict an optimizer."""
         return [{"optimizer": o, "limit of lr c/P": float(m), "formula": f, "value": float(e),

@@ -19,12 +19,16 @@ Bach, d'Aspremont, arXiv:1702.06751.
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from .. import checks
 from ..flows import gradient_flow
 from ..optimizers import GradientDescent, Momentum, Nesterov
 from ..schemes import Discretization, explicit_euler
 from ..schemes.chebyshev import chebyshev_factor, chebyshev_steps
 from ..schemes.rkc import chebyshev_coefficients, runge_kutta_chebyshev
+from .amplification import amplification_matrix, spectral_radius
+from .base import Study
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,55 @@ def rkc(mu, L, stages):
     c = chebyshev_coefficients(stages, damping)
     method = Discretization(gradient_flow(), runge_kutta_chebyshev(stages, damping), (c.w0 - 1) / (c.w1 * mu))
     return Tuning(method, mu, L, c.bound ** (1 / stages))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TuningTable(Study):
+    """Rate a gradient of each tuning, by formula and measured on the kernels, for curvatures in [mu, L]."""
+
+    mu: float
+    L: float
+    method: tuple
+    parameters: tuple
+    rate: np.ndarray
+    measured: np.ndarray
+
+    @property
+    def good(self):
+        """Whether all agree to 1e-6 (the optimum has a double eigenvalue, which costs half the digits)."""
+        return bool((np.abs(self.measured - self.rate) < 1e-6).all())
+
+    def rows(self):
+        """One dict a tuning."""
+        return [{"method": m, "parameters": p, "rate": float(r), "measured": float(x),
+                 "gradients for a factor 10": math.log(0.1) / math.log(r) if r > 0 else 1.0}
+                for m, p, r, x in zip(self.method, self.parameters, self.rate, self.measured)]
+
+    def headline(self):
+        return f"best tunings for curvatures in [{self.mu:g}, {self.L:g}]"
+
+
+def tuning_table(mu, L, *, stages=8):
+    """All tunings of this module for [``mu``, ``L``]; the Chebyshev ones with ``stages`` gradients a cycle."""
+    mu, L = _interval(mu, L)
+    if not mu < L:
+        raise ValueError(f"L must be above mu = {mu:g}, got {L:g}")
+    c = np.concatenate([np.geomspace(mu, L, 65), np.linspace(mu, L, 400)])
+    rows = []
+    for title, tuning in (("gradient descent", gradient_descent(mu, L)), ("heavy ball (Polyak)", polyak(mu, L)),
+                          ("Nesterov, lr = 1/L", nesterov(mu, L)), ("Nesterov, tuned", nesterov_tuned(mu, L))):
+        o = tuning.optimizer
+        words = f"lr={o.lr:.4g}" + (f", momentum={o.momentum:.4g}" if hasattr(o, "momentum") else "")
+        rows.append((title, words, tuning.rate, spectral_radius(amplification_matrix(o, c)).max()))
+    cycle = chebyshev(mu, L, stages)
+    product = np.prod([1 - h * c for h in cycle.optimizer.h], axis=0)
+    words = f"lr={cycle.optimizer.h.min():.4g} to {cycle.optimizer.h.max():.4g}"
+    rows.append((f"Chebyshev steps, cycle of {stages}", words, cycle.rate, np.abs(product).max() ** (1 / stages)))
+    one = rkc(mu, L, stages)
+    radius = spectral_radius(amplification_matrix(one.optimizer, c)).max()
+    rows.append((f"RKC, {stages} stages", f"h={one.optimizer.h:.4g}", one.rate, radius ** (1 / stages)))
+    titles, words, rate, measured = zip(*rows)
+    return TuningTable(mu, L, titles, words, np.array(rate), np.array(measured))
 
 
 def gradient_descent_bound(L, R, steps, lr=None):

@@ -1,0 +1,119 @@
+"""Measure stability limits of optimizers and schemes and hold them against their formulas.
+
+Probes the amplification matrix of each method on a quadratic of curvature c from its own kernel
+(adaptive methods with their preconditioner P held fixed) and bisects for the largest stable
+lr c/P. Further tables: real stability intervals of the schemes, best tunings for curvatures in
+[mu, L] with the spectral radius measured, and the orbits of period two of RMSprop and Adam. Exit
+status 1 when a measured limit, rate or equivalence is not its formula's. With --out, also the stability
+regions in the complex plane, the map of the spectral radius over lr and momentum, a CSV and a JSON file.
+"""
+
+import sys
+
+from . import _output
+
+LIMITS = ("optimizer", "limit of lr c/P", "formula", "value", "deviation")
+REGIONS = ("gradientdescent", "momentum", "nesterov")
+SCHEMES = ("heun", "rk4", "rkc")
+
+
+def add_arguments(parser):
+    """[--optimizers] [--set] [--mu] [--L] [--equivalences] [--out] [--json]."""
+    _output.add_optimizers(parser, "all")
+    parser.add_argument("--mu", type=float, default=1.0, help="smallest curvature for tunings and map (default 1)")
+    parser.add_argument("--L", type=float, default=10.0, help="largest curvature (default 10)")
+    parser.add_argument("--equivalences", action="store_true",
+                        help="execute the equivalences between methods as well (some seconds)")
+    _output.add_output(parser)
+
+
+def run(args):
+    """0 when everything measured is what its formula says, else 1."""
+    from .. import problems, schemes
+    from ..studies import periodic, stability, tunings
+    from ..studies.equivalence import equivalences
+
+    folder = _output.out_folder(args)
+    problem = problems.quadratic([args.mu, args.L])
+    chosen = _output.optimizers_of(args, problem, problem.x0, 500)
+    limits = stability.stability_table(chosen, progress=True)
+    intervals = [_interval(stability, scheme) for scheme in schemes.ALL.values() if _fits(scheme)]
+    rates = tunings.tuning_table(args.mu, args.L)
+    orbits = [periodic.period_two_orbit(o) for o in chosen if _has_orbit(periodic, o)]
+    tables = {"limits": limits.rows(), "schemes": intervals, "tunings": rates.rows(),
+              "orbits": [row for orbit in orbits for row in orbit.rows()]}
+    good = limits.good and rates.good
+    if args.equivalences:
+        claims = equivalences(progress=True)
+        tables["equivalences"], good = claims.rows(), good and bool(claims.holds.all())
+    if args.json:
+        _output.print_json(tables.pop("limits"), tables)
+    else:
+        _print(args, tables, limits)
+    if folder is not None:
+        _write(folder, args, chosen, tables, limits)
+    elif not args.json:
+        print("\nWith --out DIR: regions and map as figures, and the numbers as CSV and JSON.")
+    return 0 if good else 1
+
+
+def _fits(scheme):
+    """Schemes that take gradient flow (Störmer–Verlet needs a second-order one)."""
+    from ..flows import gradient_flow
+    from ..problems import quadratic
+
+    try:
+        if scheme.check is not None:
+            scheme.check(gradient_flow(), quadratic([1.0]))
+    except ValueError:
+        return False
+    return True
+
+
+def _interval(stability, scheme):
+    limit, stages = stability.stability_limit(scheme), scheme.stages
+    return {"scheme": scheme.name, "order": scheme.order, "gradients a step": stages or None,
+            "real interval": limit, "interval a gradient": limit / stages if stages else None}
+
+
+def _has_orbit(periodic, optimizer):
+    try:
+        periodic.period_two_orbit(optimizer)
+    except ValueError:
+        return False
+    return True
+
+
+def _print(args, tables, limits):
+    print(limits.headline() + "\n")
+    print(_output.table([row for row in tables["limits"] if not row["message"]], LIMITS))
+    without = [row for row in tables["limits"] if row["message"]]
+    if without:
+        print("\nNo limit (the step does not shrink in proportion to the gradient): "
+              + ", ".join(row["optimizer"] for row in without))
+    print("\nSchemes on gradient flow: length of the real stability interval of h c\n")
+    print(_output.table(tables["schemes"], list(tables["schemes"][0])))
+    print(f"\nBest tunings for curvatures in [{args.mu:g}, {args.L:g}]: rate a gradient, by formula and measured\n")
+    print(_output.table(tables["tunings"], list(tables["tunings"][0])))
+    if tables["orbits"]:
+        print("\nOrbits of period two x, -x, ... on curvature 1, where adaptive steps end (or spike away from)\n")
+        print(_output.table(tables["orbits"], list(tables["orbits"][0])))
+    if "equivalences" in tables:
+        print("\nEquivalences\n")
+        print(_output.table(tables["equivalences"], list(tables["equivalences"][0])))
+
+
+def _write(folder, args, chosen, tables, limits):
+    from .. import plotting, schemes
+    from ..optimizers import Momentum
+    from ..studies import stability
+
+    _output.write_rows(limits.rows(), folder, "stability", {k: v for k, v in tables.items() if k != "limits"})
+    picked = [o for o in chosen if o.name in REGIONS] + [schemes.ALL[name] for name in SCHEMES]
+    regions = [stability.stability_region(method) for method in picked]
+    draw = [lambda ax, r=region: plotting.stability_region(r, ax) for region in regions]
+    _output.figure(draw, folder / "stability-regions.png", (4.4, 4.0))
+    surface = stability.spectral_radius_map(Momentum(lr=1 / args.L), args.mu, args.L)
+    _output.figure([lambda ax: plotting.spectral_radius_map(surface, ax)], folder / "stability-map.png")
+    print(f"\nwritten to {folder}: stability-regions.png, stability-map.png, stability.csv, stability.json",
+          file=sys.stderr)
