@@ -47,9 +47,7 @@ def log_cosh_valley(condition=100.0, angle=math.pi / 6):
 
     Convex, quadratic only near the minimum 0 at the origin (curvatures 1 and ``condition``), linear
     far away, where the curvature vanishes: a step size that is right at the minimum is needlessly
-    small outside. Not strongly convex on the plane. log cosh is the smooth absolute value of
-    C. R. Vogel, Computational Methods for Inverse Problems, SIAM 2002, chapter 8, in spirit; the
-    combination is the package's own.
+    small outside. Not strongly convex on the plane. The package's own.
     """
     condition = checks.real("condition", condition, 0.0, open_low=True)
     angle = checks.real("angle", angle)
@@ -79,8 +77,7 @@ def quartic(dim=1):
     """f(x) = 1/4 sum x_i^4: convex with a vanishing Hessian at the minimum 0 at the origin.
 
     The gradient flow is known in closed form, x_i(t) = x_i(0) / sqrt(1 + 2 x_i(0)^2 t), so
-    everything converges sublinearly. Source: the standard example of a degenerate minimum, e.g.
-    W. Su, S. Boyd, E. Candes, arXiv:1503.01243.
+    everything converges sublinearly. Source: the textbook example of a degenerate minimum.
     """
     dim = checks.integer("dim", dim, 1)
     return Problem.from_kernels(

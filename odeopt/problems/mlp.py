@@ -7,7 +7,18 @@ import numpy as np
 from .. import checks
 from ..abi import kernel
 from .base import Problem
-from .digits import CLASSES, gather, pack, softmax_derivative, softmax_loss, subtract_labels, unpack
+from .digits import (
+    CLASSES,
+    add_penalty,
+    add_row,
+    column_sums,
+    gather,
+    pack,
+    softmax_derivative,
+    softmax_loss,
+    subtract_labels,
+    unpack,
+)
 
 
 @kernel
@@ -20,26 +31,10 @@ def _layers(x, d, hidden, classes):
 
 
 @kernel
-def _add_row(a, row):
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            a[i, j] += row[j]
-
-
-@kernel
 def _add(a, total):
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):
             total[i, j] += a[i, j]
-
-
-@kernel
-def _column_sums(a, out):
-    for j in range(a.shape[1]):
-        out[j] = 0.0
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            out[j] += a[i, j]
 
 
 @kernel
@@ -50,7 +45,7 @@ def _forward(images, w1, b1, w2, b2):
         for j in range(h.shape[1]):
             h[i, j] = math.tanh(h[i, j] + b1[j])
     z = np.dot(h, w2)
-    _add_row(z, b2)
+    add_row(z, b2)
     return h, z
 
 
@@ -63,17 +58,14 @@ def _loss_and_grad(x, g, images, labels, data):
     f = softmax_loss(z, labels)
     subtract_labels(z, labels)  # z = df/dz from here on
     np.dot(h.T, z, g2)
-    _column_sums(z, c2)
+    column_sums(z, c2)
     a = np.dot(z, w2.T)  # df/dh, then df/d(before tanh)
     for i in range(a.shape[0]):
         for j in range(hidden):
             a[i, j] *= 1.0 - h[i, j] * h[i, j]
     np.dot(images.T, a, g1)
-    _column_sums(a, c1)
-    for i in range(x.size):
-        g[i] += l2 * x[i]
-        f += 0.5 * l2 * x[i] * x[i]
-    return f
+    column_sums(a, c1)
+    return f + add_penalty(x, g, l2)
 
 
 @kernel
@@ -107,13 +99,13 @@ def _hv(x, v, out, data):
             rh[i, j] = (1.0 - h[i, j] * h[i, j]) * (rh[i, j] + e1[j])
     rz = np.dot(rh, w2)
     _add(np.dot(h, v2), rz)
-    _add_row(rz, e2)
+    add_row(rz, e2)
     softmax_loss(z, labels)
     softmax_derivative(z, rz)  # rz = R{df/dz}
     subtract_labels(z, labels)  # z = df/dz
     np.dot(rh.T, z, o2)
     _add(np.dot(h.T, rz), o2)
-    _column_sums(rz, p2)
+    column_sums(rz, p2)
     a = np.dot(z, w2.T)
     ra = np.dot(rz, w2.T)
     _add(np.dot(z, v2.T), ra)
@@ -121,7 +113,7 @@ def _hv(x, v, out, data):
         for j in range(hidden):
             ra[i, j] = (1.0 - h[i, j] * h[i, j]) * ra[i, j] - 2.0 * h[i, j] * rh[i, j] * a[i, j]
     np.dot(images.T, ra, o1)
-    _column_sums(ra, p1)
+    column_sums(ra, p1)
     for i in range(x.size):
         out[i] += l2 * v[i]
 
@@ -142,10 +134,9 @@ def digits_mlp(hidden=32, l2=1e-4, part="all", seed=0):
     samples, data = pack(part, l2, hidden)
     d = int(data[1])
     rng = np.random.default_rng(checks.integer("seed", seed))
-    x0 = np.zeros(d * hidden + hidden + hidden * CLASSES + CLASSES)
-    w1, _, w2, _ = _layers.py_func(x0, d, hidden, CLASSES)
-    for w in (w1, w2):
-        w[:] = rng.uniform(-1.0, 1.0, w.shape) * math.sqrt(6.0 / sum(w.shape))
+    layers = [(rng.uniform(-1.0, 1.0, rows * columns) * math.sqrt(6.0 / (rows + columns)), np.zeros(columns))
+              for rows, columns in ((d, hidden), (hidden, CLASSES))]
+    x0 = np.concatenate([part for layer in layers for part in layer])
     return Problem.from_kernels(
         "digits-mlp", _fg, _hv, dim=x0.size, x0=x0, data=data, fgb=_fgb, samples=samples,
         about=digits_mlp.__doc__)

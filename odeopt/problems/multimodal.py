@@ -36,7 +36,7 @@ def styblinski_tang(dim=2):
     Minimum -39.16616570377141 n at x_i = -2.903534027771177 (the lowest root of
     4 x^3 - 32 x + 5, in 40 digits); the other root with a minimum is 2.7468. Sources:
     M. A. Styblinski, T.-S. Tang, Neural Networks 3 (1990) 467; M. Jamil, X.-S. Yang,
-    arXiv:1308.4008, function 144.
+    arXiv:1308.4008.
     """
     dim = checks.integer("dim", dim, 1)
     return Problem.from_kernels(
@@ -66,9 +66,8 @@ def rastrigin(dim=2):
     """f(x) = 10 n + sum (x_i^2 - 10 cos 2 pi x_i): a bowl under an egg box.
 
     Minimum 0 at the origin, a local minimum near every point of integers. The start lies in the
-    basin of the global one; any other start measures luck. Source: M. Jamil, X.-S. Yang cite it
-    as standard; formula and minimum as in S. Surjanovic, D. Bingham, Virtual Library of Simulation
-    Experiments, "Rastrigin function".
+    basin of the global one; any other start measures luck. Source:
+    S. Surjanovic, D. Bingham, Virtual Library of Simulation Experiments, "Rastrigin function".
     """
     dim = checks.integer("dim", dim, 1)
     return Problem.from_kernels(
@@ -118,8 +117,8 @@ def ackley(dim=2):
     Minimum 0 at the origin, **where f is not differentiable**: it rises like 4 |x|/sqrt n, so a
     constant step size never settles. There the gradient returned is the subgradient 0, and the
     Hessian product is NaN. The start lies in the basin of the origin. Sources: D. H. Ackley, A
-    Connectionist Machine for Genetic Hillclimbing, 1987; M. Jamil, X.-S. Yang, arXiv:1308.4008,
-    function 1 (there with 0.02 for 0.2); S. Surjanovic, D. Bingham, "Ackley function".
+    Connectionist Machine for Genetic Hillclimbing, 1987; S. Surjanovic, D. Bingham, Virtual Library
+    of Simulation Experiments, "Ackley function".
     """
     dim = checks.integer("dim", dim, 1)
     return Problem.from_kernels(
@@ -210,8 +209,7 @@ def mccormick():
 
     Minimum -sqrt(3)/2 - pi/3 = -1.9132229549810364 at (1/2 - pi/3, -1/2 - pi/3), **global
     only in the usual box** -1.5 <= x <= 4, -3 <= y <= 4: f falls without bound as x + y does, and a
-    local minimum follows every 2 pi. ``f_min`` is the box's. Sources: G. P. McCormick, Math.
-    Programming 10 (1976) 147; M. Jamil, X.-S. Yang, arXiv:1308.4008, function 73.
+    local minimum follows every 2 pi. ``f_min`` is the box's. Source: M. Jamil, X.-S. Yang, arXiv:1308.4008.
     """
     third = math.pi / 3
     return Problem.from_kernels(
@@ -246,9 +244,9 @@ def _easom_hv(x, v, out, data):
 def easom():
     """f(x, y) = -cos x cos y exp(-(x - pi)^2 - (y - pi)^2): a needle's hole in a flat plain.
 
-    Minimum -1 at (pi, pi); three units away the gradient is already 10^-4 and tells nothing, so the
+    Minimum -1 at (pi, pi); three units away the gradient is below 10^-3 and says little, so the
     start is on the slope. Sources: E. E. Easom, M. Eng. thesis, University of Louisville, 1990;
-    M. Jamil, X.-S. Yang, arXiv:1308.4008, function 50.
+    M. Jamil, X.-S. Yang, arXiv:1308.4008.
     """
     return Problem.from_kernels(
         "easom", _easom_fg, _easom_hv, dim=2, x0=(2.2, 4.0), minima=((math.pi, math.pi),),

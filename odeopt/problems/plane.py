@@ -35,7 +35,7 @@ def beale():
 
     A flat valley that bends into its minimum 0 at (3, 0.5), with steep walls and a ridge at y = 1.
     The start is (1, 1). Sources: J. J. More, B. S. Garbow, K. E. Hillstrom, ACM TOMS 7 (1981) 17,
-    problem 5; M. Jamil, X.-S. Yang, arXiv:1308.4008, function 10.
+    problem 5; M. Jamil, X.-S. Yang, arXiv:1308.4008.
     """
     return Problem.from_kernels(
         "beale", _beale_fg, _beale_hv, dim=2, x0=(1.0, 1.0), minima=((3.0, 0.5),), f_min=0.0,
@@ -63,7 +63,7 @@ def himmelblau():
 
     At (3, 2), (-2.805118, 3.131313), (-3.779310, -3.283186) and (3.584428, -1.848127), here by
     Newton's method in 40 digits. Sources: D. M. Himmelblau, Applied Nonlinear Programming, 1972;
-    M. Jamil, X.-S. Yang, arXiv:1308.4008, function 65.
+    M. Jamil, X.-S. Yang, arXiv:1308.4008.
     """
     return Problem.from_kernels(
         "himmelblau", _himmelblau_fg, _himmelblau_hv, dim=2, x0=(-0.5, -0.5), f_min=0.0,
@@ -108,7 +108,7 @@ def goldstein_price():
     Values from 3 to a million in the usual square |x|, |y| <= 2: hard on methods with one step size.
     Minimum 3 at (0, -1); further local ones at (1.2, 0.8), (1.8, 0.2) and (-0.6, -0.4). Sources:
     A. A. Goldstein, J. F. Price, Math. Comp. 25 (1971) 569; M. Jamil, X.-S. Yang,
-    arXiv:1308.4008, function 53 (there multiplied out).
+    arXiv:1308.4008 (there multiplied out).
     """
     return Problem.from_kernels(
         "goldstein-price", _goldstein_price_fg, _goldstein_price_hv, dim=2, x0=(-0.5, -1.2),
@@ -135,7 +135,7 @@ def three_hump_camel():
     """f(x, y) = 2 x^2 - 1.05 x^4 + x^6/6 + xy + y^2: one global and two local minima.
 
     Minimum 0 at the origin; the local ones near +-(1.7476, -0.8738) with value 0.2986. Source:
-    M. Jamil, X.-S. Yang, arXiv:1308.4008, function 29.
+    M. Jamil, X.-S. Yang, arXiv:1308.4008.
     """
     return Problem.from_kernels(
         "three-hump-camel", _three_hump_camel_fg, _three_hump_camel_hv, dim=2, x0=(-0.8, 1.8),
@@ -163,7 +163,7 @@ def six_hump_camel():
 
     Minimum -1.0316284534898774 at +-(0.0898420131, -0.7126564030), here by Newton's method in 40
     digits. Sources: L. C. W. Dixon, G. P. Szego, Towards Global Optimization 2, 1978; M. Jamil,
-    X.-S. Yang, arXiv:1308.4008, function 30.
+    X.-S. Yang, arXiv:1308.4008.
     """
     a, b = 0.08984201310031806, 0.7126564030207396
     return Problem.from_kernels(
@@ -191,7 +191,7 @@ def monkey_saddle():
 
     At the origin gradient and Hessian vanish; f is unbounded below, and the gradient flow reaches
     infinity in finite time. No minima, ``f_min`` is None. Source: D. Hilbert, S. Cohn-Vossen,
-    Geometry and the Imagination, 1952, section 28.
+    Geometry and the Imagination, 1952.
     """
     return Problem.from_kernels(
         "monkey-saddle", _monkey_saddle_fg, _monkey_saddle_hv, dim=2, x0=(1.0, 0.02),

@@ -70,7 +70,7 @@ def quadratic(eigenvalues=(1.0, 100.0), *, angle=None, seed=None, x0=None, minim
     Without ``angle`` and ``seed``, Q = I, and the problem costs O(n) (use it up to n = 10^7);
     ``angle`` (radians, n = 2) turns the axes, ``seed`` draws Q from the orthogonal group
     uniformly (QR of a Gaussian matrix with the signs of R's diagonal fixed: F. Mezzadri, Notices
-    AMS 54, 2007, p. 597), and the cost is O(n^2). ``minimiser`` is m (default 0), ``x0`` the start
+    AMS 54, 2007, p. 592), and the cost is O(n^2). ``minimiser`` is m (default 0), ``x0`` the start
     (default m + 1). Negative eigenvalues make m a saddle point: no minima and ``f_min`` None. A
     zero eigenvalue leaves a flat direction through the one minimiser that is listed.
     """
@@ -97,7 +97,7 @@ def quadratic(eigenvalues=(1.0, 100.0), *, angle=None, seed=None, x0=None, minim
 def booth():
     """f(x, y) = (x + 2y - 7)^2 + (2x + y - 5)^2: a quadratic with curvatures 2 and 18.
 
-    Minimum 0 at (1, 3). Source: M. Jamil, X.-S. Yang, arXiv:1308.4008, function 17.
+    Minimum 0 at (1, 3). Source: M. Jamil, X.-S. Yang, arXiv:1308.4008.
     """
     return _plane("booth", ((10.0, 8.0), (8.0, 10.0)), (1.0, 3.0), (-7.0, 1.0), 10.0, booth.__doc__)
 
@@ -105,7 +105,7 @@ def booth():
 def matyas():
     """f(x, y) = 0.26 (x^2 + y^2) - 0.48 x y: a quadratic with curvatures 0.04 and 1.
 
-    Minimum 0 at (0, 0). Source: M. Jamil, X.-S. Yang, arXiv:1308.4008, function 71.
+    Minimum 0 at (0, 0). Source: M. Jamil, X.-S. Yang, arXiv:1308.4008.
     """
     return _plane("matyas", ((0.52, -0.48), (-0.48, 0.52)), (0.0, 0.0), (8.0, 3.0), 10.0, matyas.__doc__)
 
@@ -115,8 +115,7 @@ def saddle():
 
     Along the gradient flow x = x0 e^{-2t}, y = y0 e^{2t}; the start (1, 0.001) stands almost on
     the stable axis, so a path first comes near the saddle point and leaves it late. No minima,
-    ``f_min`` is None. Source: every textbook; e.g. Y. Nesterov, Introductory Lectures on Convex
-    Optimization, 2004, section 1.2.3 for why a critical point need not be a minimum.
+    ``f_min`` is None. Source: any textbook.
     """
     return _plane("saddle", ((2.0, 0.0), (0.0, -2.0)), (0.0, 0.0), (1.0, 1e-3), 1.5, saddle.__doc__)
 

@@ -8,22 +8,7 @@ from .base import Problem
 
 
 @kernel
-def _plane_fg(x, g, data):
-    a = 1.0 - x[0]
-    b = x[1] - x[0] * x[0]
-    g[0] = -2.0 * a - 400.0 * x[0] * b
-    g[1] = 200.0 * b
-    return a * a + 100.0 * b * b
-
-
-@kernel
-def _plane_hv(x, v, out, data):
-    out[0] = (2.0 - 400.0 * (x[1] - 3.0 * x[0] * x[0])) * v[0] - 400.0 * x[0] * v[1]
-    out[1] = -400.0 * x[0] * v[0] + 200.0 * v[1]
-
-
-@kernel
-def _chain_fg(x, g, data):
+def _fg(x, g, data):
     f = 0.0
     carried = 0.0  # what the link before leaves on this coordinate
     for i in range(x.size - 1):
@@ -37,7 +22,7 @@ def _chain_fg(x, g, data):
 
 
 @kernel
-def _chain_hv(x, v, out, data):
+def _hv(x, v, out, data):
     carried = 0.0
     for i in range(x.size - 1):
         off = -400.0 * x[i]
@@ -50,14 +35,12 @@ def rosenbrock(dim=2):
     """f(x) = sum over i < n of 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2: the banana-shaped valley.
 
     Minimum 0 at (1, ..., 1), Hessian eigenvalues there 0.4 and 1001.6 for n = 2; the start is the
-    classical (-1.2, 1), repeated. From n = 4 on there is a second, local minimum near
-    (-1, 1, ..., 1). Sources: H. H. Rosenbrock, Computer Journal 3 (1960) 175; M. Jamil,
-    X.-S. Yang, arXiv:1308.4008, function 105; same form as ``scipy.optimize.rosen``.
+    classical (-1.2, 1), repeated. From n = 4 on there is also a local minimum with x_1 < 0.
+    Sources: H. H. Rosenbrock, Computer Journal 3 (1960) 175; M. Jamil, X.-S. Yang,
+    arXiv:1308.4008; same form as ``scipy.optimize.rosen``.
     """
     dim = checks.integer("dim", dim, 2)
-    # The plane has kernels of its own: half the cost of the general loop.
-    fg, hv = (_plane_fg, _plane_hv) if dim == 2 else (_chain_fg, _chain_hv)
     return Problem.from_kernels(
-        "rosenbrock", fg, hv, dim=dim, x0=np.resize((-1.2, 1.0), dim), minima=(np.ones(dim),),
+        "rosenbrock", _fg, _hv, dim=dim, x0=np.resize((-1.2, 1.0), dim), minima=(np.ones(dim),),
         f_min=0.0, window=((-2.0, 2.0), (-1.0, 3.0)) if dim == 2 else None,
         about=rosenbrock.__doc__)
