@@ -6,33 +6,53 @@ with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
 """
 
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .. import checks
+from .base import Study
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
+@dataclass(frozen=True, eq=False, repr=False)
+class Training(Study):
     """One training run; arrays have one entry an epoch.
 
     Attributes
     ----------
+    optimizer, rule : str
+        The optimizer as it started; the rule for the learning rate, or "none".
+    base_lr : float
+        Learning rate at the start.
+    seed : int
     lr : (E,) learning rate during the epoch
     train_loss : (E,) mean of the mini-batch losses, each before its step
     validation_loss, validation_accuracy : (E,)
     test_accuracy : float
         After the last epoch.
-    w : final parameters
+    w : (n,) final parameters, in the network's dtype
     """
 
+    optimizer: str
+    rule: str
+    base_lr: float
+    seed: int
     lr: np.ndarray
     train_loss: np.ndarray
     validation_loss: np.ndarray
     validation_accuracy: np.ndarray
     test_accuracy: float
-    w: np.ndarray
+    w: np.ndarray = field(metadata={"dtype": np.float32})
+
+    def rows(self):
+        """One row an epoch."""
+        names = ("lr", "train_loss", "validation_loss", "validation_accuracy")
+        return [{"epoch": i + 1} | {n: float(getattr(self, n)[i]) for n in names} for i in range(self.lr.size)]
+
+    def headline(self):
+        """Method, length and what it reached."""
+        return (f"{self.optimizer}, rule {self.rule}, seed {self.seed}: {self.lr.size} epochs, "
+                f"test accuracy {self.test_accuracy:.4f}")
 
 
 def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, progress=False):
@@ -65,7 +85,7 @@ def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, prog
     w = network.initial(seed)
     state, rng = optimizer.init(w), np.random.default_rng([seed, 1])
     decisions = rule.start(optimizer.lr) if rule is not None else None
-    rows = []
+    name, base_lr, rows = repr(optimizer), optimizer.lr, []
     for _ in _epochs(epochs, progress):
         order, losses = rng.permutation(len(labels)), []
         for begin in range(0, len(labels) - batch + 1, batch):
@@ -79,7 +99,8 @@ def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, prog
             lr = decisions.step(validation[0])
             if lr != optimizer.lr:
                 optimizer = replace(optimizer, lr=lr)
-    return Training(*np.array(rows).T, network.loss_and_accuracy(w, *data["test"])[1], w)
+    return Training(name, "none" if rule is None else repr(rule), base_lr, seed, *np.array(rows).T,
+                    network.loss_and_accuracy(w, *data["test"])[1], w)
 
 
 def _epochs(epochs, progress):
@@ -100,41 +121,32 @@ def split(images, labels, sizes, seed=0):
             for name, a, b in zip(("train", "validation", "test"), ends, ends[1:], strict=False)}
 
 
-@dataclass(frozen=True, eq=False)
-class DecayTable:
-    """Test accuracies with and without a rule, at several learning rates, over seeds.
+@dataclass(frozen=True, eq=False, repr=False)
+class DecayTable(Study):
+    """Test accuracies with and without a rule, at several learning rates, over seeds."""
 
-    ``runs[lr, decayed]`` is a list of Training, one a seed.
-    """
-
-    runs: dict
-    epochs: dict
+    runs: tuple = field(metadata={"parts": Training})
 
     def rows(self):
-        """``(lr, decayed, epochs, mean, spread, accuracies)`` of the test accuracy, spread max - min."""
+        """One row for each learning rate, with and without the rule; spread is largest minus smallest."""
+        groups = {}
+        for run in self.runs:
+            groups.setdefault((run.base_lr, run.rule != "none", run.lr.size), []).append(run)
         table = []
-        for (lr, decayed), runs in self.runs.items():
-            accuracies = [run.test_accuracy for run in runs]
-            table.append((lr, decayed, self.epochs[lr], float(np.mean(accuracies)), float(np.ptp(accuracies)),
-                          accuracies))
+        for (lr, decayed, epochs), runs in groups.items():
+            accuracy = np.array([run.test_accuracy for run in runs])
+            table.append({"lr": lr, "decay": "plateau" if decayed else "none", "epochs": epochs,
+                          "seeds": len(runs), "test accuracy": float(accuracy.mean()),
+                          "spread": float(np.ptp(accuracy)),
+                          "validation loss": float(np.mean([run.validation_loss[-1] for run in runs])),
+                          "final lr": float(np.median([run.lr[-1] for run in runs]))})
         return table
 
-    def save(self, path):
-        """Write all curves to ``path`` (npz): arrays ``<lr>-<decay|constant>-<seed>.<curve>``."""
-        arrays = {}
-        for (lr, decayed), runs in self.runs.items():
-            for i, run in enumerate(runs):
-                label = f"{lr:g}-{'decay' if decayed else 'constant'}-{i}"
-                curves = {k: v for k, v in asdict(run).items() if k != "w"}
-                arrays |= {f"{label}.{name}": np.asarray(curve) for name, curve in curves.items()}
-        np.savez_compressed(path, **arrays)
-
-    def __str__(self):
-        lines = ["lr       decay     epochs  test accuracy: mean   spread   each seed"]
-        for lr, decayed, epochs, mean, spread, each in self.rows():
-            lines.append(f"{lr:<8g} {'plateau' if decayed else 'none':<9} {epochs:<6}  {mean:19.4f}   {spread:.4f}   "
-                         + " ".join(f"{a:.4f}" for a in each))
-        return "\n".join(lines)
+    def headline(self):
+        """The effect of the decay at each learning rate."""
+        by = {(row["lr"], row["decay"]): row["test accuracy"] for row in self.rows()}
+        gains = [f"{by[lr, 'plateau'] - by[lr, 'none']:+.4f} at lr {lr:g}" for lr, kind in by if kind == "plateau"]
+        return f"test accuracy with decay minus without: {', '.join(gains)}"
 
 
 def learning_rate_decay(network, data, optimizer, rule, epochs, *, batch=32, seeds=(0, 1, 2), progress=False):
@@ -142,11 +154,6 @@ def learning_rate_decay(network, data, optimizer, rule, epochs, *, batch=32, see
 
     ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters.
     """
-    runs = {}
-    for lr, count in epochs.items():
-        for decayed in (True, False):
-            runs[lr, decayed] = [
-                train(replace(optimizer, lr=lr), network, data, count, batch=batch, rule=rule if decayed else None,
-                      seed=seed, progress=progress)
-                for seed in seeds]
-    return DecayTable(runs, dict(epochs))
+    return DecayTable(tuple(
+        train(replace(optimizer, lr=lr), network, data, count, batch=batch, rule=used, seed=seed, progress=progress)
+        for lr, count in epochs.items() for used in (rule, None) for seed in seeds))
