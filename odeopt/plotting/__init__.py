@@ -4,8 +4,15 @@ Use them inside ``with odeopt.plotting.style():``, which is the look of every fi
 package: one colour and one marker for each optimizer everywhere (``style.LOOKS``).
 """
 
-from .curves import errors, objectives
-from .maps import contours, principal_plane, trajectories
+from .animation import race, save_animation
+from .curves import clocks, controller_log, errors, gradient_norms, learning_rates, objectives
+from .maps import below, contours, principal_plane, trajectories
+from .space import phase_portrait, surface
+from .studies import basins, convergence, spectral_radius_map, stability_region, work_precision
 from .style import LOOKS, look, looks, style
 
-__all__ = ["LOOKS", "contours", "errors", "look", "looks", "objectives", "principal_plane", "style", "trajectories"]
+__all__ = [
+    "LOOKS", "basins", "below", "clocks", "contours", "controller_log", "convergence", "errors", "gradient_norms",
+    "learning_rates", "look", "looks", "objectives", "phase_portrait", "principal_plane", "race", "save_animation",
+    "spectral_radius_map", "stability_region", "style", "surface", "trajectories", "work_precision",
+]  # fmt: skip

@@ -77,11 +77,75 @@ def objectives(runs, ax, *, f_min=None, against="gradients", labels=None, legend
     for line in chosen:
         f = positive(line.run.f - f_min) if f_min is not None else np.where(np.isfinite(line.run.f), line.run.f, np.nan)
         _curve(ax, _abscissa(line.run, against), f, line.look)
-    if f_min is not None:
-        ax.set_yscale("log")
-    elif all((line.run.f > 0).all() for line in chosen):
+    if f_min is not None or all((line.run.f > 0).all() for line in chosen):
         ax.set_yscale("log")
     ax.set(xlabel=_AXES[against], ylabel="$f - f^*$" if f_min is not None else "objective $f$")
+    if legend:
+        below(ax)
+    return ax
+
+
+def gradient_norms(runs, ax, *, against="gradients", labels=None, legend=True):
+    """Gradient norm at the iterates, on a logarithmic scale."""
+    return _plain(runs, ax, lambda run: positive(run.grad_norm), r"gradient norm $|\nabla f|$", against, labels, legend,
+                  logarithmic=True)
+
+
+def learning_rates(runs, ax, *, against="steps", labels=None, legend=True):
+    """The learning rate (tolerance, step) that each recorded step uses."""
+    return _plain(runs, ax, lambda run: run.lr, "learning rate", against, labels, legend)
+
+
+def clocks(runs, ax, *, labels=None, legend=True):
+    """Flow time against the step number: a straight line for constant steps, a time change otherwise."""
+    return _plain(runs, ax, lambda run: run.t, _AXES["time"], "steps", labels, legend)
+
+
+def _plain(runs, ax, values, name, against, labels, legend, logarithmic=False):
+    chosen = lines(runs, labels)
+    for line in chosen:
+        _curve(ax, _abscissa(line.run, against), values(line.run), line.look)
+    if logarithmic:
+        ax.set_yscale("log")
+    ax.set(xlabel=_AXES[against], ylabel=name)
+    if legend:
+        below(ax)
+    return ax
+
+
+def controller_log(log, ax, *, limit=None, legend=True):
+    """What a step-size rule believed and what was true: h lambda of every trial, rejected ones as crosses.
+
+    Parameters
+    ----------
+    log : ControlLog of ``odeopt.step_control``, or a Trajectory with a ``step_log``
+        A Trajectory shows its steps h instead of h lambda.
+    ax : matplotlib Axes
+    limit : float, optional
+        Stability limit of h lambda, drawn as a line.
+
+    Raises
+    ------
+    ValueError
+        A Trajectory without a step log.
+    """
+    if hasattr(log, "h_lambda"):
+        t, size, accepted, name = log.t, log.h_lambda, log.accepted, r"$h\,\lambda_{\max}$"
+        title = f"{log.rule} on {log.scheme}" if log.rule not in ("dal", "article") else log.rule
+    else:
+        steps = getattr(log, "step_log", None)
+        if steps is None:
+            raise ValueError("log must be a ControlLog or a Trajectory of an error-controlled run, "
+                             f"got {type(log).__name__} without a step log")
+        t, size, accepted = steps["t"], steps["h"], np.asarray(steps["accepted"], dtype=bool)
+        name, title = "step $h$ (flow time)", log.method
+    ax.plot(t[accepted], size[accepted], "-", color="#0072B2", marker="o", ms=3.5, lw=0.9, label=f"{title}: accepted")
+    if (~accepted).any():
+        ax.plot(t[~accepted], size[~accepted], "x", color="#D55E00", ms=6, mew=1.4, label="rejected")
+    if limit is not None:
+        ax.axhline(limit, color="#222222", lw=1.1, ls="--", label=f"stability limit {limit:g}")
+    ax.set_yscale("log")
+    ax.set(xlabel=_AXES["time"], ylabel=name)
     if legend:
         below(ax)
     return ax

@@ -55,7 +55,7 @@ def lines(items, labels=None):
 def flow_times(reference):
     """Times at which a reference is drawn: the solver's own steps, subdivided, and a uniform grid."""
     uniform = np.linspace(reference.t0, reference.t_end, 400)
-    steps = getattr(reference._dense, "ts", None)
+    steps = getattr(getattr(reference, "_dense", None), "ts", None)
     if steps is None:
         return uniform
     stride = max(1, len(steps) // (_FLOW_POINTS // 6))
@@ -66,7 +66,7 @@ def flow_times(reference):
 
 def flow_path(reference):
     """``(t, x)`` of a reference, or None where there is nothing to draw."""
-    if reference is None or reference._dense is None or not reference.t_end > reference.t0:
+    if reference is None or not reference.t_end > reference.t0 or getattr(reference, "_dense", 0) is None:
         return None
     t = flow_times(reference)
     return t, reference(t)

@@ -1,0 +1,96 @@
+"""Surfaces, and the phase plane of second-order systems."""
+
+import numpy as np
+from matplotlib.colors import Normalize
+
+from .. import checks
+from .data import inside, lines, plane, spread, window_of
+from .maps import MAP, below, grid, levels_of
+
+
+def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
+    """Surface of a plane problem with paths on it (``ax`` made with ``projection="3d"``).
+
+    The height is log10(f - f* + s) where the range of f asks for a logarithm (s: the lowest level
+    drawn), and the axis says so. ``runs`` may be None.
+
+    Raises
+    ------
+    ValueError
+        A problem that is not plane; axes without a third dimension.
+    """
+    plane(problem)
+    if not hasattr(ax, "plot_surface"):
+        raise ValueError('ax must be three-dimensional: plt.subplots(subplot_kw={"projection": "3d"})')
+    if window is None and problem.window is None:
+        window = [(c - 1.5, c + 1.5) for c in problem.x0]
+    window = window_of(problem, [], window)
+    x, y, f = grid(problem, window, 121)
+    base, levels, logarithmic = levels_of(f, problem.f_min)
+
+    def height(values):
+        if not logarithmic:
+            return np.clip(values, levels[0], levels[-1])
+        return np.log10(np.clip(values - base, 0, levels[-1]) + levels[0])
+
+    z = height(np.where(np.isfinite(f), f, np.nan))
+    gx, gy = np.meshgrid(x, y)
+    norm = Normalize(np.nanmin(z), np.nanmax(z))
+    ax.plot_surface(gx, gy, z, cmap=MAP, norm=norm, rstride=2, cstride=2, linewidth=0.15, edgecolor="#9AA8BC",
+                    alpha=0.92, zorder=0)
+    lift = 0.012 * (np.nanmax(z) - np.nanmin(z))
+    ax.computed_zorder = False
+    for line in lines(runs, labels) if runs is not None else ():
+        points = inside(line.run.x, window, 1.0)
+        kept = np.isfinite(points).all(axis=1)
+        with np.errstate(invalid="ignore"):
+            heights = np.where(kept, height(line.run.f), np.nan) + lift
+        ax.plot(points[:, 0], points[:, 1], heights, "-", color=line.look.color, lw=2.0, zorder=5)
+        shown = spread(points, 9)
+        ax.plot(points[shown, 0], points[shown, 1], heights[shown], line.look.marker, color=line.look.color, mec="white",
+                ms=6.5, zorder=6, label=line.look.label)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel=r"$\log_{10}(f - f^*)$" if logarithmic else "$f$")
+    if runs is not None and legend:
+        handles, names = ax.get_legend_handles_labels()
+        ax.legend(handles, names, loc="upper left", frameon=True)
+    return ax
+
+
+def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
+    """Position against velocity of a second-order flow: iterates as dots, the exact flow as a line.
+
+    Parameters
+    ----------
+    runs : Comparison (or several) of an optimizer whose flow has x' as its first memory row
+        Record it with ``compare(..., local=True)``, which keeps the memory.
+    ax : matplotlib Axes
+    coordinate : int
+
+    Raises
+    ------
+    ValueError
+        A run without memory, or whose flow is not of second order; no such coordinate.
+    """
+    chosen = lines(runs, labels)
+    for line in chosen:
+        method = getattr(line.comparison, "method", None)
+        flow = method.flow() if method is not None else None
+        if flow is None or flow.order_of_position != 2:
+            raise ValueError(f"runs must be Comparisons with a second-order flow, {line.look.label} is none")
+        if line.run.memory is None:
+            raise ValueError(f"runs must keep their memory (compare with local=True), {line.look.label} did not")
+        i = checks.integer("coordinate", coordinate)
+        if i >= line.run.x.shape[1]:
+            raise ValueError(f"coordinate must be below {line.run.x.shape[1]}, got {i}")
+        states = np.array([method.to_flow(x, s) for x, s in zip(line.run.x, line.run.memory)])
+        t = np.linspace(line.reference.t0, line.reference.t_end, 2000)
+        exact = line.reference.state(t)
+        ax.plot(exact[:, 0, i], exact[:, 1, i], "-", color=line.look.color, lw=1.6)
+        ax.plot(states[:, 0, i], states[:, 1, i], ".", color=line.look.color, ms=4.5)
+        shown = spread(states[:, :2, i], 10)
+        ax.plot(states[shown, 0, i], states[shown, 1, i], line.look.marker, color=line.look.color, mec="white", ms=7,
+                label=line.look.label)
+    ax.set(xlabel=f"position $x_{{{i + 1}}}$", ylabel=f"velocity $x_{{{i + 1}}}'$")
+    if legend:
+        below(ax, title="dots: iterates;  lines: the flow each one discretises")
+    return ax
