@@ -8,6 +8,15 @@ from .base import Problem
 
 
 @kernel
+def _plane_fg(x, g, data):
+    a = 1.0 - x[0]
+    b = x[1] - x[0] * x[0]
+    g[0] = -2.0 * a - 400.0 * x[0] * b
+    g[1] = 200.0 * b
+    return a * a + 100.0 * b * b
+
+
+@kernel
 def _fg(x, g, data):
     f = 0.0
     carried = 0.0  # what the link before leaves on this coordinate
@@ -40,7 +49,9 @@ def rosenbrock(dim=2):
     arXiv:1308.4008; same form as ``scipy.optimize.rosen``.
     """
     dim = checks.integer("dim", dim, 2)
+    # The plane has its own gradient: without the loop it takes half the time, and a block of points
+    # at once (odeopt.lanes) becomes SIMD code.
     return Problem.from_kernels(
-        "rosenbrock", _fg, _hv, dim=dim, x0=np.resize((-1.2, 1.0), dim), minima=(np.ones(dim),),
+        "rosenbrock", _plane_fg if dim == 2 else _fg, _hv, dim=dim, x0=np.resize((-1.2, 1.0), dim), minima=(np.ones(dim),),
         f_min=0.0, window=((-2.0, 2.0), (-1.0, 3.0)) if dim == 2 else None,
         about=rosenbrock.__doc__)
