@@ -142,7 +142,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
     else:
         raise TypeError(f"schedule must be a Schedule or None, got {type(schedule).__name__}")
     if old is not None:
-        _check_resume(old, optimizer, problem, noise)
+        _check_resume(old, optimizer, problem, noise, c)
         state, every, average_from = _resumed(old), old.final["every"], old.final["average_from"]
         streams = Streams.restored(old.final["streams"], noise, problem, old.final["order"])
     else:
@@ -176,7 +176,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
     message = (f"{last} steps done" if not bad else
                f"{bad} of {stopped.size} paths diverged, the first at step {stopped[stopped >= 0].min()}")
     final = dict(k=last, every=every, average_from=average_from, streams=streams.saved(), order=streams.orders(),
-                 **state)
+                 noise_constants=c, **state)
     return Ensemble(k, k * optimizer.h, out, stopped.copy(), state["mean"].copy() if average_from >= 0 else None,
                     "diverged" if bad else "completed", message, repr(optimizer), problem.name, repr(noise), final)
 
@@ -225,12 +225,14 @@ def _fresh(optimizer, problem, x0, paths, start):
     return {"t": np.zeros(paths), "stopped": np.full(paths, -1, dtype=np.int64), "x": x, "s": s, "mean": x.copy()}
 
 
-def _check_resume(old, optimizer, problem, noise):
+def _check_resume(old, optimizer, problem, noise, c):
     if not isinstance(old, Ensemble):
         raise TypeError(f"resume must be an Ensemble, got {type(old).__name__}")
     for name, new in (("method", repr(optimizer)), ("problem", problem.name), ("noise", repr(noise))):
         if getattr(old, name) != new:
             raise ValueError(f"resume must come from the same {name} {new}, got {getattr(old, name)}")
+    if not np.array_equal(old.final["noise_constants"], c):
+        raise ValueError("resume must come from a noise with the same constants")
 
 
 def _resumed(old):
