@@ -92,9 +92,9 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         Tolerances of ``solve_ivp``.
     solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted"}
         "auto": DOP853; where that needs more than 10,000 evaluations of the field, the flow is
-        stiff and LSODA, which switches to implicit steps by itself, solves it. Where the state has
-        more than 400 entries nothing implicit is affordable: the solution then ends where the
-        evaluations did, and says so.
+        stiff and LSODA, which switches to implicit steps by itself, solves it. Where that needs more
+        than 50,000 (a field that is not smooth), or where the state has more than 400 entries and
+        nothing implicit is affordable, the solution ends where the evaluations did, and says so.
         Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
         package's own Dormand–Prince 5(4) with the error norm of scipy's RK45, for sweeps: on compiled
         problems it is several times faster than the others (a test compares their solutions).
@@ -153,14 +153,14 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
     elif z0.size > _DENSE_JACOBIAN:
         solver = "DOP853"
-        solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol)
+        solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, PATIENCE)
     else:
         try:
             solver = "DOP853"
             solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver, PATIENCE)
         except _Stiff:
             solver = "LSODA"
-            solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+            solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, 5 * PATIENCE)
     end = float(solution.t[-1])
     uncertainty, nfev = np.nan, solution.nfev
     if check and end > t0:
@@ -236,18 +236,19 @@ class _Stiff(Exception):
     """An explicit solver has spent its evaluations."""
 
 
-def _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, parts=32):
-    """``_solve`` by DOP853 part by part, until the evaluations are spent: what is solved is kept."""
+def _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, patience, parts=32):
+    """``_solve`` part by part, until the evaluations are spent: what is solved is kept."""
     from scipy.integrate import OdeSolution
 
     ends, z, spent = np.linspace(t0, t_end, parts + 1), z0, 0
     times, pieces, message = [t0], [], ""
     for begin, end in zip(ends, ends[1:]):
         try:
-            part = _solve(flow, problem, z, begin, end, rtol, atol, "DOP853", PATIENCE - spent)
+            part = _solve(flow, problem, z, begin, end, rtol, atol, solver, patience - spent)
         except _Stiff:
-            message = (f"stiff: {PATIENCE} evaluations spent, and a state of {z0.size} entries is too large for an "
-                       "implicit solver; take a shorter time or a looser rtol")
+            message = (f"{patience} evaluations of the field spent: " + (
+                "it is not smooth there" if solver == "LSODA" else
+                f"it is stiff, and a state of {z0.size} entries is too large for an implicit solver"))
             break
         spent += part.nfev
         times += [*part.sol.ts[1:]]

@@ -141,7 +141,7 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         messages.append(f"reference uncertain by {solution.uncertainty:.1e}")
     local_t, local_error = _local_errors(optimizer, problem, run, schedule) if local else (empty, empty)
     slope = np.nan
-    if order and run.ok and solution.success:
+    if order and run.ok:
         slope = _order(optimizer, problem, x0, solution, start, schedule)
     return Comparison(optimizer, problem.name, run, solution, t, error, local_t, local_error, largest, slope, gap,
                       "; ".join(messages))
