@@ -1,5 +1,6 @@
 """Amplification matrices, stability limits, regions, tunings, orbits of period two: measured against theory."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -141,6 +142,23 @@ def test_momentum_region_obeys_the_two_step_root_condition():
     roots = [np.abs(np.roots([1, -(1 + mu + z), mu])).max() for z in region.z.ravel()]
     np.testing.assert_allclose(region.radius.ravel(), roots, rtol=1e-12)
     assert region.limit == pytest.approx(2 * (1 + mu), rel=1e-10)
+
+
+def test_momentum_region_is_an_ellipse():
+    # The root condition holds inside the ellipse with centre -(1 + mu) and semi-axes 1 + mu, 1 - mu: friction
+    # makes momentum stable far out on the real axis and nowhere else.
+    mu, angle = 0.9, np.linspace(0.1, 2 * np.pi - 0.1, 60)
+    edge = -(1 + mu) + (1 + mu) * np.cos(angle) + 1j * (1 - mu) * np.sin(angle)
+    matrices = [amplification_matrix(oo.Momentum(lr=1, momentum=mu), -(edge + f * (edge + 1 + mu))) for f in (-1e-4, 1e-4)]
+    assert spectral_radius(matrices[0]).max() < 1 < spectral_radius(matrices[1]).min()
+
+
+def test_default_window_shows_the_whole_region():
+    for method in (oo.schemes.rk4, oo.schemes.rkc, oo.Momentum(lr=0.1, momentum=0.9)):
+        region = stability_region(method, resolution=101)
+        inside = region.radius <= 1
+        assert inside.any(axis=1).mean() > 0.7 and inside.any(axis=0).mean() > 0.7
+        assert not (inside[0].any() or inside[-1].any() or inside[:, 0].any() or inside[:, -1].any())
 
 
 def test_region_of_gradient_descent_is_a_disc_and_survives_saving(tmp_path):
@@ -306,3 +324,20 @@ def test_table_survives_saving(tmp_path):
     table.save(tmp_path / "t.json")
     again = StabilityTable.load(tmp_path / "t.json")
     assert again.rows() == table.rows() and "against their formulas" in repr(again)
+
+
+def test_command_line(tmp_path, capsys):
+    from odeopt.cli import main
+
+    assert main(["stability", "--optimizers", "gd,momentum,adam,rprop", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "2 (1 + β1)/(1 - β1)" in said and "No limit" in said and "Polyak" in said
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "stability.csv", "stability.json", "stability-map.png", "stability-optimizers.png", "stability-schemes.png"}
+    stored = json.loads((tmp_path / "stability.json").read_text(encoding="utf-8"))
+    limits = {row["optimizer"]: row["limit of lr c/P"] for row in stored["rows"]}
+    assert limits["Adam"] == pytest.approx(38, rel=1e-10)
+    assert main(["stability", "--optimizers", "gd", "--mu", "3", "--L", "1"]) == 2
+    assert capsys.readouterr().err.startswith("odeopt stability: L must be")
+    assert main(["stability", "--optimizers", "adam", "--set", "adam.beta1=0.5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["limit of lr c/P"] == pytest.approx(6, rel=1e-10)

@@ -109,11 +109,14 @@ def _write(folder, args, chosen, tables, limits):
     from ..studies import stability
 
     _output.write_rows(limits.rows(), folder, "stability", {k: v for k, v in tables.items() if k != "limits"})
-    picked = [o for o in chosen if o.name in REGIONS] + [schemes.ALL[name] for name in SCHEMES]
-    regions = [stability.stability_region(method) for method in picked]
-    draw = [lambda ax, r=region: plotting.stability_region(r, ax) for region in regions]
-    _output.figure(draw, folder / "stability-regions.png", (4.4, 4.0))
+    groups = {"stability-optimizers.png": [o for o in chosen if o.name in REGIONS],
+              "stability-schemes.png": [schemes.ALL[name] for name in SCHEMES]}
+    groups = {name: members for name, members in groups.items() if members}
+    for name, members in groups.items():
+        regions = [stability.stability_region(method) for method in members]
+        _output.figure([lambda ax, r=region: plotting.stability_region(r, ax) for region in regions], folder / name,
+                       (4.4, 4.0))
     surface = stability.spectral_radius_map(Momentum(lr=1 / args.L), args.mu, args.L)
     _output.figure([lambda ax: plotting.spectral_radius_map(surface, ax)], folder / "stability-map.png")
-    print(f"\nwritten to {folder}: stability-regions.png, stability-map.png, stability.csv, stability.json",
-          file=sys.stderr)
+    files = [*groups, "stability-map.png", "stability.csv", "stability.json"]
+    print(f"\nwritten to {folder}: {', '.join(files)}", file=sys.stderr)

@@ -63,7 +63,7 @@ def amplification_matrix(method, curvature=1.0, *, preconditioner=1.0, k=LATE):
         raise ValueError(f"curvature must be a finite number or a vector of them, got {curvature!r}")
     checks.real("preconditioner", preconditioner, 0.0, open_low=True)
     if isinstance(method, Optimizer):
-        matrices = _of_optimizer(method, c, preconditioner, checks.integer("k", k))
+        matrices = probe(method, c, preconditioner, checks.integer("k", k), check=True)
     elif isinstance(method, Scheme):
         matrices = _of_scheme(method, c)
     elif isinstance(method, Discretization):
@@ -86,7 +86,8 @@ def spectral_radius(matrices):
     return radius if radius.ndim else float(radius)
 
 
-def _of_optimizer(optimizer, c, preconditioner, k):
+def probe(optimizer, c, preconditioner=1.0, k=LATE, *, check=False):
+    """(n, r, r) matrices of an optimizer for curvatures ``c`` (n,); ``check``: refuse what is not linear."""
     linear, memory = frozen_memory(optimizer, preconditioner)
     rows = [0, *(1 + i for i in linear)]
     pairs = np.iscomplexobj(c)
@@ -106,7 +107,8 @@ def _of_optimizer(optimizer, c, preconditioner, k):
 
     columns = [step(unit(e)) / TINY for e in np.eye(len(rows))]
     matrices = np.moveaxis(np.array(columns), (0, 1, 2), (2, 1, 0))
-    _check_linear(optimizer.name, matrices, lambda w: step(unit(w)) / TINY)
+    if check:
+        _check_linear(optimizer.name, matrices, lambda w: step(unit(w)) / TINY)
     used = [0, *(j for j in range(1, len(rows)) if not _idle(matrices, j))]
     return matrices[:, used][:, :, used]
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import checks
 from ..optimizers import ALL, Optimizer
 from ..schemes import Discretization, Scheme
-from .amplification import amplification_matrix, spectral_radius, with_step
+from .amplification import amplification_matrix, probe, spectral_radius, with_step
 from .base import Study, gather
 from .tunings import polyak
 
@@ -58,37 +58,47 @@ def stability_limit(method, curvature=1.0, *, vary="lr", preconditioner=1.0):
         size = method.lr if isinstance(method, Optimizer) else size
         unit = preconditioner / size
 
-        def radius(value):
-            return spectral_radius(amplification_matrix(method, value, preconditioner=preconditioner))
+        def radii(values):
+            return spectral_radius(amplification_matrix(method, values, preconditioner=preconditioner))
+
     else:
         unit = preconditioner / curvature
 
-        def radius(value):
-            return spectral_radius(amplification_matrix(with_step(method, value), curvature,
-                                                        preconditioner=preconditioner))
+        def radii(values):
+            return np.array([spectral_radius(amplification_matrix(with_step(method, value), curvature,
+                                                                  preconditioner=preconditioner)) for value in values])
 
-    return _first_exit(radius, unit)
+    # Many curvatures at once, but not where the step solves one system for all of them (implicit schemes).
+    scheme = method if isinstance(method, Scheme) else getattr(method, "scheme", None)
+    implicit = isinstance(scheme, Scheme) and scheme.stages == 0
+    many = (isinstance(method, Scheme) or vary == "curvature") and not implicit
+    return _first_exit(radii, unit, 32 if many else 1)
 
 
-def _first_exit(radius, unit):
+def _first_exit(radii, unit, sections):
+    """End of the stable interval: a scan, then sections of the interval where it ends (1: bisection)."""
+    scan = unit * 2.0 ** (np.arange(_FIRST * _PER_OCTAVE, _LAST * _PER_OCTAVE + 1) / _PER_OCTAVE)
     low = 0.0
-    for i in range(_FIRST * _PER_OCTAVE, _LAST * _PER_OCTAVE + 1):
-        high = unit * 2.0 ** (i / _PER_OCTAVE)
-        if radius(high) > 1 + _SLACK:
+    for part in np.array_split(scan, 1 if sections > 1 else scan.size):
+        bad = np.flatnonzero(radii(part) > 1 + _SLACK)
+        if bad.size:
+            high, low = part[bad[0]], part[bad[0] - 1] if bad[0] else low
             break
-        low = high
+        low = part[-1]
     else:
         return math.inf
     if low == 0.0:
         return 0.0
     while True:
-        middle = 0.5 * (low + high)
-        if not low < middle < high:
-            return low
-        if radius(middle) > 1 + _SLACK:
-            high = middle
-        else:
-            low = middle
+        inner = low + (high - low) * np.arange(1, sections + 1) / (sections + 1)
+        inner = np.unique(inner[(inner > low) & (inner < high)])
+        if not inner.size:
+            return float(low)
+        bad = np.flatnonzero(radii(inner) > 1 + _SLACK)
+        if bad.size:
+            high = inner[bad[0]]
+            inner = inner[: bad[0]]
+        low = inner[-1] if inner.size else low
 
 
 # The cards' limits E of lr * curvature / preconditioner without weight decay, from theory and used by nothing
@@ -242,7 +252,7 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
     ----------
     method : Optimizer or Scheme
     window : ((re low, re high), (im low, im high)), optional
-        Default: a little more than the real stability interval, and as high as wide up to 4.
+        Default: a little more than the region's part over the real stability interval.
     resolution : int
         Grid points a side.
     preconditioner : float
@@ -258,15 +268,24 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
     optimizer = isinstance(method, Optimizer)
     size = method.lr / preconditioner if optimizer else 1.0
     limit = stability_limit(method, vary="curvature", preconditioner=preconditioner) * size
+
+    def at(re, im):
+        z = re[None, :] + 1j * im[:, None]
+        matrices = amplification_matrix(method, -z.ravel() / size, preconditioner=preconditioner)
+        return spectral_radius(matrices).reshape(z.shape)
+
     if window is None:
         reach = limit if math.isfinite(limit) else 4.0
-        high = min(max(0.75 * reach, 1.5), 4.0)
-        window = ((-1.12 * reach, 0.15 * min(reach, 10.0)), (-high, high))
+        real = (-1.12 * reach, 0.15 * min(reach, 10.0))
+        im = np.linspace(0, 2 * reach, 241)[1:]
+        for _ in range(2):  # how high it is; a second look where the first grid was coarse for it
+            stable = (at(np.linspace(*real, 61), im) <= 1 + _SLACK).any(axis=1)
+            high = 1.2 * float(im[stable].max(initial=im[0]))
+            im = np.linspace(0, high, 121)[1:]
+        window = (real, (-high, high))
     (left, right), (below, above) = window
     re, im = np.linspace(left, right, resolution), np.linspace(below, above, resolution)
-    z = (re[None, :] + 1j * im[:, None]).ravel()
-    matrices = amplification_matrix(method, -z / size, preconditioner=preconditioner)
-    radius = spectral_radius(matrices).reshape(resolution, resolution)
+    radius = at(re, im)
     return StabilityRegion(method.title if optimizer else method.name, re, im, radius, limit,
                            1 if optimizer else method.stages)
 
@@ -324,8 +343,9 @@ def spectral_radius_map(optimizer, mu=1.0, L=10.0, *, lr=None, momentum=None):
     momentum = np.linspace(0.0, 0.99, 61) if momentum is None else checks.point("momentum", momentum)
 
     def at(a, b):
-        return float(np.max(spectral_radius(amplification_matrix(replace(optimizer, **{"lr": a, key: b}), curvatures))))
+        return float(np.max(spectral_radius(probe(replace(optimizer, **{"lr": a, key: b}), curvatures))))
 
+    amplification_matrix(optimizer, curvatures)  # refuses what has none, once for the whole grid
     radius = np.array([[at(a, b) for a in lr] for b in momentum])
     i, j = np.unravel_index(np.argmin(radius), radius.shape)
     heavy = optimizer.name == "momentum" and optimizer.form == "heavy_ball"
