@@ -1,0 +1,185 @@
+"""Stationary covariances and weak orders against closed forms, and Monte Carlo within its intervals."""
+
+import numpy as np
+import pytest
+
+import odeopt as oo
+from odeopt import stochastic as st
+from odeopt.studies import stationary as S
+from odeopt.studies import weak_order as W
+
+H = np.array([[3.0, 0.7], [0.7, 1.0]])
+C = np.array([[1.0, 0.3], [0.3, 0.5]])
+METHODS = [oo.GradientDescent(0.5), oo.Momentum(0.1, 0.8), oo.Momentum(0.1, 0.8, form="torch"),
+           oo.Momentum(0.1, 0.8, form="ema"), oo.Nesterov(0.1, 0.8)]  # fmt: skip
+
+
+def test_sgd_solves_its_equations():
+    eta = 0.5
+    p = S.stationary_covariance(oo.GradientDescent(eta), H, C)
+    np.testing.assert_allclose(p @ H + H @ p - eta * H @ p @ H, eta * C, atol=1e-14)
+    q = S.ou_covariance(oo.GradientDescent(eta), H, C)
+    np.testing.assert_allclose(q @ H + H @ q, eta * C, atol=1e-14)
+    # The factor between them in one dimension is 1 - eta lambda/2.
+    assert S.ou_covariance(oo.GradientDescent(eta), [[3.0]], [[1.0]])[0, 0] == pytest.approx(
+        (1 - 0.75) * S.stationary_covariance(oo.GradientDescent(eta), [[3.0]], [[1.0]])[0, 0], rel=1e-14)
+
+
+@pytest.mark.parametrize("eta, beta, h, c", [(0.4, 0.6, 1.3, 0.7), (0.05, 0.95, 10.0, 2.0), (1.5, 0.2, 0.3, 1.0)])
+def test_scalar_closed_forms(eta, beta, h, c):
+    """Liu, Ziyin, Ueda, arXiv:2012.03636; heavy ball and Nesterov derived by hand (see the study's docstring)."""
+    gd = S.stationary_covariance(oo.GradientDescent(eta), [[h]], [[c]])[0, 0]
+    assert gd == pytest.approx(eta * c / (h * (2 - eta * h)), rel=1e-13)
+    ball = S.stationary_covariance(oo.Momentum(eta, beta), [[h]], [[c]])[0, 0]
+    assert ball == pytest.approx(eta * (1 + beta) * c / ((1 - beta) * h * (2 * (1 + beta) - eta * h)), rel=1e-11)
+    # Nesterov's x_k, from the pair (look-ahead point y, velocity v): x = y - beta v.
+    p = S.stationary_covariance(oo.Nesterov(eta, beta), [[h]], [[c]], full=True)
+    w = np.array([1.0, -beta])
+    q = 1 - eta * h
+    exact = eta**2 * c * (1 + beta * q) / ((1 - beta * q) * ((1 + beta * q) ** 2 - ((1 + beta) * q) ** 2))
+    assert w @ p @ w == pytest.approx(exact, rel=1e-11)
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 500])
+def test_swa_closed_form(n):
+    eta, h, c = 0.4, 1.3, 0.7
+    q = 1 - eta * h
+    s2 = eta**2 * c / (1 - q * q)
+    exact = s2 / n * ((1 + q) / (1 - q) - 2 * q * (1 - q**n) / (n * (1 - q) ** 2))
+    assert S.averaged_covariance(oo.GradientDescent(eta), [[h]], [[c]], n)[0, 0] == pytest.approx(exact, rel=1e-12)
+
+
+def test_long_averages_forget_the_learning_rate():
+    limit = np.linalg.inv(H) @ C @ np.linalg.inv(H)
+    for method in METHODS:
+        n = 10**6
+        np.testing.assert_allclose(n * S.averaged_covariance(method, H, C, n), limit, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_monte_carlo_agrees_with_the_exact_and_refutes_a_wrong_one(method):
+    study = S.stationary(method, H, C, paths=6000, average=30, seed=2)
+    assert study.agrees
+    # The same samples would not agree with a covariance 10% larger: the test can fail.
+    assert not (np.abs(study.sampled - 1.1 * study.discrete) <= study.half_width).all()
+    assert (np.abs(study.half_width) < 0.12 * np.abs(np.diag(study.discrete)).max()).all()
+
+
+def test_ou_is_refuted_at_a_large_step_and_right_at_a_small_one():
+    study = S.stationary(oo.GradientDescent(0.5), H, C, paths=6000, seed=2)
+    assert (np.abs(np.diag(study.sampled - study.ou)) > 5 * np.diag(study.half_width)).all()
+    errors = [np.abs(S.ou_covariance(m, H, C) - S.stationary_covariance(m, H, C)).max() /
+              np.abs(S.stationary_covariance(m, H, C)).max()
+              for m in (oo.GradientDescent(0.02 / 2**i) for i in range(3))]
+    np.testing.assert_allclose(np.diff(np.log2(errors)), -1, atol=0.02)  # relative error of first order
+
+
+def test_the_modified_sde_is_no_better_in_the_stationary_state():
+    """Its covariance is C eta/(2H + eta H^2): as far below the OU answer as the exact one is above, to O(eta)."""
+    eta = 0.01
+    method = oo.GradientDescent(eta)
+    exact, ou, modified = (f(method, H, C) for f in (
+        S.stationary_covariance, S.ou_covariance, lambda *a: S.ou_covariance(*a, order=2)))
+    assert np.linalg.norm(modified - exact) > 1.9 * np.linalg.norm(ou - exact)
+    assert S.ou_covariance(method, [[2.0]], [[1.0]], order=2)[0, 0] == pytest.approx(eta / (4 + 4 * eta), rel=1e-13)
+
+
+# Weak orders -----------------------------------------------------------------------------------------
+
+X0 = [3.5, -1.0]
+
+
+@pytest.mark.parametrize("method, order", [
+    (oo.GradientDescent(0.25), 1), (oo.GradientDescent(0.25), 2), (oo.Momentum(0.01, 0.8), 1),
+    (oo.Momentum(0.125, 0.5, form="ema"), 1), (oo.Nesterov(0.01, 0.8), 1),
+], ids=str)  # fmt: skip
+def test_weak_order_of_the_sde(method, order):
+    study = W.weak_order(method, H, C, X0, 2.0, order=order, levels=8)
+    assert abs(study.order - order) < 0.02
+    assert (np.diff(study.error[2:]) < 0).all()
+
+
+@pytest.mark.parametrize("scheme, order", [("euler_maruyama", 1), ("weak_second_order", 2)])
+@pytest.mark.parametrize("method", [oo.GradientDescent(0.1), oo.Momentum(0.01, 0.8)], ids=["gd", "momentum"])
+def test_weak_order_of_the_integrators(scheme, order, method):
+    study = W.integrator_order(scheme, H, C, [1.0, 2.0], 2.0, optimizer=method, levels=9, coarsest=8)
+    assert abs(study.order - order) < 0.05
+
+
+def test_moments_are_those_of_the_paths():
+    """The recursions against samples of the real loops, for the iterates and for the SDE."""
+    method = oo.GradientDescent(0.2)
+    for run, (mean, covariance) in (
+        (st.sample(method, S.dense_quadratic(H), st.gaussian(C), X0, 10, paths=5000),
+         W.discrete_moments(method, H, C, X0, 10)),
+        (st.simulate(st.sde(method), S.dense_quadratic(H), st.gaussian(C), X0, 200, 0.01, paths=5000),
+         W.sde_moments(method, H, C, X0, 2.0)),
+    ):
+        sampled, half = S.covariance_interval(run.end, 0.999)
+        assert (np.abs(sampled - covariance) < half).all()
+        m, dm = S.mean_interval(run.end, 0.999)
+        assert (np.abs(m - mean) < dm).all()
+
+
+def test_recursion_by_doubling_is_the_recursion():
+    method, steps = oo.Momentum(0.05, 0.7), 23
+    a, b = S.step_matrices(method, H)
+    z, p = np.array([*X0, 0.0, 0.0]), np.zeros((4, 4))
+    for _ in range(steps):
+        z, p = a @ z, a @ p @ a.T + b @ C @ b.T
+    mean, covariance = W.discrete_moments(method, H, C, X0, steps)
+    np.testing.assert_allclose(mean, z[:2], rtol=1e-12)
+    np.testing.assert_allclose(covariance, p[:2, :2], rtol=1e-12)
+
+
+# Scaling rules ---------------------------------------------------------------------------------------
+
+def test_linear_scaling_holds_for_the_sde_and_fails_with_the_step_for_the_iterates():
+    factors = np.array([1.0, 2.0, 4.0, 8.0])
+    exact, ou = W.linear_scaling([[3.0]], [[1.0]], 0.05, factors)
+    np.testing.assert_allclose(ou, 0, atol=1e-13)
+    np.testing.assert_allclose(exact, (2 - 0.15) / (2 - 0.15 * factors) - 1, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("method", [oo.RMSprop(lr=0.02, decay=0.98), oo.Adam(lr=0.02, beta1=0.9, beta2=0.98)],
+                         ids=["rmsprop", "adam"])
+def test_square_root_scaling_keeps_the_law_and_linear_scaling_does_not(method):
+    study = W.scaling_rules(method, oo.problems.quadratic([1.0]), 100.0, factor=4.0, steps=400, x0=[1.0], paths=4000)
+    rule, linear = study.distance
+    assert rule < 0.1
+    assert linear > 4 * rule
+
+
+def test_square_root_rule_moves_every_hyperparameter():
+    adam = W.square_root_scaled(oo.Adam(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-6), 4.0)
+    assert (adam.lr, adam.beta1, adam.beta2, adam.eps) == pytest.approx((0.02, 0.6, 0.96, 5e-7), rel=1e-12)
+
+
+BAD = [
+    (lambda: S.stationary_covariance(oo.GradientDescent(1.0), H, C), "spectral radius 2.22"),
+    (lambda: S.stationary_covariance(oo.GradientDescent(0.1), np.diag([1.0, 0.0]), C), "spectral radius 1 "),
+    (lambda: S.stationary_covariance(oo.GradientDescent(0.1), H, -C), "positive semi-definite"),
+    (lambda: S.stationary_covariance(oo.GradientDescent(0.1), H, np.eye(3)), "shape"),
+    (lambda: S.stationary_covariance(oo.GradientDescent(0.1), [[1.0, 2.0], [0.0, 1.0]], C), "hessian must be symmetric"),
+    (lambda: S.stationary_covariance(oo.Adam(0.1), H, C), "linear in the gradient"),
+    (lambda: S.ou_covariance(oo.GradientDescent(0.1), -H, C), "largest rate"),
+    (lambda: W.weak_order(oo.GradientDescent(0.3), H, C, X0, 1.0), "multiple of the step"),
+    (lambda: W.scaling_rules(oo.Adam(0.1), steps=10, factor=4.0), "multiple of factor"),
+    (lambda: W.square_root_scaled(oo.GradientDescent(0.1), 4.0), "adaptive"),
+]
+
+
+@pytest.mark.parametrize("call, words", BAD, ids=range(len(BAD)))
+def test_bad_input_is_named_in_one_line(call, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_studies_save_and_load(tmp_path):
+    study = S.stationary(oo.GradientDescent(0.5), H, C, paths=100)
+    for name in ("s.npz", "s.json"):
+        study.save(tmp_path / name)
+        back = S.Stationary.load(tmp_path / name)
+        np.testing.assert_array_equal(back.sampled, study.sampled)
+        assert back.headline() == study.headline()
