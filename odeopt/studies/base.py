@@ -75,10 +75,10 @@ class Study:
                 stored = json.loads(path.read_text(encoding="utf-8"))
             else:
                 with np.load(path, allow_pickle=False) as file:
-                    stored = _join(json.loads(str(file["words"])), "", file)
+                    stored = _join(json.loads(str(file["words"])), file)
+            return cls.from_dict(stored)
         except (ValueError, KeyError) as error:
             raise ValueError(f"path must be a saved {cls.__name__}, got {path} ({error})") from None
-        return cls.from_dict(stored)
 
     @classmethod
     def from_dict(cls, stored):
@@ -139,14 +139,10 @@ def _split(value, where, arrays):
     return value
 
 
-def _join(value, where, file):
+def _join(value, file):
     if isinstance(value, dict):
-        if set(value) == {"array"}:
-            return file[value["array"]]
-        return {k: _join(v, where, file) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_join(v, where, file) for v in value]
-    return value
+        return file[value["array"]] if set(value) == {"array"} else {k: _join(v, file) for k, v in value.items()}
+    return [_join(v, file) for v in value] if isinstance(value, list) else value
 
 
 def gather(items, work, *, progress=False, describe=str):
