@@ -8,8 +8,9 @@ import pytest
 import odeopt as oo
 from odeopt.flows import gradient_flow, heavy_ball_flow, look_ahead_flow
 from odeopt.schemes import explicit_euler, semi_implicit_euler, stormer_verlet
-from odeopt.studies.equivalence import STATEMENTS, Equivalences, Side, deviation, equivalences, own_scheme, two_step
+from odeopt.studies.equivalence import Side, deviation, own_scheme, two_step
 from odeopt.studies.stability import default_of
+from odeopt.studies.statements import STATEMENTS, Equivalences, equivalences
 
 # Deviations that must be met, written here and not read from the statements themselves.
 TOLERANCE = dict.fromkeys(STATEMENTS, 1e-13) | {

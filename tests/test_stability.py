@@ -10,16 +10,8 @@ import pytest
 import odeopt as oo
 from odeopt.studies import periodic, tunings
 from odeopt.studies.amplification import amplification_matrix, spectral_radius
-from odeopt.studies.stability import (
-    SpectralRadiusMap,
-    StabilityRegion,
-    StabilityTable,
-    default_of,
-    limit_formula,
-    stability_limit,
-    stability_region,
-    stability_table,
-)
+from odeopt.studies.regions import SpectralRadiusMap, StabilityRegion, stability_region
+from odeopt.studies.stability import StabilityTable, default_of, limit_formula, stability_limit, stability_table
 
 # Independent theory (LITERATURE D1 and the pages): limit of lr * curvature / preconditioner.
 LIMITS = [

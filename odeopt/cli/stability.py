@@ -31,7 +31,7 @@ def run(args):
     """0 when everything measured is what its formula says, else 1."""
     from .. import problems, schemes
     from ..studies import periodic, stability, tunings
-    from ..studies.equivalence import equivalences
+    from ..studies.statements import equivalences
 
     folder = _output.out_folder(args)
     problem = problems.quadratic([args.mu, args.L])
@@ -106,17 +106,17 @@ def _print(args, tables, limits):
 def _write(folder, args, chosen, tables, limits):
     from .. import plotting, schemes
     from ..optimizers import Momentum
-    from ..studies import stability
+    from ..studies import regions
 
     _output.write_rows(limits.rows(), folder, "stability", {k: v for k, v in tables.items() if k != "limits"})
     groups = {"stability-optimizers.png": [o for o in chosen if o.name in REGIONS],
               "stability-schemes.png": [schemes.ALL[name] for name in SCHEMES]}
     groups = {name: members for name, members in groups.items() if members}
     for name, members in groups.items():
-        regions = [stability.stability_region(method) for method in members]
-        _output.figure([lambda ax, r=region: plotting.stability_region(r, ax) for region in regions], folder / name,
+        measured = [regions.stability_region(method) for method in members]
+        _output.figure([lambda ax, r=region: plotting.stability_region(r, ax) for region in measured], folder / name,
                        (4.4, 4.0))
-    surface = stability.spectral_radius_map(Momentum(lr=1 / args.L), args.mu, args.L)
+    surface = regions.spectral_radius_map(Momentum(lr=1 / args.L), args.mu, args.L)
     _output.figure([lambda ax: plotting.spectral_radius_map(surface, ax)], folder / "stability-map.png")
     files = [*groups, "stability-map.png", "stability.csv", "stability.json"]
     print(f"\nwritten to {folder}: {', '.join(files)}", file=sys.stderr)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..schemes import chebyshev_steps
 from .base import Schedule, increasing, sequence
 
 _SHAPES = {"linear": 0.0, "cosine": 1.0, "hold": 2.0}
@@ -295,21 +296,11 @@ def chebyshev(condition, steps, order="stable", drives="lr"):
     condition = checks.real("condition", condition, 1)
     n = checks.integer("steps", steps, 1)
     checks.choice("order", order, ("stable", "natural"))
-    mu, j = 1 / condition, np.arange(1, n + 1)
-    factors = 2 / (1 + mu - (1 - mu) * np.cos((2 * j - 1) * np.pi / (2 * n)))
     if order == "stable":
-        factors = factors[[i for i in _stable_order(1 << (n - 1).bit_length()) if i < n]]
+        factors = chebyshev_steps(1 / condition, 1.0, n)
+    else:
+        factors = chebyshev_steps(1 / condition, 1.0, n, order="increasing")[::-1]
     return Schedule("chebyshev", _table, (1.0, *factors.tolist()), drives)
-
-
-def _stable_order(n):
-    """Lebedev's and Finogenov's permutation of 0 .. n - 1, n a power of 2: from that of n/2, each
-    j followed by its mirror image."""
-    order = [0]
-    while len(order) < n:
-        mirror = 2 * len(order) - 1
-        order = [i for j in order for i in (j, mirror - j)]
-    return order
 
 
 def silver(drives="lr"):

@@ -34,10 +34,10 @@ def chebyshev_steps(mu, L, n, *, order="stable"):
     and Finogenov, which never amplifies round-off when n is a power of 2; for other n it is theirs
     for the next power of 2 with the missing indices left out (amplification up to some 50).
 
-    Raises ValueError unless 0 <= mu < L and n >= 1.
+    Raises ValueError unless 0 <= mu <= L, L > 0 and n >= 1.
     """
     low = checks.real("mu", mu, 0.0)
-    high = checks.real("L", L, low, open_low=True)
+    high = checks.real("L", L, low, open_low=low == 0.0)
     n = checks.integer("n", n, 1)
     checks.choice("order", order, ("stable", "increasing"))
     index = np.arange(n, 0, -1) if order == "increasing" else stable_order(n)

@@ -1,22 +1,21 @@
-"""Stability: limits by bisection, regions of the complex plane, lr-momentum maps of the spectral radius.
+"""Stability limits, by bisection on the method's own kernel, and the formulas of the cards beside them.
 
-Everything is measured on the method's own kernel (``odeopt.studies.amplification``) and can be
-held against the formula of the method's card (:func:`limit_formula`).
+The matrices come from ``odeopt.studies.amplification``; regions of the complex plane and maps over
+learning rate and momentum are in ``odeopt.studies.regions``.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .. import checks
 from ..optimizers import ALL, Optimizer
-from ..schemes import Discretization, Scheme
-from .amplification import amplification_matrix, probe, spectral_radius, with_step
+from ..schemes import Scheme
+from .amplification import amplification_matrix, spectral_radius, with_step
 from .base import Study, gather
-from .tunings import polyak
 
-_SLACK = 1e-12  # spectral radii up to 1 + this count as stable (round-off of the eigenvalues)
+SLACK = 1e-12  # spectral radii up to 1 + this count as stable (round-off of the eigenvalues)
 _FIRST, _LAST, _PER_OCTAVE = -12, 40, 4  # scan of h * curvature from 2^-12 to 2^40
 
 
@@ -80,7 +79,7 @@ def _first_exit(radii, unit, sections):
     scan = unit * 2.0 ** (np.arange(_FIRST * _PER_OCTAVE, _LAST * _PER_OCTAVE + 1) / _PER_OCTAVE)
     low = 0.0
     for part in np.array_split(scan, 1 if sections > 1 else scan.size):
-        bad = np.flatnonzero(radii(part) > 1 + _SLACK)
+        bad = np.flatnonzero(radii(part) > 1 + SLACK)
         if bad.size:
             high, low = part[bad[0]], part[bad[0] - 1] if bad[0] else low
             break
@@ -94,7 +93,7 @@ def _first_exit(radii, unit, sections):
         inner = np.unique(inner[(inner > low) & (inner < high)])
         if not inner.size:
             return float(low)
-        bad = np.flatnonzero(radii(inner) > 1 + _SLACK)
+        bad = np.flatnonzero(radii(inner) > 1 + SLACK)
         if bad.size:
             high = inner[bad[0]]
             inner = inner[: bad[0]]
@@ -212,150 +211,3 @@ def default_of(cls):
         except TypeError:
             continue
     raise ValueError(f"optimizer must have defaults for all but its step size, got {cls.__name__}")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class StabilityRegion(Study):
-    """Spectral radius on a grid of the complex plane of z = h lambda (optimizers: z = -lr * curvature).
-
-    ``radius[i, j]`` belongs to z = re[j] + 1j im[i]; the region is where it is at most 1. ``limit`` is the
-    length of the real stability interval [-limit, 0]; ``gradients`` the gradient evaluations a step.
-    """
-
-    name: str
-    re: np.ndarray
-    im: np.ndarray
-    radius: np.ndarray
-    limit: float
-    gradients: int
-
-    @property
-    def z(self):
-        """The grid, complex (m, n)."""
-        return self.re[None, :] + 1j * self.im[:, None]
-
-    def rows(self):
-        """One line: limits on both axes and the area seen."""
-        cell = (self.re[1] - self.re[0]) * (self.im[1] - self.im[0])
-        return [{"method": self.name, "real interval": self.limit, "gradients a step": self.gradients,
-                 "interval a gradient": self.limit / self.gradients, "area in the window": float(
-                     (self.radius <= 1 + _SLACK).sum() * cell)}]
-
-    def headline(self):
-        return f"stability region of {self.name} on a {self.radius.shape[0]} x {self.radius.shape[1]} grid"
-
-
-def stability_region(method, window=None, *, resolution=201, preconditioner=1.0):
-    """Where in the complex plane ``method`` is stable.
-
-    Parameters
-    ----------
-    method : Optimizer or Scheme
-    window : ((re low, re high), (im low, im high)), optional
-        Default: a little more than the region's part over the real stability interval.
-    resolution : int
-        Grid points a side.
-    preconditioner : float
-        As in :func:`stability_limit`; z is then -lr * curvature / preconditioner.
-
-    Returns
-    -------
-    StabilityRegion
-    """
-    if not isinstance(method, (Optimizer, Scheme)):
-        raise TypeError(f"method must be an Optimizer or a Scheme, got {type(method).__name__}")
-    resolution = checks.integer("resolution", resolution, 3)
-    optimizer = isinstance(method, Optimizer)
-    size = method.lr / preconditioner if optimizer else 1.0
-    limit = stability_limit(method, vary="curvature", preconditioner=preconditioner) * size
-
-    def at(re, im):
-        z = re[None, :] + 1j * im[:, None]
-        matrices = amplification_matrix(method, -z.ravel() / size, preconditioner=preconditioner)
-        return spectral_radius(matrices).reshape(z.shape)
-
-    if window is None:
-        reach = limit if math.isfinite(limit) else 4.0
-        real = (-1.12 * reach, 0.15 * min(reach, 10.0))
-        im = np.linspace(0, 2 * reach, 241)[1:]
-        for _ in range(2):  # how high it is; a second look where the first grid was coarse for it
-            stable = (at(np.linspace(*real, 61), im) <= 1 + _SLACK).any(axis=1)
-            high = 1.2 * float(im[stable].max(initial=im[0]))
-            im = np.linspace(0, high, 121)[1:]
-        window = (real, (-high, high))
-    (left, right), (below, above) = window
-    re, im = np.linspace(left, right, resolution), np.linspace(below, above, resolution)
-    radius = at(re, im)
-    return StabilityRegion(method.title if optimizer else method.name, re, im, radius, limit,
-                           1 if optimizer else method.stages)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class SpectralRadiusMap(Study):
-    """Worst spectral radius over curvatures in [mu, L], for each (momentum[i], lr[j]).
-
-    ``best_*`` is the best grid point; ``polyak_*`` the optimal tuning of the heavy ball by formula and
-    the radius measured there (nan for methods that are not the heavy ball).
-    """
-
-    name: str
-    mu: float
-    L: float
-    lr: np.ndarray
-    momentum: np.ndarray
-    radius: np.ndarray
-    best_lr: float
-    best_momentum: float
-    best_radius: float
-    polyak_lr: float
-    polyak_momentum: float
-    polyak_radius: float
-
-    def rows(self):
-        """The best grid point and Polyak's point."""
-        points = [("best on the grid", self.best_lr, self.best_momentum, self.best_radius),
-                  ("Polyak's formula", self.polyak_lr, self.polyak_momentum, self.polyak_radius)]
-        return [{"point": p, "lr": a, "momentum": b, "spectral radius": r} for p, a, b, r in points]
-
-    def headline(self):
-        return f"spectral radius of {self.name} over curvatures {self.mu:g} to {self.L:g}"
-
-
-def spectral_radius_map(optimizer, mu=1.0, L=10.0, *, lr=None, momentum=None):
-    """Spectral radius over a grid of learning rates and momenta.
-
-    Parameters
-    ----------
-    optimizer : Optimizer with ``lr`` and ``momentum`` (or ``beta1``)
-        Its other hyperparameters stay.
-    mu, L : float
-        Interval of curvatures, sampled at 9 points.
-    lr, momentum : (n,), (m,) arrays, optional
-        Default: 61 learning rates up to 4/L, 61 momenta from 0 to 0.99.
-    """
-    mu = checks.real("mu", mu, 0.0, open_low=True)
-    L = checks.real("L", L, mu)
-    key = next((name for name in ("momentum", "beta1") if hasattr(optimizer, name)), None)
-    if key is None or not hasattr(optimizer, "lr"):
-        raise ValueError(f"optimizer must have a learning rate and a momentum, and {optimizer.name} has not")
-    curvatures = np.geomspace(mu, L, 9)
-    lr = np.linspace(0.05, 4.05, 61) / L if lr is None else checks.point("lr", lr)
-    momentum = np.linspace(0.0, 0.99, 61) if momentum is None else checks.point("momentum", momentum)
-
-    def at(a, b):
-        return float(np.max(spectral_radius(probe(replace(optimizer, **{"lr": a, key: b}), curvatures))))
-
-    amplification_matrix(optimizer, curvatures)  # refuses what has none, once for the whole grid
-    radius = np.array([[at(a, b) for a in lr] for b in momentum])
-    i, j = np.unravel_index(np.argmin(radius), radius.shape)
-    heavy = optimizer.name == "momentum" and optimizer.form == "heavy_ball"
-    tuning = polyak(mu, L).optimizer if heavy else None
-    return SpectralRadiusMap(optimizer.title, mu, L, lr, momentum, radius, float(lr[j]), float(momentum[i]),
-                             float(radius[i, j]), tuning.lr if heavy else math.nan,
-                             tuning.momentum if heavy else math.nan,
-                             at(tuning.lr, tuning.momentum) if heavy else math.nan)
-
-
-__all__ = ["Discretization", "SpectralRadiusMap", "StabilityRegion", "StabilityTable", "amplification_matrix",
-           "limit_formula", "spectral_radius", "spectral_radius_map", "stability_limit", "stability_region",
-           "stability_table"]
