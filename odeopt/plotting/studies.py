@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from .. import checks
 from .data import positive
 from .maps import below, contours
-from .style import SIGNED, look, looks, shade
+from .style import SIGNED, look, looks
 
 _COSTS = {"gradients": "gradient evaluations", "seconds": "wall time (s)"}
 _BASINS = ("#9EC5E5", "#F2B48A", "#8FCBB3", "#D7A6C4", "#EED58B", "#B4B2DA", "#A9D0CF", "#C9C4B0")
@@ -103,17 +103,19 @@ def work_precision(study, ax, *, cost="gradients", of="error", legend=True):
     return ax
 
 
-def stability_region(study, ax):
-    """Region of the complex plane where the spectral radius is at most 1, shaded by the radius."""
-    levels = (0.0, 0.25, 0.5, 0.75, 1.0)
+def stability_region(study, ax, *, mark=True):
+    """Region of the complex plane where the spectral radius is at most 1, darker where it is smaller.
+
+    ``mark`` writes the end of the real stability interval at its place.
+    """
     color = look("gradientdescent")[0]
     radius = np.where(np.isfinite(study.radius), study.radius, 1e6)
-    shades = [shade(color, i, 5) for i in (2, 3, 3.6, 4.2)]
-    ax.contourf(study.re, study.im, radius, levels, colors=[*shades], alpha=0.55)
+    ax.contourf(study.re, study.im, radius, (0.0, 0.25, 0.5, 0.75, 1.0),
+                colors=("#7FAED3", "#A3C6E1", "#C4DBEC", "#E2EDF6"))
     ax.contour(study.re, study.im, radius, [1.0], colors=color, linewidths=1.8)
     ax.axhline(0, color="#555555", lw=0.7)
     ax.axvline(0, color="#555555", lw=0.7)
-    if np.isfinite(study.limit):
+    if mark and np.isfinite(study.limit):
         ax.plot(-study.limit, 0, "o", color="#D55E00", mec="white", ms=8, zorder=5, clip_on=False)
         ax.annotate(f"{-study.limit:.4g}", (-study.limit, 0), xytext=(5, 7), textcoords="offset points",
                     color="#B34700", fontsize=11)
@@ -165,7 +167,7 @@ def basins(study, ax, *, flow=False, problem=None, legend=True):
         contours(problem, ax, ((study.x[0], study.x[-1]), (study.y[0], study.y[-1])), lines_only=True, minima=False)
     for m in study.minima:
         ax.plot(*m, marker="*", ms=13, color="#FFD447", mec="#222222", mew=0.8, ls="none", zorder=6)
-    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="gradient flow" if flow else study.method)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="gradient flow" if flow else looks([study.method])[0].label)
     ax.grid(False)
     if legend:
         handles = [Line2D([], [], marker="*", ms=11, color="#FFD447", mec="#222222", mew=0.7, ls="none",
