@@ -19,6 +19,7 @@ VALLEY, L = oo.problems.log_cosh_valley(10.0), 10.0
     (gradient_flow(), BOWL, {"energy": "gradient-strong", "mu": MU}),
     (heavy_ball_flow(0.7), VALLEY, {}),
     (heavy_ball_flow(2 * math.sqrt(MU)), BOWL, {"energy": "heavy-ball-strong", "mu": MU}),
+    (heavy_ball_flow(2 * math.sqrt(MU)), BOWL, {"energy": "heavy-ball-fast", "mu": MU}),
     (nesterov_flow(), VALLEY, {}),
     (nesterov_flow(), oo.problems.quartic(2), {}),
     (nesterov_flow(5.0), VALLEY, {}),
@@ -54,6 +55,17 @@ def test_the_rate_of_strong_convexity_is_attained_on_a_quadratic():
     too_fast = oo.lyapunov(gradient_flow(), oo.problems.quadratic([mu]), t_end=6.0, steps=60, energy="gradient-strong",
                            mu=1.2 * mu)
     assert too_fast.violation == 1
+
+
+def test_the_faster_rate_of_the_heavy_ball_is_four_thirds():
+    # B7: with its own quadratic form the energy decays at (4/3) sqrt(mu), and at no better rate for all mu-strongly
+    # convex f: on a quadratic of curvature mu itself the flow decays like t e^{-sqrt(mu) t}, so gap at 2 sqrt(mu).
+    mu = 0.5
+    flow, stiff = heavy_ball_flow(2 * math.sqrt(mu)), oo.problems.quadratic([mu, 40.0], angle=0.3)
+    study = oo.lyapunov(flow, stiff, t_end=8.0, steps=400, energy="heavy-ball-fast", mu=mu)
+    assert study.holds and (study.gap <= study.bound + 1e-11).all()
+    wrong = oo.lyapunov(flow, stiff, t_end=8.0, steps=400, energy="heavy-ball-fast", mu=2 * mu)
+    assert not wrong.holds
 
 
 def test_damping_below_three_loses_the_energy():
