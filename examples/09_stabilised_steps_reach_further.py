@@ -16,10 +16,10 @@ RKC = runge_kutta_chebyshev(STAGES, DAMPING)
 
 
 def interval():
-    """(1 + w0)/w1 with w0 = 1 + damping/s^2, w1 = T_s(w0)/T_s'(w0)."""
+    """2 w0/w1 with w0 = 1 + damping/s^2, w1 = T_s(w0)/T_s'(w0): there w0 + w1 u = -w0, and |R_s| is 1 again."""
     polynomial = np.polynomial.chebyshev.Chebyshev.basis(STAGES)
     w0 = 1 + DAMPING / STAGES**2
-    return (1 + w0) / (polynomial(w0) / polynomial.deriv()(w0))
+    return 2 * w0 / (polynomial(w0) / polynomial.deriv()(w0))
 
 
 def main():
