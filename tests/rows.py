@@ -90,6 +90,7 @@ ROWS = [
         limit=_heavy(0.9) / 0.5, identity=False),  # torch's first buffer is g, not (1 - dampening) g
     Row("momentum, averaged", "Momentum", {"lr": 0.01, "form": "ema"}, limit=_average(0.9)),
     Row("Nesterov", "Nesterov", {"lr": 0.01}, limit=_ahead(0.9)),
+    Row("Nesterov, decay", "Nesterov", {"lr": 0.01, "weight_decay": 0.5}, limit=_ahead(0.9) - 0.01 * 0.5),
     Row("Nesterov, fading", "Nesterov", {"lr": 0.001, "momentum": None}),
     Row("RMSprop", "RMSprop", {"lr": 0.003, "eps": 1e-2}, 0.5, 1.0, limit=2.0, frozen={"decay": STILL, "eps": 0.0}),
     Row("RMSprop, eps outside", "RMSprop", {"lr": 0.003, "eps_mode": "outside"}, 0.5, 1.0, limit=2.0, steps=100,

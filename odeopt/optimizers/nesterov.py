@@ -9,7 +9,9 @@ Scheme       the position moves with the velocity predicted one step further fro
              mu_k = 1 - 3 h/t_k at t_k = (k + 2) h: the run starts at the time 2 h
 Order        1
 Stability    constant momentum: lr lambda < 2 (1 + momentum)/(1 + 2 momentum)
-Scaling      lr ~ h^2, momentum = 1 - a h
+Scaling      lr ~ h^2, momentum = 1 - a h, weight_decay fixed
+Weight decay coupled, g + weight_decay x for g (constant momentum only; otherwise add
+             weight_decay |x|^2/2 to the objective)
 
 With mu = (sqrt(kappa) - 1)/(sqrt(kappa) + 1) and lr = 1/L it contracts by 1 - 1/sqrt(kappa) a
 step on an L-smooth quadratic of condition kappa.
@@ -26,19 +28,20 @@ from .. import checks
 from ..abi import kernel
 from ..flows import heavy_ball_flow, nesterov_flow
 from ..schemes import look_ahead_euler
-from .base import Optimizer, positive
+from .base import Optimizer, nonnegative, positive
 
 
 @kernel
 def nesterov(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
-    """p = (lr, momentum); s = (v)."""
-    lr, mu = p[0], p[1]
+    """p = (lr, momentum, weight_decay); s = (v)."""
+    lr, mu, decay = p[0], p[1], p[2]
     v = s[0]
     for i in range(x.size):
-        step = lr * g[i]
+        xi = x[i]
+        step = lr * (g[i] + decay * xi)
         vi = mu * v[i] - step
         v[i] = vi
-        x[i] = x[i] + mu * vi - step
+        x[i] = xi + mu * vi - step
     return np.sqrt(lr)
 
 
@@ -70,6 +73,12 @@ class Nesterov(Optimizer):
         The square of the step in flow time.
     momentum : float in [0, 1) or None, default 0.9
         None stands for (k - 1)/(k + 2).
+    weight_decay : float >= 0, default 0
+
+    Raises
+    ------
+    ValueError
+        Also for weight decay with momentum None.
     """
 
     title = "Nesterov"
@@ -77,6 +86,12 @@ class Nesterov(Optimizer):
     lr: float = positive(scales="h^2")
     momentum: float | None = field(default=0.9, metadata={"check": _momentum_or_none, "scales": "1 - c h",
                                                           "numeric": True})
+    weight_decay: float = nonnegative(0.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weight_decay and self.momentum is None:
+            raise ValueError(f"weight_decay must be 0 with momentum=None, got {self.weight_decay}")
 
     @property
     def kernel(self):
@@ -93,7 +108,7 @@ class Nesterov(Optimizer):
     def flow(self):
         if self.momentum is None:
             return nesterov_flow(3.0)
-        return heavy_ball_flow((1 - self.momentum) / self.h)
+        return heavy_ball_flow((1 - self.momentum) / self.h, decay=self.weight_decay)
 
     @property
     def t0(self):

@@ -1,0 +1,167 @@
+"""What is compared with torch and optax: used by make_optimizer_goldens.py and test_parity.py.
+
+Imports neither peer. ``peer`` is the name of the peer's optimizer and its arguments; where it lacks
+weight decay as an argument of ours, ``objective_decay`` adds decay * x to the gradient on our side
+(which is what the peer's coupled decay is). ``differs`` names a known disagreement: the test then
+asserts that the two are *not* equal, so that the day the peer changes is noticed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import odeopt as oo
+
+STEPS = 200
+KEPT = np.array([1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100, 120, 140, 160, 180, 200])
+
+
+def problems():
+    """Curved valley, plateau, and a rotated quadratic of condition 1000."""
+    return {
+        "rosenbrock": (oo.problems.rosenbrock(), np.array([-1.2, 1.0])),
+        "beale": (oo.problems.beale(), np.array([1.0, 1.5])),
+        "quadratic": (oo.problems.quadratic([0.1, 3.0, 100.0], seed=7), np.array([1.0, -2.0, 0.5])),
+    }
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    method: str
+    arguments: dict
+    peer: str
+    peer_arguments: dict
+    objective_decay: float = 0.0
+    differs: str = ""
+    note: str = ""
+
+    @property
+    def key(self):
+        return f"{self.peer}/{self.name}"
+
+    def make(self):
+        return getattr(oo.optimizers, self.method)(**self.arguments)
+
+
+def tape(problem, x0):
+    """Gradients along a path that swings about the valley: no method's own, many changes of sign."""
+    run = oo.record(oo.Momentum(2e-4, 0.98), problem, x0, steps=STEPS - 1)
+    return np.array([problem.grad(x) * (1 + 0.5 * np.sin(0.7 * k)) for k, x in enumerate(run.x)])
+
+
+def replay(optimizer, x0, gradient, decay=0.0):
+    """Iterates x_k, k in KEPT; ``gradient(k, x)``."""
+    x = x0.copy()
+    state = optimizer.init(x)
+    out = []
+    for k in range(STEPS):
+        optimizer.update(x, gradient(k, x) + decay * x, state)
+        if k + 1 in KEPT:
+            out.append(x.copy())
+    return np.array(out)
+
+
+def _torch(name, method, arguments, peer, peer_arguments, **more):
+    return Case(name, method, arguments, f"torch.optim.{peer}", peer_arguments, **more)
+
+
+def _optax(name, method, arguments, peer, peer_arguments, **more):
+    return Case(name, method, arguments, f"optax.{peer}", peer_arguments, **more)
+
+
+LR, RATE = 2e-4, 5e-3  # plain and normalised steps that stay tame on all three problems
+OUT = {"eps_mode": "outside"}
+B = {"b1": 0.8, "b2": 0.95}
+BETAS = {"beta1": 0.8, "beta2": 0.95}
+
+CASES = [
+    _torch("plain", "GradientDescent", {"lr": LR}, "SGD", {"lr": LR}),
+    _torch("weight decay", "GradientDescent", {"lr": LR, "weight_decay": 0.1}, "SGD", {"lr": LR, "weight_decay": 0.1}),
+    _torch("momentum", "Momentum", {"lr": LR, "form": "torch"}, "SGD", {"lr": LR, "momentum": 0.9}),
+    _torch("heavy ball", "Momentum", {"lr": LR}, "SGD", {"lr": LR, "momentum": 0.9},
+           note="lr inside the velocity here, outside the buffer there: equal at constant lr"),
+    _torch("dampening, decay", "Momentum",
+           {"lr": LR, "momentum": 0.8, "dampening": 0.3, "form": "torch", "weight_decay": 0.1},
+           "SGD", {"lr": LR, "momentum": 0.8, "dampening": 0.3, "weight_decay": 0.1}),
+    _torch("nesterov", "Nesterov", {"lr": LR}, "SGD", {"lr": LR, "momentum": 0.9, "nesterov": True}),
+    _torch("nesterov, decay", "Nesterov", {"lr": LR, "weight_decay": 0.1},
+           "SGD", {"lr": LR, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    _torch("plain", "RMSprop", {"lr": RATE, "decay": 0.99, **OUT}, "RMSprop", {"lr": RATE}),
+    _torch("decay .9, weight decay", "RMSprop", {"lr": RATE, "weight_decay": 0.1, "eps": 1e-2, **OUT},
+           "RMSprop", {"lr": RATE, "alpha": 0.9, "weight_decay": 0.1, "eps": 1e-2}),
+    _torch("centered", "RMSprop", {"lr": 1e-3, "decay": 0.99, "centered": True, "eps": 1e-3, **OUT},
+           "RMSprop", {"lr": 1e-3, "centered": True, "eps": 1e-3}),
+    _torch("momentum", "RMSprop", {"lr": 1e-3, "decay": 0.99, "momentum": 0.8, **OUT},
+           "RMSprop", {"lr": 1e-3, "momentum": 0.8}),
+    _torch("centered, momentum, decay", "RMSprop",
+           {"lr": 1e-3, "decay": 0.99, "momentum": 0.8, "centered": True, "eps": 1e-3, "weight_decay": 0.1, **OUT},
+           "RMSprop", {"lr": 1e-3, "momentum": 0.8, "centered": True, "eps": 1e-3, "weight_decay": 0.1}),
+    _torch("eps inside", "RMSprop", {"lr": RATE, "decay": 0.99, "eps": 1e-3}, "RMSprop", {"lr": RATE, "eps": 1e-3},
+           differs="eps stands outside the root in torch: eps_mode='outside'"),
+    _torch("plain", "Adagrad", {"lr": 0.05}, "Adagrad", {"lr": 0.05}),
+    _torch("accumulator, lr decay", "Adagrad", {"lr": 0.05, "initial_accumulator": 0.3, "lr_decay": 0.02},
+           "Adagrad", {"lr": 0.05, "initial_accumulator_value": 0.3, "lr_decay": 0.02}),
+    _torch("weight decay", "Adagrad", {"lr": 0.05}, "Adagrad", {"lr": 0.05, "weight_decay": 0.1}, objective_decay=0.1),
+    _torch("plain", "Adadelta", {}, "Adadelta", {}),
+    _torch("lr, rho, weight decay", "Adadelta", {"lr": 0.5, "rho": 0.95, "eps": 1e-5},
+           "Adadelta", {"lr": 0.5, "rho": 0.95, "eps": 1e-5, "weight_decay": 0.1}, objective_decay=0.1),
+    _torch("plain", "Adam", {"lr": RATE}, "Adam", {"lr": RATE}),
+    _torch("betas, L2", "Adam", {"lr": RATE, "weight_decay": 0.1, "eps": 1e-4, **BETAS},
+           "Adam", {"lr": RATE, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1}),
+    _torch("plain", "AdamW", {"lr": RATE}, "AdamW", {"lr": RATE}),
+    _torch("decay 0.5", "AdamW", {"lr": RATE, "weight_decay": 0.5, **BETAS},
+           "AdamW", {"lr": RATE, "betas": (0.8, 0.95), "weight_decay": 0.5}),
+    _torch("amsgrad", "AMSGrad", {"lr": RATE, **BETAS}, "Adam", {"lr": RATE, "betas": (0.8, 0.95), "amsgrad": True}),
+    _torch("amsgrad", "AMSGrad", {"lr": RATE, "weight_decay": 0.1, "weight_decay_mode": "decoupled", **BETAS},
+           "AdamW", {"lr": RATE, "betas": (0.8, 0.95), "amsgrad": True, "weight_decay": 0.1}),
+    _torch("amsgrad, optax's", "AMSGrad", {"lr": RATE, "form": "optax", **BETAS},
+           "Adam", {"lr": RATE, "betas": (0.8, 0.95), "amsgrad": True},
+           differs="torch corrects after the maximum, optax before it: form='torch'|'optax'"),
+    _torch("plain", "AdaMax", {}, "Adamax", {}),
+    _torch("betas, eps, L2", "AdaMax", {"lr": RATE, "eps": 1e-3, **BETAS},
+           "Adamax", {"lr": RATE, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}, objective_decay=0.1),
+    _torch("plain", "NAdam", {"lr": RATE}, "NAdam", {"lr": RATE}),
+    _torch("L2", "NAdam", {"lr": RATE, "momentum_decay": 0.02, "weight_decay": 0.1, **BETAS},
+           "NAdam", {"lr": RATE, "betas": (0.8, 0.95), "momentum_decay": 0.02, "weight_decay": 0.1}),
+    _torch("decoupled", "NAdam", {"lr": RATE, "weight_decay": 0.1, "weight_decay_mode": "decoupled"},
+           "NAdam", {"lr": RATE, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    _torch("plain", "Rprop", {}, "Rprop", {}),
+    _torch("factors, limits", "Rprop", {"lr": 0.02, "eta_minus": 0.4, "eta_plus": 1.3, "step_min": 1e-4,
+                                        "step_max": 0.05},
+           "Rprop", {"lr": 0.02, "etas": (0.4, 1.3), "step_sizes": (1e-4, 0.05)}),
+    _torch("Rprop+", "Rprop", {"variant": "rprop+"}, "Rprop", {},
+           differs="torch implements iRprop- (no weight backtracking): variant='irprop-'"),
+    _optax("momentum", "Momentum", {"lr": LR}, "sgd", {"learning_rate": LR, "momentum": 0.9}),
+    _optax("nesterov", "Nesterov", {"lr": LR}, "sgd", {"learning_rate": LR, "momentum": 0.9, "nesterov": True}),
+    _optax("plain", "SignGD", {"lr": RATE}, "sign_sgd", {"learning_rate": RATE}),
+    _optax("eps inside", "RMSprop", {"lr": RATE, "eps": 1e-6}, "rmsprop", {"learning_rate": RATE, "eps": 1e-6}),
+    _optax("eps outside", "RMSprop", {"lr": RATE, "eps": 1e-6, **OUT},
+           "rmsprop", {"learning_rate": RATE, "eps": 1e-6, "eps_in_sqrt": False}),
+    _optax("bias correction", "RMSprop", {"lr": RATE, "bias_correction": True},
+           "rmsprop", {"learning_rate": RATE, "bias_correction": True}),
+    _optax("centered", "RMSprop", {"lr": 2e-4, "decay": 0.99, "centered": True, "eps": 0.1},
+           "rmsprop", {"learning_rate": 2e-4, "decay": 0.99, "centered": True, "eps": 0.1}),
+    _optax("nesterov", "RMSprop", {"lr": 1e-3, "momentum": 0.8, "nesterov": True, "eps": 1e-3},
+           "rmsprop", {"learning_rate": 1e-3, "momentum": 0.8, "nesterov": True, "eps": 1e-3},
+           note="lr inside the buffer in optax: equal at constant lr"),
+    _optax("plain", "Adagrad", {"lr": 0.05, "initial_accumulator": 0.1, "eps": 1e-7, "eps_mode": "inside"},
+           "adagrad", {"learning_rate": 0.05}),
+    _optax("plain", "Adadelta", {}, "adadelta", {"learning_rate": 1.0}),
+    _optax("plain", "Adam", {"lr": RATE}, "adam", {"learning_rate": RATE}),
+    _optax("eps inside", "Adam", {"lr": RATE, "eps": 1e-6, "eps_mode": "inside"},
+           "adam", {"learning_rate": RATE, "eps": 0.0, "eps_root": 1e-6}),
+    _optax("plain", "AdamW", {"lr": RATE, "weight_decay": 0.1, **BETAS},
+           "adamw", {"learning_rate": RATE, "weight_decay": 0.1, **B}),
+    _optax("corrected", "AMSGrad", {"lr": RATE, "form": "optax", **BETAS}, "amsgrad", {"learning_rate": RATE, **B}),
+    _optax("paper", "AMSGrad", {"lr": RATE, "form": "paper", **BETAS},
+           "amsgrad", {"learning_rate": RATE, "bias_correction_mu": False, "bias_correction_nu": False, **B}),
+    _optax("plain", "AdaMax", {"lr": 1e-3, **BETAS}, "adamax", {"learning_rate": 1e-3, **B}),
+    _optax("constant momentum", "NAdam", {"lr": RATE, "momentum_decay": None, **BETAS},
+           "nadam", {"learning_rate": RATE, **B}),
+    _optax("warm-up", "NAdam", {"lr": RATE, **BETAS}, "nadam", {"learning_rate": RATE, **B},
+           differs="torch warms the momentum up (mu_t), optax does not: momentum_decay=None"),
+    _optax("decay", "Lion", {"lr": 1e-3, "weight_decay": 0.1}, "lion", {"learning_rate": 1e-3, "weight_decay": 0.1}),
+    _optax("plain", "Rprop", {}, "rprop", {"learning_rate": 1e-2},
+           differs="optax applies the step that the gradient before called for (stale by one step)"),
+]

@@ -1,0 +1,226 @@
+"""The training-loop face: one array, lists, groups, reductions over arrays, saving and resuming."""
+
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rows import ROWS
+
+import odeopt as oo
+from odeopt.optimizers import State
+
+every_row = pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+
+
+def gradient(x):
+    """Of a smooth, coupled-free objective, in the dtype of x."""
+    return np.asarray(2 * x + np.cos(3 * x), dtype=x.dtype)
+
+
+def arrays(dtype=np.float64):
+    rng = np.random.default_rng(5)
+    return [rng.standard_normal(shape).astype(dtype) for shape in ((3, 4), (5,), (2, 2, 2), ())]
+
+
+def steps(opt, xs, state, count):
+    for _ in range(count):
+        opt.update(xs, [gradient(x) for x in xs], state)
+
+
+@every_row
+def test_a_list_moves_as_the_vector_it_makes_up(row):
+    """Also where the update reduces over all coordinates; Amos alone reduces within each array."""
+    opt, xs = row.make(), arrays()
+    flat = np.concatenate([x.ravel() for x in xs])
+    state, whole = opt.init(xs), opt.init(flat)
+    for _ in range(10):
+        steps(opt, xs, state, 1)
+        opt.update(flat, gradient(flat), whole)
+    joined = np.concatenate([x.ravel() for x in xs])
+    if row.method == "Amos":
+        assert np.abs(joined - flat).max() > 1e-6
+    else:
+        np.testing.assert_array_equal(joined, flat)
+        assert state.t == whole.t
+
+
+@every_row
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_resuming_from_a_file_is_bit_identical(row, dtype, tmp_path):
+    opt, xs = row.make(), arrays(dtype)
+    state = opt.init(xs)
+    steps(opt, xs, state, 6)
+    state.save(tmp_path / "state.npz")
+    again, ys = State.load(tmp_path / "state.npz"), [x.copy() for x in xs]
+    steps(opt, xs, state, 6)
+    steps(opt, ys, again, 6)
+    for x, y in zip(xs, ys):
+        np.testing.assert_array_equal(x, y)
+    assert (again.k, again.times, again.names) == (state.k, state.times, state.names)
+    for s, z in zip(state.slots, again.slots):
+        assert s.dtype == z.dtype == dtype
+        np.testing.assert_array_equal(s, z)
+    with zipfile.ZipFile(tmp_path / "state.npz") as file:  # arrays and words, no pickle
+        assert all(name.endswith(".npy") for name in file.namelist())
+
+
+def test_groups_have_their_own_hyperparameters(tmp_path):
+    """A group moves as its arrays would alone under its own optimizer; the rest is untouched by it."""
+    opt = oo.AdamW(lr=0.01, weight_decay=0.3)
+    groups = [{"arrays": [1, 3], "weight_decay": 0.0, "lr": 0.05}, {"arrays": 2, "beta1": 0.5}]
+    xs = arrays()
+    alone = [x.copy() for x in xs]
+    state = opt.init(xs, groups=groups)
+    parts = [(opt, [0]), (oo.AdamW(lr=0.05, weight_decay=0.0), [1, 3]), (replace(opt, beta1=0.5), [2])]
+    states = [o.init([alone[i] for i in indices]) for o, indices in parts]
+    steps(opt, xs, state, 5)
+    state.save(tmp_path / "groups")
+    state = State.load(tmp_path / "groups.npz")
+    steps(opt, xs, state, 5)
+    for (o, indices), s in zip(parts, states):
+        steps(o, [alone[i] for i in indices], s, 10)
+    for x, y in zip(xs, alone):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_allclose(state.times, [0.1, 0.5, 0.1], rtol=1e-14)
+    assert state.t == state.times[0]
+
+
+def test_a_reduction_spans_its_group():
+    """Two groups: the step length of each is lr, not that of both together."""
+    opt, xs = oo.NormalizedGD(0.1), arrays()
+    before = [x.copy() for x in xs]
+    state = opt.init(xs, groups=[{"arrays": [0, 2]}])
+    assert len(state.slots) == 2
+    steps(opt, xs, state, 1)
+    moved = [np.linalg.norm(x - y) for x, y in zip(xs, before)]
+    assert np.hypot(moved[0], moved[2]) == pytest.approx(0.1, rel=1e-12)
+    assert np.hypot(moved[1], moved[3]) == pytest.approx(0.1, rel=1e-12)
+
+
+def test_amos_groups_give_every_variable_its_axis_and_size():
+    opt, rng = oo.Amos(0.1), np.random.default_rng(0)
+    kernel, bias = rng.standard_normal((6, 3)), np.zeros(3)
+    state = opt.init([kernel, bias], groups=[{"arrays": 0, "eta": 6**-0.5, "axis": 0}, {"arrays": 1, "eta": 0.5}])
+    by_column = [oo.Amos(0.1, eta=6**-0.5) for _ in range(3)]
+    columns = [np.ascontiguousarray(kernel[:, j]) for j in range(3)]
+    states = [o.init(c) for o, c in zip(by_column, columns)]
+    for _ in range(20):
+        opt.update([kernel, bias], [gradient(kernel), gradient(bias)], state)
+        for o, c, s in zip(by_column, columns, states):
+            o.update(c, gradient(c), s)
+    np.testing.assert_allclose(kernel, np.transpose(columns), rtol=1e-14)
+
+
+def test_rows_of_memory_have_the_shapes_of_the_arrays():
+    for opt in (oo.Adam(0.01), oo.RMSprop(0.01, form="scalar")):  # one block an array, one block a group
+        xs = arrays()
+        state = opt.init(xs)
+        steps(opt, xs, state, 2)
+        assert [r.shape for r in state.row("square")] == [x.shape for x in xs]
+        assert np.shares_memory(state.row(0)[0], state.slots[0])
+    single = opt.init(xs[0])
+    assert single.row(0).shape == (3, 4)
+    with pytest.raises(ValueError, match="slot must be one of 'square', 'weight', got 'squares'; did you mean"):
+        single.row("squares")
+    swa = oo.SWA(oo.Adam(0.01), start=0)
+    x = np.ones((2, 2))
+    state = swa.init(x)
+    swa.update(x, np.ones((2, 2)), state)
+    np.testing.assert_allclose(swa.average(state), (1 + x) / 2, rtol=1e-15)
+
+
+def test_the_learning_rate_may_change_between_steps():
+    opt, x = oo.Momentum(0.1), np.ones(3)
+    state = opt.init(x)
+    y, v = np.ones(3), np.zeros(3)
+    for k in range(5):
+        lr = 0.1 / (k + 1)
+        opt.update(x, gradient(x), state)
+        v = 0.9 * v - lr * gradient(y)
+        y = y + v
+        opt = replace(opt, lr=0.1 / (k + 2))
+    np.testing.assert_allclose(x, y, rtol=1e-14)
+    with pytest.raises(ValueError, match="state must come from this optimizer: adam .*got momentum"):
+        oo.Adam().update(x, gradient(x), state)
+
+
+@pytest.mark.parametrize(("x", "error", "message"), [
+    (np.ones(4)[::2], ValueError, "x must be C-contiguous"),
+    (np.asfortranarray(np.ones((2, 3))), ValueError, "x must be C-contiguous"),
+    (np.ones(4, dtype=int), TypeError, "x must be float32 or float64, got int64"),
+    (np.ones(4, dtype=np.float16), TypeError, "x must be float32 or float64, got float16"),
+    (np.ones(4, dtype=">f8"), TypeError, "x must be float32 or float64"),
+    ([1.0, 2.0], TypeError, "x must be a numpy array, got float"),
+    ([], ValueError, "x must hold at least one array"),
+    (np.ones(0), ValueError, "x must have at least one entry"),
+])
+def test_arrays_that_cannot_be_updated_in_place_are_refused(x, error, message):
+    with pytest.raises(error, match=message):
+        oo.Adam().init(x)
+
+
+def test_update_refuses_before_it_touches_anything():
+    opt, xs = oo.Adam(0.1), [np.ones(3), np.ones(2)]
+    state = opt.init(xs)
+    locked = np.ones(2)
+    locked.flags.writeable = False
+    cases = [
+        ([xs[0], locked], [np.ones(3), np.ones(2)], ValueError, "x must be writable"),
+        (xs, [np.ones(3), np.ones(3)], ValueError, r"g must match x: shape \(2,\)"),
+        (xs, [np.ones(3), np.ones(2, dtype=np.float32)], ValueError, "g must match x"),
+        (xs, [np.ones(3)], ValueError, "as many arrays each, got 2, 1, 2"),
+        ([np.ones(3), np.ones(4)], [np.ones(3), np.ones(4)], ValueError, "state must come from init of arrays like x"),
+        ([x.astype(np.float32) for x in xs], [np.ones(3, np.float32), np.ones(2, np.float32)], ValueError,
+         "state must come from init of arrays like x, got float64"),
+        (xs, [np.ones(3), xs[1]], ValueError, "g must not share memory with x"),
+        (xs, [np.ones(3), "no"], TypeError, "g must be a numpy array, got str"),
+    ]
+    for x, g, error, message in cases:
+        with pytest.raises(error, match=message):
+            opt.update(x, g, state)
+    assert state.k == 0 and not any(s.any() for s in state.slots)
+    np.testing.assert_array_equal(np.concatenate(xs), np.ones(5))
+    g = np.ones(3)
+    g.flags.writeable = False  # a gradient is only read
+    opt.update([xs[0], xs[1]], [g, np.ones(2)], state)
+
+
+@pytest.mark.parametrize(("groups", "error", "message"), [
+    ([{"arrays": [0], "learning_rate": 1.0}], ValueError, "hyperparameter of a group must be one of 'lr'"),
+    ([{"arrays": [0], "lr": -1.0}], ValueError, "lr must be in"),
+    ([{"arrays": [2]}], ValueError, "groups must name arrays 0 to 1"),
+    ([{"arrays": [0]}, {"arrays": [0]}], ValueError, "each at most once"),
+    ([{"lr": 1.0}], TypeError, "groups must be dicts with the key 'arrays'"),
+    ([{"arrays": "0"}], TypeError, "must be an integer"),
+])
+def test_bad_groups(groups, error, message):
+    with pytest.raises(error, match=message):
+        oo.Adam().init([np.ones(2), np.ones(3)], groups=groups)
+
+
+def test_groups_must_keep_the_slots_and_one_dtype():
+    with pytest.raises(ValueError, match="groups must keep the slots"):
+        oo.RMSprop(0.1).init([np.ones(2)] * 2, groups=[{"arrays": [1], "centered": True}])
+    mixed = [np.ones(2), np.ones(2, np.float32)]
+    with pytest.raises(ValueError, match="x must have one dtype in a group"):
+        oo.NormalizedGD(0.1).init(mixed)
+    assert [s.dtype for s in oo.Adam().init(mixed).slots] == [np.float64, np.float32]
+
+
+def test_only_saved_states_load(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.ones(2))
+    with pytest.raises(ValueError, match="path must be a saved State"):
+        State.load(tmp_path / "other.npz")
+
+
+def test_float32_memory_is_accumulated_in_float64_by_reductions():
+    """1e6 equal entries: a float32 running sum would be off by percents."""
+    x, g = np.zeros(1_000_000, np.float32), np.full(1_000_000, 0.1, np.float32)
+    opt = oo.NormalizedGD(1.0)
+    opt.update(x, g, opt.init(x))
+    assert np.linalg.norm(x.astype(float)) == pytest.approx(1.0, rel=1e-6)
+    opt = oo.RMSprop(1.0, form="scalar", decay=0.0, eps=0.0)
+    x[:] = 0
+    opt.update(x, g, opt.init(x))
+    assert np.linalg.norm(x.astype(float)) == pytest.approx(1.0, rel=1e-6)
