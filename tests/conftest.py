@@ -3,3 +3,6 @@
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Small matrix products in many processes: BLAS threads only wait for each other (6 times slower on a loaded
+# machine), and the order of their sums, so the last digits, depends on their number.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

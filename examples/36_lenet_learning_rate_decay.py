@@ -1,0 +1,95 @@
+"""PLACEHOLDER
+"""
+
+import argparse
+import functools
+import os
+import pathlib
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # float32 sums, so the curves, depend on the number of threads
+
+import numpy as np
+
+import odeopt as oo
+from odeopt.problems.lenet import LeNet5, cifar10, digits_images
+from odeopt.schedules import ReduceLROnPlateau
+from odeopt.studies.training import learning_rate_decay, split
+
+EPOCHS = {1e-3: 60, 1e-4: 120}
+# keras's callback as the article calls it: patience=5, otherwise defaults
+RULE = ReduceLROnPlateau(factor=0.1, patience=5, threshold=1e-4, threshold_mode="abs", form="keras")
+
+
+def digits_data(noise=0.0, sizes=(500, 300, 997)):
+    """The digits on LeNet's 32x32, pixels with Gaussian noise of that standard deviation."""
+    images, labels = digits_images()
+    if noise:
+        images = images + np.random.default_rng(3).normal(0, noise, images.shape).astype(images.dtype)
+    return split(images, labels, sizes)
+
+
+def cifar_data(folder, validation=5000):
+    """CIFAR-10 with the last images of the training batches for validation."""
+    images, labels = cifar10(folder, "train")
+    validation = min(validation, len(labels) // 5)
+    return {"train": (images[:-validation], labels[:-validation]),
+            "validation": (images[-validation:], labels[-validation:]), "test": cifar10(folder, "test")}
+
+
+@functools.cache
+def measured(noise=0.0, folder=None, seeds=(0, 1, 2), scale=1.0, progress=False):
+    """The table of the experiment; ``scale`` shortens the epochs."""
+    data = digits_data(noise) if folder is None else cifar_data(folder)
+    epochs = {lr: max(1, round(scale * count)) for lr, count in EPOCHS.items()}
+    return learning_rate_decay(LeNet5(channels=data["train"][0].shape[3]), data, oo.Adam(), RULE, epochs,
+                               seeds=seeds, progress=progress)
+
+
+def main():
+    """(computed, theory): with and without the rule, one seed gives one run until the rule first acts.
+
+    On few images, so that it takes seconds; the experiment itself is ``measured()``.
+    """
+    study = learning_rate_decay(LeNet5(), digits_data(sizes=(64, 32, 32)), oo.Adam(), RULE, {5e-3: 24}, seeds=(0,))
+    decayed, constant = study.runs
+    until = np.flatnonzero(decayed.lr < 5e-3)[0]  # IndexError if the rule never acts
+    return [(decayed.validation_loss[:until], constant.validation_loss[:until]),
+            (decayed.lr[until] / decayed.lr[0], RULE.factor)]
+
+
+def draw(axes, study):
+    """Learning rate above, validation loss below; one line a run."""
+    for run in study.runs:
+        color = {1e-3: "#DD8800", 1e-4: "#0072B2"}.get(run.base_lr, "black")
+        label = f"{run.base_lr:g} {'constant' if run.rule == 'none' else 'plateau'}" if run.seed == 0 else None
+        for ax, curve in zip(axes, (run.lr, run.validation_loss), strict=True):
+            ax.plot(np.arange(1, curve.size + 1), curve, "--" if run.rule == "none" else "-", color=color, label=label)
+    axes[0].set(ylabel="learning rate", yscale="log", title="LeNet-5, Adam with and without plateau decay")
+    axes[1].set(xlabel="epoch", ylabel="validation loss", yscale="log")
+    axes[1].legend()
+    return axes
+
+
+def run_from_command_line():
+    """Train, print the table, save the curves and the figure."""
+    import matplotlib.pyplot as plt
+
+    parser = argparse.ArgumentParser(description="Adam with and without learning-rate decay on LeNet-5")
+    parser.add_argument("--cifar", metavar="FOLDER", help="folder with CIFAR-10's binary files (default: the digits)")
+    parser.add_argument("--noise", type=float, default=0.0, help="standard deviation added to the digits' pixels")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of epochs")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for curves (npz, json) and figure")
+    given = parser.parse_args()
+    study = measured(given.noise, given.cifar, tuple(range(given.seeds)), given.scale, progress=True)
+    print(study)
+    if given.out is not None:
+        given.out.mkdir(parents=True, exist_ok=True)
+        study.save(given.out / "learning_rate_decay.npz")
+        figure, axes = plt.subplots(2, 1, sharex=True)
+        draw(axes, study)
+        figure.savefig(given.out / "learning_rate_decay.png", dpi=150)
+
+
+if __name__ == "__main__":
+    run_from_command_line()
