@@ -24,7 +24,7 @@ from odeopt.schemes.exponential_euler import exponential_euler
 from odeopt.schemes.rkc import chebyshev_coefficients, runge_kutta_chebyshev
 from odeopt.studies import tunings
 from odeopt.studies.amplification import amplification_matrix
-from odeopt.studies.restart import RULES
+from odeopt.studies.restart import RULES, Restarted
 from odeopt.studies.stability import stability_limit
 
 
@@ -375,6 +375,18 @@ def test_restart_makes_convergence_linear(rule):
     assert gaps.max() - gaps.min() <= 2  # a period of some sqrt(kappa) steps
     halves = np.log(study.f[[500, 1000, 1500]])
     assert halves[2] - halves[1] == pytest.approx(halves[1] - halves[0], rel=0.35)
+
+
+def test_restart_reports_how_it_ended(tmp_path):
+    problem = oo.problems.quadratic([1.0, 50.0], angle=0.4)
+    study = oo.restarted(oo.Nesterov(lr=1.0, momentum=None), problem, steps=5000)
+    assert study.status == "diverged" and study.k[-1] < 5000 and "step" in study.message
+    good = oo.restarted(oo.Nesterov(lr=0.02, momentum=None), problem, steps=90)
+    assert good.status == "completed"
+    good.save(tmp_path / "r.npz")
+    again = Restarted.load(tmp_path / "r.npz")
+    np.testing.assert_array_equal(again.x, good.x)
+    np.testing.assert_array_equal(again.restarts, good.restarts)
 
 
 def test_restart_is_by_hand_what_it_says():

@@ -34,9 +34,9 @@ def rhs(fg, hv, data, t, p, z, dz):
 
 
 def bregman_flow(p=2.0, C=0.25, *, friction=None):
-    """The member with exponent ``p`` >= 2 (below 2 the force is infinite at t = 0) and strength ``C`` > 0.
+    """x'' + ((p + 1)/t) x' + C p^2 t^{p-2} g = 0 with ``p`` >= 2 and ``C`` > 0.
 
-    ``friction`` replaces p + 1 in (p + 1)/t.
+    Below p = 2 the force is infinite at t = 0. ``friction`` replaces p + 1 in (p + 1)/t.
     """
     p = checks.real("p", p, 2.0)
     c = checks.real("C", C, 0.0, open_low=True)

@@ -31,7 +31,7 @@ class Restarted(Study):
 
     ``k``, ``x``, ``f``, ``grad_norm`` of all records (the extrapolated points, as ``record`` has them);
     ``restarts``: the steps at which the momentum was put to zero; ``plain_f``: f of the run without
-    restarts at the same steps.
+    restarts at the same steps; ``status``, ``message``: how the last part ended, as in ``Trajectory``.
     """
 
     method: str
@@ -43,6 +43,8 @@ class Restarted(Study):
     grad_norm: np.ndarray
     restarts: np.ndarray = field(metadata={"dtype": np.int64})
     plain_f: np.ndarray
+    status: str
+    message: str
 
     def rows(self):
         """The run and its counterpart."""
@@ -51,7 +53,7 @@ class Restarted(Study):
                 {"method": self.method, "steps": int(self.k[-1]), "restarts": 0, "f": float(self.plain_f[-1])}]
 
     def headline(self):
-        return f"{self.rule} restart on {self.problem}: {self.restarts.size} restarts in {int(self.k[-1])} steps"
+        return f"{self.rule} restart on {self.problem}: {self.restarts.size} restarts in {int(self.k[-1])} steps, {self.status}"
 
 
 def restarted(optimizer, problem, x0=None, steps=1000, *, rule="speed", patience=2):
@@ -96,7 +98,8 @@ def restarted(optimizer, problem, x0=None, steps=1000, *, rule="speed", patience
     k, xs, f, norm = (np.concatenate([part[i] for part in parts]) for i in range(4))
     plain = uninterrupted(record(optimizer, problem, x0, int(k[-1])))
     plain_f = plain.f[np.searchsorted(plain.k, k).clip(0, len(plain) - 1)]
-    return Restarted(repr(optimizer), problem.name, rule, k, xs, f, norm, np.array(restarts, dtype=np.int64), plain_f)
+    return Restarted(repr(optimizer), problem.name, rule, k, xs, f, norm, np.array(restarts, dtype=np.int64), plain_f,
+                     run.status, run.message)
 
 
 def _first(rule, problem, run, patience):
