@@ -6,6 +6,8 @@ import math
 import pathlib
 import sys
 
+from .. import checks
+
 
 def add_problem(parser):
     """The PROBLEM argument."""
@@ -40,7 +42,7 @@ def problem_of(args):
         raise ValueError(f"--x0 must be {problem.dim} numbers with commas between, got {args.x0!r}") from None
     if len(x0) != problem.dim:
         raise ValueError(f"--x0 must have {problem.dim} numbers for {problem.name}, got {len(x0)}")
-    return problem, x0
+    return problem, checks.point("x0", x0)
 
 
 def optimizers_of(args, problem, x0, steps):

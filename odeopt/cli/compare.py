@@ -64,6 +64,7 @@ def _write(folder, problem, results, rows, extra):
         paths = [lambda ax: plotting.trajectories(problem, results, ax)]
     else:
         paths = [lambda ax: plotting.principal_plane(results, ax), lambda ax: plotting.objectives(results, ax)]
-    _output.figure(paths, folder / f"{stem}-paths.png")
-    _output.figure([lambda ax: plotting.errors(results, ax)], folder / f"{stem}-errors.png")
+    size = (6.4, 4.4 + 0.2 * max(0, len(results) - 5))  # the legend stands below
+    _output.figure(paths, folder / f"{stem}-paths.png", size)
+    _output.figure([lambda ax: plotting.errors(results, ax)], folder / f"{stem}-errors.png", size)
     print(f"\nwritten to {folder}: {stem}-paths.png, {stem}-errors.png, {stem}.csv, {stem}.json", file=sys.stderr)

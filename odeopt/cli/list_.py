@@ -6,10 +6,17 @@ KINDS = ("problems", "optimizers", "flows", "schemes", "schedules")
 def add_arguments(parser):
     """What to list."""
     parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--markdown", action="store_true",
+                        help="for optimizers: the table of flows, schemes and scaling laws that README shows")
 
 
 def run(args):
     """Print a name and a summary a line."""
+    if args.markdown:
+        if args.kind != "optimizers":
+            raise ValueError(f"--markdown goes with optimizers, got {args.kind}")
+        print(optimizer_table())
+        return
     rows = _ROWS[args.kind]()
     width = max(len(name) for name, _ in rows)
     for name, summary in rows:
@@ -32,6 +39,30 @@ def _optimizers():
     from .. import optimizers
 
     return [(name, _first_line(sys.modules[cls.__module__])) for name, cls in optimizers.ALL.items()]
+
+
+def optimizer_table():
+    """The optimizers as a Markdown table, from the pages themselves."""
+    import dataclasses
+
+    from .. import optimizers
+
+    lines = ["| optimizer | flow | scheme | how the hyperparameters move with the step h | order |",
+             "|---|---|---|---|---|"]
+    for cls in optimizers.ALL.values():
+        if cls.wrapper:
+            continue
+        missing = dataclasses.MISSING
+        needed = {f.name: 1e-2 for f in dataclasses.fields(cls) if f.default is missing and f.default_factory is missing}
+        opt = cls(**needed)
+        flow, scheme, orders = opt.flow(), opt.scheme(), opt.orders
+        laws = ", ".join(f"{name} {'=' if 'c' in law else '∝'} {law}" for name, law in opt.scaling().items() if law != "fixed")
+        equation = flow.equation.replace("|", r"\|") if flow else "no classical flow"
+        order = "–" if orders is None else " / ".join("none" if o is None else f"{o:g}" for o in orders.values())
+        lines.append(f"| [{cls.title}](odeopt/optimizers/{cls.__module__.rpartition('.')[2]}.py) | "
+                     f"{equation} | {scheme.name if scheme else '–'} | "
+                     f"{laws if flow else '–'} | {order} |")
+    return "\n".join(lines)
 
 
 def _flows():

@@ -67,6 +67,8 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
     x, y, f = grid(problem, window, resolution)
     base, levels, logarithmic = levels_of(f, problem.f_min)
     shown = np.where(np.isfinite(f), f - base, np.nan)
+    if logarithmic:  # a grid point on the minimum itself, or below f_min by round-off, is lowest ground
+        shown = np.maximum(shown, 1e-3 * levels[0])
     norm = LogNorm(levels[0], levels[-1]) if logarithmic else Normalize(levels[0], levels[-1])
     if not lines_only:
         ax.contourf(x, y, shown, levels, cmap=MAP, norm=norm, extend="both", zorder=0.2)
