@@ -61,7 +61,8 @@ def high_resolution_flow(s, mu=0.0, *, kind="nag-sc"):
         equation, p = "x'' + (3/t) x' + √s H x' + (1 + 3√s/(2t)) g = 0", (0.0, 3.0, root, 1.0, 1.5 * root)
     else:
         correction = root if kind == "nag-sc" else 0.0
-        equation = f"x'' + 2√mu x'{' + √s H x' + chr(39) if correction else ''} + (1 + √(mu s)) g = 0"
+        along_curvature = " + √s H x'" if correction else ""
+        equation = f"x'' + 2√mu x'{along_curvature} + (1 + √(mu s)) g = 0"
         p = (2 * math.sqrt(mu), 0.0, correction, 1 + math.sqrt(mu * s), 0.0)
     names = ("friction", "friction t", "curvature friction", "force", "force t")
     return Flow(f"high-resolution {kind}", equation, rhs, dict(zip(names, p)), ("velocity",), order_of_position=2,

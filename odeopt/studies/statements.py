@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks
 from ..flows import bregman_flow, gradient_flow, heavy_ball_flow, look_ahead_flow, nesterov_flow
-from ..optimizers import Adam, ErrorControlledEuler, GradientDescent, Momentum, Nesterov, RMSprop
+from ..optimizers import Adam, ErrorControlledEuler, GradientDescent, Momentum, Nesterov, RMSprop, SignGD
 from ..problems import log_cosh_valley, quadratic, sine_bowl
 from ..schemes import Discretization, chebyshev_steps, explicit_euler, runge_kutta_chebyshev, semi_implicit_euler
 from .base import Study, gather
@@ -163,17 +163,10 @@ STATEMENTS = {
         "Adam is semi-implicit Euler of its autonomous flow", lambda problem: own_scheme(Adam(lr=0.01), problem),
         _VALLEY, 200, 1e-12),
     "sign-error-control": Statement(
-        "in one dimension error-controlled Euler moves by tol sign(g)",
-        lambda problem: (Side(ErrorControlledEuler(tol=0.01)), Side(_sign_steps)), lambda: quadratic([3.0]), 90, 1e-13,
+        "in one dimension error-controlled Euler is sign descent (on another clock)",
+        lambda problem: (Side(ErrorControlledEuler(tol=0.01)), Side(SignGD(lr=0.01))), lambda: quadratic([3.0]), 90, 1e-13,
         "article 000, eq. 11"),
 }
-
-
-def _sign_steps(problem, x0, steps, tol=0.01):
-    x = [x0]
-    for _ in range(steps):
-        x.append(x[-1] - tol * np.sign(problem.grad(x[-1])))
-    return x
 
 
 @dataclass(frozen=True, eq=False, repr=False)
