@@ -36,7 +36,7 @@ def lag_distance(optimizer, hessian, covariance, lags):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LagDistance(Study):
-    """E|W_T - W_{T+d}|^2 over paths, against the lag d, for one T after the burn-in.
+    """E|W_T - W_{T+d}|^2 over paths, against the lag d, for T after the burn-in.
 
     ``predicted`` the exact value (quadratics; else empty), ``plateau`` 2 tr(Sigma) (nan if unknown).
     """
@@ -83,25 +83,30 @@ def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1,
     return _distances("quadratic", optimizer, run, burn, stride, level, 2 * float(np.trace(sigma)), exact)
 
 
-def lag_distance_network(optimizer, problem=None, *, burn=2000, lags=40, stride=50, batch=32, paths=8, level=0.99,
-                         seed=0, threads=None, progress=False):
-    """The same on a normalised network (default: two layers, digits) with mini-batches; no exact values."""
+def lag_distance_network(optimizer, problem=None, *, burn=2000, lags=40, stride=50, origins=20, batch=32, paths=8,
+                         level=0.99, seed=0, threads=None, progress=False):
+    """The same on a normalised network (default: two layers, digits) with mini-batches; no exact values.
+
+    Each path counts with the mean over ``origins`` times T = burn, burn + stride, ...
+    """
     problem = normalized_mlp() if problem is None else problem
     if burn % stride:
         raise ValueError(f"burn must be a multiple of stride = {stride}, got {burn}")
     run = sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0),
-                 steps=burn + lags * stride, paths=paths, seed=seed, every=stride, threads=threads, progress=progress)
-    return _distances(problem.name, optimizer, run, burn, stride, level, np.nan, np.empty(0))
+                 steps=burn + (lags + origins - 1) * stride, paths=paths, seed=seed, every=stride, threads=threads,
+                 progress=progress)
+    return _distances(problem.name, optimizer, run, burn, stride, level, np.nan, np.empty(0), origins)
 
 
-def _distances(name, optimizer, run, burn, stride, level, plateau, exact):
+def _distances(name, optimizer, run, burn, stride, level, plateau, exact, origins=1):
     if run.status != "completed":
         raise ValueError(f"optimizer must be stable, got {optimizer!r}: {run.message}")
-    first = burn // stride
-    squares = ((run.x[:, first + 1 :] - run.x[:, first : first + 1]) ** 2).sum(axis=2)
-    mean, half = mean_interval(squares, level)
-    return LagDistance(name, repr(optimizer), run.paths, burn, float(plateau), run.k[first + 1 :] - burn, mean, half,
-                       exact)
+    lags, squares = run.k.size - burn // stride - origins, 0.0
+    for first in range(burn // stride, burn // stride + origins):
+        squares = squares + ((run.x[:, first + 1 : first + 1 + lags] - run.x[:, first : first + 1]) ** 2).sum(axis=2)
+    mean, half = mean_interval(squares / origins, level)
+    return LagDistance(name, repr(optimizer), run.paths, burn, float(plateau), stride * np.arange(1, lags + 1), mean,
+                       half, exact)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

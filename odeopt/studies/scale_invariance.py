@@ -226,10 +226,10 @@ class Instability(Study):
     """Full-batch gradient descent on a scale-invariant loss, with and without weight decay.
 
     One entry a learning rate. ``rise_step``: first step at which f is larger than the smallest
-    f before it by more than 10% of the drop so far (-1: never); ``smallest_norm`` before it,
-    ``peak`` the largest f after it and ``sharpness_step`` lr times the largest Hessian eigenvalue
-    at the last point before the rise (2 is the limit). ``plain_rise_step`` the same without decay,
-    ``plain_norm_monotone`` whether |w| never shrinks there.
+    f before it by more than 10% of the drop so far (-1: never); ``peak`` the largest f from there on.
+    ``turning_norm`` and ``turning_sharpness``: |w| and lr times the largest Hessian eigenvalue at the lowest f
+    before that, where descent turns into growth (2 - lr wd is the limit on a quadratic with decay).
+    ``plain_rise_step`` the same without decay, ``plain_norm_monotone`` whether |w| never shrinks there.
     """
 
     problem: str
@@ -237,19 +237,19 @@ class Instability(Study):
     weight_decay: np.ndarray
     lowest: np.ndarray
     rise_step: np.ndarray
-    smallest_norm: np.ndarray
+    turning_norm: np.ndarray
     peak: np.ndarray
-    sharpness_step: np.ndarray
+    turning_sharpness: np.ndarray
     plain_rise_step: np.ndarray
     plain_norm_monotone: np.ndarray
 
     def rows(self):
         """One dict a learning rate."""
-        return [{"lr": float(a), "wd": float(b), "lowest f": float(lo), "rises at step": int(r), "|w| there": float(n),
+        return [{"lr": float(a), "wd": float(b), "lowest f": float(lo), "rises at step": int(r), "|w| at lowest": float(n),
                  "lr sharpness": float(s), "peak f": float(p), "without decay rises": "never" if q < 0 else int(q),
                  "norm grows": "yes" if m else "NO"}
                 for a, b, lo, r, n, s, p, q, m in zip(
-                    self.lr, self.weight_decay, self.lowest, self.rise_step, self.smallest_norm, self.sharpness_step,
+                    self.lr, self.weight_decay, self.lowest, self.rise_step, self.turning_norm, self.turning_sharpness,
                     self.peak, self.plain_rise_step, self.plain_norm_monotone)]
 
     def headline(self):
@@ -274,14 +274,14 @@ def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
         run = record(GradientDescent(lr=lr, weight_decay=decay), problem, x0, steps)
         plain = record(GradientDescent(lr=lr), problem, x0, steps)
         rise, plain_rise = _rise(run.f), _rise(plain.f)
-        norms = np.linalg.norm(run.x, axis=1)
         at = rise if rise >= 0 else len(run) - 1
-        sharp = lr * _sharpness(problem, run.x[max(at - 1, 0)])
+        low = int(np.argmin(run.f[: at + 1]))
+        sharp = lr * _sharpness(problem, run.x[low])
         growth = np.diff(np.linalg.norm(plain.x, axis=1))
         # |w+|^2 = |w|^2 + lr^2 |g|^2: equality to round-off once the gradient has vanished.
         monotone = (growth >= -4e-16 * np.linalg.norm(plain.x[:-1], axis=1)).all()
-        columns.append((lr, decay, run.f[: at + 1].min(), rise, norms[: at + 1].min(), run.f[at:].max(), sharp,
-                        plain_rise, float(monotone)))
+        columns.append((lr, decay, run.f[low], rise, np.linalg.norm(run.x[low]), run.f[at:].max(), sharp, plain_rise,
+                        float(monotone)))
     return Instability(problem.name, *(np.array(column) for column in zip(*columns)))
 
 
@@ -307,7 +307,10 @@ def _sharpness(problem, x, iterations=60):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Generalisation(Study):
-    """Test accuracy of SGD with weight decay, one entry a pair (lr, wd); mean, spread and interval over seeds."""
+    """Test accuracy of SGD with weight decay, one entry a pair (lr, wd); mean, spread and interval over seeds.
+
+    Each seed counts with its mean over the last third of the run: at its equilibrium the accuracy fluctuates.
+    """
 
     problem: str
     seeds: int
@@ -339,7 +342,7 @@ def random_starts(problem, count, seed, norm=None):
 
 
 def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start_norm=1.0, level=0.99, seed=0,
-                   threads=None, progress=False):
+                   threads=None, progress=False, records=24):
     """Conventional wisdom 2: small learning rates generalise worse. Not once lr wd is matched.
 
     Every pair runs from the same ``seeds`` starts of length ``start_norm`` for ``steps`` steps with
@@ -349,13 +352,15 @@ def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start
     problem = problems.normalized_mlp() if problem is None else problem
     x0 = random_starts(problem, checks.integer("seeds", seeds, 2), seed, start_norm)
     _, labels = digits_split("test")
-    columns = []
+    columns, every = [], max(1, steps // records)
     for lr, decay in pairs:
         run = sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch), x0, steps=steps,
-                     paths=seeds, seed=seed, threads=threads, progress=progress)
+                     paths=seeds, seed=seed, every=every, threads=threads, progress=progress)
         if run.status != "completed":
             raise ValueError(f"pairs must be stable, got lr={lr}, weight_decay={decay}: {run.message}")
-        right = np.array([(class_probabilities(problem, w).argmax(axis=1) == labels).mean() for w in run.end])
+        late = run.x[:, run.k >= 2 * steps / 3]
+        right = np.array([np.mean([class_probabilities(problem, w).argmax(axis=1) == labels for w in path])
+                          for path in late])
         mean, half = mean_interval(right, level)
         columns.append((lr, decay, mean, half, right.std(ddof=1), np.mean([problem.fun(w) for w in run.end])))
     return Generalisation(problem.name, seeds, steps, level, *(np.array(column) for column in zip(*columns)))
