@@ -15,6 +15,7 @@ UPDATE   ``update(k, p, x, g, s) -> dt``                 one step in place; ``g 
 RHS      ``rhs(fg, hv, data, t, p, z, dz)``              ``dz/dt`` of a flow; ``z[0]`` is the position
 STEP     ``step(rhs, fg, hv, data, p, t, h, z, w) -> e`` one step of a scheme in place
 SCHEDULE ``schedule(k, base, c) -> value``               hyperparameter at (real) step ``k``
+LANES    ``gradients(x, out, data)``                     a block of points at once (odeopt.lanes)
 ======== =============================================== ==========================================
 
 ``data`` is a float64 vector that a problem's kernels unpack (so one compiled kernel serves every
@@ -59,6 +60,7 @@ UPDATE32 = types.FunctionType(REAL(INTEGER, VECTOR, *(types.Array(types.float32,
 RHS = types.FunctionType(NOTHING(FG, HV, VECTOR, REAL, VECTOR, MATRIX, MATRIX))
 STEP = types.FunctionType(REAL(RHS, FG, HV, VECTOR, VECTOR, REAL, REAL, MATRIX, MATRIX))
 SCHEDULE = types.FunctionType(REAL(REAL, REAL, VECTOR))
+LANES = types.FunctionType(NOTHING(VECTOR, VECTOR, VECTOR))
 # One step of an SDE integrator (odeopt.stochastic.loops); gradient noise L(x) xi has the type HV.
 SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, HV, VECTOR, REAL, INTEGER, INTEGER,
                                       MATRIX, VECTOR, CUBE, MATRIX))

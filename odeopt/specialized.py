@@ -31,7 +31,7 @@ from . import abi, drive
 LARGEST = 8  # unknowns; above it the general loop spends its time in the arithmetic anyway
 COMPILE_SECONDS = 4.0  # what compiling may cost; a run must be expected to last this much longer
 LOAD_SECONDS = 0.25  # the same, when the code is on disk already
-_READY, _REASONS, _LOCK = {}, {}, threading.Lock()
+_READY, LOCK = {}, threading.Lock()
 
 _SIGNATURE = "def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, base, p, x, g, s,"
 _STORE = "_store(counters, clock, k, f, p[0], x, s,"
@@ -179,14 +179,31 @@ def source(problem, optimizer):
     return head + text
 
 
-def _path(problem, optimizer):
-    """File name: a hash of the text and of the files that the code is compiled from."""
+def path_of(text, *kernels):
+    """File name of a module: a hash of its text and of the files that its code is compiled from."""
     h = hashlib.sha256()
-    files = {inspect.getsourcefile(f) for f in (problem.fg.py_func, optimizer.kernel.py_func, drive.optimizer_loop)}
-    for part in (source(problem, optimizer), numba.__version__, np.__version__, sys.version,
+    files = {inspect.getsourcefile(k) for k in (*kernels, drive.optimizer_loop)}
+    for part in (text, numba.__version__, np.__version__, sys.version,
                  *(Path(f).read_text(encoding="utf-8") for f in sorted(files))):
         h.update(part.encode())
     return folder() / f"loop_{h.hexdigest()[:24]}.py"
+
+
+def module(text, *kernels):
+    """The module of this text, written if need be and imported. OSError where it cannot be written."""
+    path = path_of(text, *kernels)
+    if not path.exists():
+        _write(path, text)
+    spec = importlib.util.spec_from_file_location(f"odeopt_{path.stem}", path)
+    if spec.name not in sys.modules:
+        made = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = made  # numba looks a cached function's module up by name
+        spec.loader.exec_module(made)
+    return sys.modules[spec.name]
+
+
+def _path(problem, optimizer):
+    return path_of(source(problem, optimizer), problem.fg.py_func, optimizer.kernel.py_func)
 
 
 def _on_disk(problem, optimizer):
@@ -206,17 +223,11 @@ def loop_for(problem, optimizer):
     if reason:
         raise RuntimeError(reason)
     key = _key(problem, optimizer)
-    with _LOCK:
+    with LOCK:
         if key not in _READY:
-            path = _path(problem, optimizer)
-            if not path.exists():
-                _write(path, source(problem, optimizer))
-            spec = importlib.util.spec_from_file_location(f"odeopt_{path.stem}", path)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module  # numba looks a cached function's module up by name
-            spec.loader.exec_module(module)
+            made = module(source(problem, optimizer), problem.fg.py_func, optimizer.kernel.py_func)
             signature = drive.SIGNATURES[drive.optimizer_loop]
-            _READY[key] = abi.kernel(module.loop, abi.NOTHING(abi.VECTOR, abi.VECTOR, *signature[10:]))
+            _READY[key] = abi.kernel(made.loop, abi.NOTHING(abi.VECTOR, abi.VECTOR, *signature[10:]))
     return _READY[key]
 
 

@@ -15,7 +15,7 @@ LAYERS = (
     ("flows",),
     ("schemes",),
     ("optimizers", "kernels", "threads"),
-    ("schedules", "drive", "trajectory", "record", "specialized", "stochastic"),
+    ("schedules", "drive", "trajectory", "record", "specialized", "lanes", "stochastic"),
     ("reference", "scheduled"),
     ("studies",),
     ("interop", "plotting", "bench"),

@@ -1,0 +1,258 @@
+"""Many trajectories at once: one instruction for several of them.
+
+Where the update works on each coordinate by itself, a block of trajectories is one long vector to
+it, coordinate after coordinate (structure of arrays); where moreover the objective's kernel can be
+imported by name and n <= 8, a module is written (:mod:`odeopt.specialized`) that evaluates it for
+the whole block in one loop, which the compiler turns into SIMD code. Each trajectory still gets
+the operations of its own run in their order, so it has the bits that :func:`odeopt.record` gives,
+unless the compiler has vector versions of sine and its kin.
+
+Elsewhere the general loop takes the trajectories one by one.
+"""
+
+import functools
+import types
+
+import numpy as np
+
+from . import abi, drive, specialized
+
+WIDTH = 256  # trajectories in a block: x, g and two slots of a plane problem fill 16 KiB of cache
+
+_TEXT = '''"""Written by odeopt.lanes for {fg}, n = {n}. May be deleted."""
+from odeopt.abi import stack_vector
+from {fg_module} import {fg_name} as fg
+
+
+def gradients(x, out, data):
+    """out: the gradient's coordinates, f, squared norms; {width} lanes each."""
+    for j in range({width}):
+        xj, gj = stack_vector({n}), stack_vector({n})
+{load}        f = fg(xj, gj, data)
+        norm = 0.0
+{store}        out[{f_at} + j] = f
+        out[{norm_at} + j] = norm
+'''
+
+
+@abi.kernel
+def _finish(j, status, k, t, x, out, s, live, out_x, out_numbers, out_k, out_status):
+    width, n = live.size, out_x.shape[1]
+    for i in range(n):
+        out_x[j, i] = x[i * width + j]
+        for r in range(s.shape[0]):  # rows of scalars hold zeros there
+            if status < drive.BAD_VALUE and not np.isfinite(s[r, i * width + j]):
+                status = drive.BAD_STATE
+    out_numbers[0, j], out_numbers[1, j] = t, out[n * width + j]
+    out_numbers[2, j] = np.sqrt(out[(n + 1) * width + j])
+    out_k[j], out_status[j] = k, status
+    live[j] = 0
+
+
+@abi.kernel
+def _keep(r, x, out, live, out_x, out_numbers, path_x, path_f):
+    width, n = live.size, out_x.shape[1]
+    for j in range(width):
+        path_f[j, r] = out[n * width + j] if live[j] else out_numbers[1, j]
+        for i in range(n):
+            path_x[j, r, i] = x[i * width + j] if live[j] else out_x[j, i]
+
+
+@abi.kernel
+def _events(f, norm, live, gtol2):
+    events = 0
+    for j in range(live.size):
+        events += 0 if norm[j] > gtol2 and norm[j] + abs(f[j]) < np.inf else live[j]
+    return events
+
+
+def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gtol, out_x, out_numbers, out_k,
+           out_status, path_x, path_f):
+    """Steps of one block; each trajectory stops by itself as in drive.optimizer_loop, the block when all have."""
+    width, n = live.size, out_x.shape[1]
+    g, fs, norms = out[: n * width], out[n * width : (n + 1) * width], out[(n + 1) * width :]
+    limit, gtol2 = t_end - 1e-12 * abs(t_end), gtol * gtol
+    t, carry, k, r = 0.0, 0.0, 0, 0
+    left = 0
+    for j in range(width):
+        left += live[j]
+    while True:
+        gradients(x, out, data)
+        if k == steps or t + carry >= limit or _events(fs, norms, live, gtol2) > 0:
+            for j in range(width):
+                if live[j] == 0:
+                    continue
+                f, norm, status = fs[j], norms[j], drive.RUNNING
+                if not np.isfinite(f):
+                    status = drive.BAD_VALUE
+                elif not np.isfinite(norm):
+                    status = drive.BAD_GRADIENT
+                elif k == steps or t + carry >= limit:
+                    status = drive.COMPLETED
+                elif norm <= gtol2:
+                    largest = 0.0
+                    for i in range(n):
+                        largest = max(largest, abs(g[i * width + j]))
+                    if norm > 0.0 or largest <= gtol:
+                        status = drive.CONVERGED
+                if status != drive.RUNNING:
+                    _finish(j, status, k, t + carry, x, out, s, live, out_x, out_numbers, out_k, out_status)
+                    left -= 1
+        if every > 0 and k == r * every:
+            _keep(r, x, out, live, out_x, out_numbers, path_x, path_f)
+            r += 1
+        if left == 0:
+            break
+        dt = update(k, p, x, g, s)
+        k += 1
+        new = t + dt
+        moved = new - t
+        carry += (t - (new - moved)) + (dt - moved)
+        t = new
+        if not dt > 0.0:
+            for j in range(width):
+                if live[j]:
+                    _finish(j, drive.BAD_STATE, k, t + carry, x, out, s, live, out_x, out_numbers, out_k, out_status)
+            left = 0
+    for rest in range(r, path_f.shape[1]):
+        _keep(rest, x, out, live, out_x, out_numbers, path_x, path_f)
+
+
+def separable(optimizer):
+    """Whether the update treats each coordinate by itself and all with the same flow time.
+
+    Found by trying: four coordinates of very different sizes, together and one by one.
+    """
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal(4) * np.array([1.0, 1e-3, 10.0, 0.1])
+    s, p, kernel = np.zeros((len(optimizer.slots), 4)), optimizer.p, optimizer.kernel
+    alone = [(x[i : i + 1].copy(), np.zeros((s.shape[0], 1))) for i in range(4)]
+    with np.errstate(all="ignore"):
+        for k in range(6):
+            g = rng.standard_normal(4) * np.array([1.0, 100.0, 0.01, 3.0])
+            dt = kernel(k, p, x, g, s)
+            for i, (xi, si) in enumerate(alone):
+                if kernel(k, p, xi, g[i : i + 1].copy(), si) != dt or xi[0] != x[i]:
+                    return False
+    return True
+
+
+def source(problem):
+    """The text of the module for this objective."""
+    n, fg = problem.dim, problem.fg.py_func
+    load = "".join(f"        xj[{i}] = x[{i * WIDTH} + j]\n" for i in range(n))
+    store = "".join(f"        out[{i * WIDTH} + j] = gj[{i}]\n        norm += gj[{i}] * gj[{i}]\n" for i in range(n))
+    return _TEXT.format(fg=fg.__qualname__, n=n, width=WIDTH, f_at=n * WIDTH, norm_at=(n + 1) * WIDTH, load=load,
+                        store=store, fg_module=fg.__module__, fg_name=fg.__name__)
+
+
+@functools.cache
+def _compiled_gradients(text, fg):
+    return abi.kernel(specialized.module(text, fg).gradients, abi.LANES.signature)
+
+
+@functools.cache
+def _compiled_block():
+    flags = abi.INDICES
+    return abi.kernel(_block, abi.NOTHING(
+        abi.LANES, abi.UPDATE, abi.VECTOR, abi.VECTOR, abi.VECTOR, abi.MATRIX, abi.VECTOR, flags, abi.INTEGER,
+        abi.INTEGER, abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
+
+
+def gradients_for(problem, optimizer):
+    """``(compiled gradients of a block, "")``, or ``(None, why the trajectories go one by one)``."""
+    reason = specialized.why_not(problem, optimizer)
+    if not reason and not separable(optimizer):
+        reason = f"{optimizer.name} does not treat each coordinate by itself"
+    if reason:
+        return None, reason
+    try:
+        with specialized.LOCK:
+            return _compiled_gradients(source(problem), problem.fg.py_func), ""
+    except OSError as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gtol, out_x, out_numbers, out_k,
+          out_status, path_x, path_f):
+    """The general loop for one start after another."""
+    n = starts.shape[1]
+    driven, c = np.full(2, -1), np.zeros(1)
+    counters, clock = np.zeros(7, np.int64), np.zeros(6)
+    stride = every if every > 0 else max(steps, 1)
+    room = steps // stride + 2
+    rec_k, rec_n, rec = np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros((4, room))
+    rec_x, rec_s = np.zeros((room, n)), np.zeros((room, 0, n))
+    g = np.zeros(n)
+    for j in range(starts.shape[0]):
+        x, s, own = starts[j].copy(), np.zeros((slots, n)), p.copy()
+        counters[:] = 0
+        clock[:] = 0.0
+        one_run(fg, data, update, constant, constant, driven, c, c, p, own, x, g, s, counters, clock, steps, steps,
+                   stride, t_end, gtol, rec_k, rec_n, rec, rec_x, rec_s)
+        count = counters[1]  # drive.RECORDS
+        f = fg(x, g, data)
+        norm = 0.0
+        for i in range(n):
+            norm += g[i] * g[i]
+        out_x[j] = x
+        out_numbers[0, j], out_numbers[1, j], out_numbers[2, j] = clock[0] + clock[1], f, np.sqrt(norm)
+        out_k[j], out_status[j] = counters[0], counters[4]
+        for r in range(path_f.shape[1]):
+            if r < count and rec_k[r] == r * stride:
+                path_x[j, r] = rec_x[r]
+                path_f[j, r] = rec[1, r]
+            else:
+                path_x[j, r] = x
+                path_f[j, r] = f
+
+
+one_run = abi.kernel(drive.optimizer_loop)
+# The same function for plain Python callables, with the loop as it stands in its file.
+_many_in_python = types.FunctionType(_many.__code__, globals() | {"one_run": drive.optimizer_loop})
+
+
+@functools.cache
+def _compiled_many():
+    flags = abi.INDICES
+    return abi.kernel(_many, abi.NOTHING(
+        abi.FG, abi.VECTOR, abi.UPDATE, abi.SCHEDULE, abi.VECTOR, abi.MATRIX, abi.INTEGER, abi.INTEGER, abi.INTEGER,
+        abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
+
+
+def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True):
+    """Trajectories from each row of ``starts``; the arrays that :func:`odeopt.ensemble` collects.
+
+    Returns a dict: x (N, n), t, f, grad_norm, k, status code (drive's), and with ``every`` > 0
+    path_x (N, R, n) and path_f (N, R), R = steps // every + 1, held where a trajectory has stopped.
+    """
+    count, n = starts.shape
+    kernel = gradients_for(problem, optimizer)[0] if simd else None
+    padded = -(-count // WIDTH) * WIDTH if kernel is not None else count
+    records = steps // every + 1 if every else 0
+    x, numbers = np.empty((padded, n)), np.empty((3, padded))
+    k, status = np.zeros(padded, np.int64), np.zeros(padded, np.int64)
+    path_x, path_f = np.empty((padded, records, n)), np.empty((padded, records))
+    p, slots = optimizer.p, len(optimizer.slots)
+    if kernel is None:
+        from .schedules import constant
+
+        many = _compiled_many() if problem.compiled else _many_in_python
+        with np.errstate(all="ignore"):
+            many(problem.fg, problem.data, optimizer.kernel, constant().kernel, p, np.ascontiguousarray(starts), slots,
+                 steps, every, t_end, gtol, x, numbers, k, status, path_x, path_f)
+    else:
+        block, out, live = _compiled_block(), np.empty((n + 2) * WIDTH), np.empty(WIDTH, np.int64)
+        for begin in range(0, count, WIDTH):
+            part = slice(begin, begin + WIDTH)
+            here = starts[np.minimum(np.arange(begin, begin + WIDTH), count - 1)]  # the last block is filled up
+            live[:] = np.arange(begin, begin + WIDTH) < count
+            block_numbers = np.empty((3, WIDTH))
+            block(kernel, optimizer.kernel, problem.data, p, np.ascontiguousarray(here.T).ravel(), np.zeros((slots, n * WIDTH)), out, live,
+                   steps, every, t_end, gtol, x[part], block_numbers, k[part], status[part], path_x[part], path_f[part])
+            numbers[:, part] = block_numbers
+    t, f, norm = numbers[:, :count]
+    result = {"x": x[:count], "t": t, "f": f, "grad_norm": norm, "k": k[:count], "status": status[:count]}
+    if every:
+        result |= {"path_x": path_x[:count], "path_f": path_f[:count]}
+    return result
