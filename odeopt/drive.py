@@ -253,6 +253,17 @@ def sample_loop(fg, hv, data, rhs, step, p, nodes, states, times, w, out):
             step(rhs, fg, hv, data, p, nodes[node], h, out[i], w)
 
 
+def advance_loop(fg, hv, data, rhs, step, p, hs, substeps, states, w, estimates):
+    """Each state forward by its own ``hs[i]`` in ``substeps`` equal steps, in place, at time 0.
+
+    ``estimates[i]`` is what the last of these steps returned.
+    """
+    for i in range(hs.size):
+        h = hs[i] / substeps
+        for _ in range(substeps):
+            estimates[i] = step(rhs, fg, hv, data, p, 0.0, h, states[i], w)
+
+
 _V, _M, _R, _I = abi.VECTOR, abi.MATRIX, abi.REAL, abi.INTEGER
 SIGNATURES = {
     optimizer_loop: (abi.FG, _V, abi.UPDATE, abi.SCHEDULE, abi.SCHEDULE, abi.INDICES, _V, _V, _V, _V, _V, _V, _M,
@@ -262,6 +273,7 @@ SIGNATURES = {
     adaptive_loop: (abi.FG, abi.HV, _V, abi.RHS, abi.STEP, _V, _V, _V, _M, _M, _M, _V, _I,
                      abi.INDICES, _V, _I, _I, _I, _R, _M, *STORE),
     sample_loop: (abi.FG, abi.HV, _V, abi.RHS, abi.STEP, _V, _V, abi.CUBE, _V, _M, abi.CUBE),
+    advance_loop: (abi.FG, abi.HV, _V, abi.RHS, abi.STEP, _V, _V, _I, abi.CUBE, _M, _V),
 }
 
 

@@ -16,13 +16,12 @@ Sources: Hall, Higham, BIT 28 (1988); Söderlind, Numerical Algorithms 31 (2002)
 DAL's step with tol = 1.
 """
 
-import functools
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import checks, schemes
+from .. import checks, drive, schemes
 from ..flows import gradient_flow
 from ..optimizers import ErrorControlledEuler
 from ..problems import quadratic
@@ -180,15 +179,7 @@ def _embedded(problem, x0, t_end, tol, rule, pair, steps):
     # The state from which trial i started is the last one recorded before it.
     before = np.searchsorted(run.k, np.arange(trials["h"].size), side="right") - 1
     states = run.x[before]
-    estimate = np.empty(len(states))
-    ends = np.empty_like(states)
-    p = pair.parameters(flow)
-    step, rhs = (pair.step, flow.rhs) if problem.compiled else (pair.step.py_func, flow.rhs.py_func)
-    for i, x in enumerate(states):
-        z = x[None, :].copy()
-        estimate[i] = step(rhs, problem.fg, problem.hv, problem.data, p, trials["t"][i], trials["h"][i], z,
-                           pair.workspace(z))
-        ends[i] = z[0]
+    ends, estimate = _advance(problem, pair, states, trials["h"], 1)
     return _log(problem, rule, pair, tol, trials["t"], trials["h"], states, ends, estimate, trials["accepted"],
                 int(run.n_grad[-1]), run.status)
 
@@ -219,24 +210,28 @@ def _dal(problem, x0, t_end, tol, steps):
 
 
 def _log(problem, rule, scheme, tol, t, h, states, ends, estimate, accepted, gradients, status):
-    exact = np.array([_flowed(problem, x, step) for x, step in zip(states, h)])
+    exact, _ = _advance(problem, dormand_prince, states, h, SUBSTEPS)
     with np.errstate(all="ignore"):
         true_error = np.linalg.norm(ends - exact, axis=1)
     h_lambda = h * np.array([_curvature(problem, x) for x in states])
     taken = h_lambda[accepted]
     later = taken[taken.size // 2 :]
     with np.errstate(divide="ignore"):
-        growth = np.exp(np.mean(np.log(np.abs([stability_function(scheme, -z) for z in later])))) if later.size else np.nan
+        growth = np.exp(np.mean(np.log(np.abs(stability_function(scheme, -later))))) if later.size else np.nan
     return ControlLog(rule, scheme.name, problem.name, float(tol), t, h, estimate, true_error,
                       np.asarray(accepted, dtype=bool), h_lambda, float(growth), gradients, status)
 
 
-def _flowed(problem, x, h):
-    """Gradient flow over the time ``h`` from ``x``, by small steps of order five."""
-    if not (np.isfinite(x).all() and h > 0):
-        return np.full_like(x, np.nan)
-    run = record(Discretization(gradient_flow(), dormand_prince, h / SUBSTEPS), problem, x, SUBSTEPS, SUBSTEPS)
-    return uninterrupted(run).final["x"]
+def _advance(problem, scheme, states, hs, substeps):
+    """``(states, estimates)`` after ``substeps`` steps of ``scheme`` on gradient flow over hs[i] from states[i]."""
+    flow = gradient_flow()
+    rhs, step = (flow.rhs, scheme.step) if problem.compiled else (flow.rhs.py_func, scheme.step.py_func)
+    loop = drive.compiled(drive.advance_loop) if problem.compiled else drive.advance_loop
+    z = np.array(states, dtype=np.float64)[:, None, :]
+    estimates = np.zeros(len(z))
+    loop(problem.fg, problem.hv, problem.data, rhs, step, scheme.parameters(flow), np.array(hs, dtype=np.float64),
+         substeps, z, scheme.workspace(np.zeros((1, problem.dim))), estimates)
+    return z[:, 0], estimates
 
 
 def _curvature(problem, x):
@@ -247,16 +242,8 @@ def _curvature(problem, x):
 
 
 def stability_function(scheme, z):
-    """R(z) of a one-step scheme for real z <= 0, probed: one step of size -z on f = x^2/2 from x = 1."""
-    if z == 0.0:
-        return 1.0
-    problem, flow = _unit_quadratic(), gradient_flow()
-    state = np.ones((1, 1))
-    scheme.step(flow.rhs, problem.fg, problem.hv, problem.data, scheme.parameters(flow), 0.0, -float(z), state,
-                scheme.workspace(state))
-    return float(state[0, 0])
-
-
-@functools.cache
-def _unit_quadratic():
-    return quadratic([1.0], x0=[1.0])
+    """R(z) of a one-step scheme for real z <= 0 (a number or an array), probed by steps of length -z on
+    f = x^2/2 from x = 1."""
+    lengths = -np.atleast_1d(np.asarray(z, dtype=np.float64))
+    ends, _ = _advance(quadratic([1.0], x0=[1.0]), scheme, np.ones((lengths.size, 1)), lengths, 1)
+    return ends[:, 0] if np.ndim(z) else float(ends[0, 0])

@@ -23,6 +23,8 @@ from ..schemes import Discretization, Scheme
 from .base import Study, gather, uninterrupted
 from .convergence import solve
 
+_STEPS = 64  # coarsest level of an optimizer without a flow
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WorkPrecision(Study):
@@ -36,7 +38,7 @@ class WorkPrecision(Study):
     labels, methods : tuple of str
         Short names, and the coarsest level in full.
     h : array
-        Step (tolerance, for error-controlled schemes) of each level.
+        Step (tolerance, for error-controlled schemes) of each level; without a flow the same at each.
     gradients : int array
     seconds : array
     error : array
@@ -101,7 +103,8 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.
     methods : sequence of Optimizer, Discretization or (Flow, Scheme)
         The coarsest level of each. Level j has the step h/factor^j (flow constants fixed); a
         Discretization with ``rtol`` has its tolerances divided by 10^j instead. A pair starts at
-        h = t_end/16.
+        h = t_end/16. An optimizer without a flow has no flow time and no finer version: its level j
+        is a run of 64 factor^j steps, and its only error is the gap.
     problem : Problem
     x0 : (n,) array, optional
     t_end : float, optional
@@ -152,7 +155,9 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.
             z0 = (start_state(method, problem, x0, start) if isinstance(method, Optimizer) else
                   start_state(flow, problem, x0))[1]
             solution = solve(flow, problem, z0, t_end, rtol, atol, solver)
-        rows = [_level(_finer(method, factor, j), problem, x0, t_end, start, solution, repeats) for j in range(levels)]
+        rows = [_level(_finer(method, factor, j), problem, x0,
+                       {"t_end": t_end} if flow is not None else {"steps": round(_STEPS * factor**j)}, start, solution,
+                       repeats) for j in range(levels)]
         return rows, np.nan if solution is None else solution.uncertainty
 
     done, interrupted = gather(range(len(methods)), measure, progress=progress, describe=lambda i: names[i])
@@ -187,21 +192,19 @@ def _full(method):
 
 def _finer(method, factor, j):
     if isinstance(method, Optimizer):
-        if j == 0 or method.flow() is not None:
-            return method.refined(factor**j) if j else method
-        return replace(method, lr=method.lr / factor**j)  # no flow to keep: a smaller step is all there is
+        return method.refined(factor**j) if j and method.flow() is not None else method
     if method.rtol is not None:
         return replace(method, rtol=method.rtol / 10**j, atol=method.atol / 10**j)
     return replace(method, h=method.h / factor**j)
 
 
-def _level(method, problem, x0, t_end, start, solution, repeats):
+def _level(method, problem, x0, length, start, solution, repeats):
     """(h, gradients, seconds, error, gap) of one run."""
-    options = {"start": start} if isinstance(method, Optimizer) else {}
+    options = length | ({"start": start} if isinstance(method, Optimizer) else {})
     fastest = np.inf
     for _ in range(repeats):
         begin = time.perf_counter()
-        run = uninterrupted(record(method, problem, x0, t_end=t_end, **options))
+        run = uninterrupted(record(method, problem, x0, **options))
         fastest = min(fastest, time.perf_counter() - begin)
     if isinstance(method, Optimizer):
         h = method.h
