@@ -26,7 +26,7 @@ def draw(ax):
     t = np.linspace(0, 3, 300)
     ax.plot(t, 2 * np.exp(-t), color="#222222", lw=1.6, label="flow $x = 2e^{-t}$")
     for tol, marker in ((0.4, "s"), (0.2, "o"), (0.1, ".")):
-        run = oo.record(oo.ErrorControlledEuler(tol), PROBLEM, steps=int(round(1.8 / tol)))
+        run = oo.record(oo.ErrorControlledEuler(tol), PROBLEM, steps=round(1.8 / tol))
         ax.plot(run.t, run.x[:, 0], marker, ls="none", label=f"tol = {tol}: equal steps in x")
         if tol == 0.4:
             ax.hlines(run.x[:, 0], 0, run.t, color="#56B4E9", lw=0.8, zorder=0)

@@ -10,6 +10,7 @@ import numpy as np
 
 import odeopt as oo
 from odeopt import plotting
+from odeopt.problems.digits import digits_split
 
 PROBLEM = oo.problems.digits_logistic(part="train")
 METHODS = (oo.Adam(0.01), oo.Momentum(0.05, 0.9))
@@ -33,7 +34,7 @@ def train(optimizer, epochs, batch=64, seed=0):
 
 def accuracy(x):
     """Share of the test images that are read rightly."""
-    images, labels = oo.problems.digits.digits_split("test")
+    images, labels = digits_split("test")
     return float(np.mean((images @ x[:640].reshape(64, 10) + x[640:]).argmax(axis=1) == labels))
 
 

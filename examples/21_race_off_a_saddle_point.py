@@ -7,15 +7,27 @@ f = x^2 - y^2 + y^4/4 from (1, 0.001): near the saddle the unstable coordinate o
 import functools
 
 import numpy as np
+from numba import njit
 
 import odeopt as oo
 from odeopt import plotting
 from odeopt.studies.tuning import tune
 
-PROBLEM = oo.Problem(
-    lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4 / 4, lambda x: np.array([2 * x[0], -2 * x[1] + x[1] ** 3]),
-    lambda x: np.array([[2.0, 0.0], [0.0, 3 * x[1] ** 2 - 2]]), x0=[1.0, 1e-3], name="saddle",
-    minima=[(0.0, np.sqrt(2)), (0.0, -np.sqrt(2))], window=((-1.15, 1.25), (-0.6, 1.9)))
+
+@njit
+def value(x):
+    """f = x^2 - y^2 + y^4/4."""
+    return x[0] ** 2 - x[1] ** 2 + x[1] ** 4 / 4
+
+
+@njit
+def gradient(x):
+    """Its gradient."""
+    return np.array([2 * x[0], -2 * x[1] + x[1] ** 3])
+
+
+PROBLEM = oo.Problem(value, gradient, x0=[1.0, 1e-3], name="saddle", window=((-1.15, 1.25), (-0.6, 1.9)),
+                     minima=[(0.0, np.sqrt(2)), (0.0, -np.sqrt(2))])
 BUDGET = 60
 METHODS = (oo.GradientDescent(0.05), oo.Momentum(0.02), oo.Nesterov(0.02), oo.RMSprop(0.05), oo.Adam(0.05))
 

@@ -1,7 +1,7 @@
 """The gallery: ``examples/NN_claim.py`` files, each a claim that is checked and a picture that shows it.
 
 An example has ``main()``, which returns pairs (computed, theory) or triples with an absolute tolerance
-(default: 1 % of the theory), and at least one of ``draw(ax)``, ``draw_figure(fig)`` and ``movie(fig)``;
+(default: 1 % of the theory, 1e-9 where that is 0), and at least one of ``draw(ax)``, ``draw_figure(fig)`` and ``movie(fig)``;
 ``SIZE`` is the figure's in inches. Figures carry the example's name.
 """
 
@@ -47,7 +47,7 @@ def load(path):
 def check(pair):
     """``(deviation, tolerance)`` of a pair; the deviation is infinite where shapes differ or numbers are nan."""
     computed, theory = (np.asarray(value, dtype=float) for value in pair[:2])
-    tolerance = float(pair[2]) if len(pair) > 2 else max(0.01 * float(np.abs(theory).max(initial=0.0)), 1e-12)
+    tolerance = float(pair[2]) if len(pair) > 2 else max(0.01 * float(np.abs(theory).max(initial=0.0)), 1e-9)
     try:
         deviation = np.abs(computed - theory)
     except ValueError:

@@ -1,0 +1,53 @@
+"""Animate optimizers racing on a plane problem, with the flow of each.
+
+At equal gradient counts or at equal flow time (--pace), with suggested or tuned learning rates
+(--tune: the same search for each, printed); the caption says which. GIF, MP4 (with ffmpeg; without
+it a GIF is written and a line says so) or an HTML page, by the ending of --out.
+"""
+
+import pathlib
+import sys
+
+from . import _output, plot
+
+
+def add_arguments(parser):
+    """PROBLEM [--optimizers] [--steps | --time] [--pace] [--tune] [--out FILE]."""
+    _output.add_problem(parser)
+    _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, default=150, metavar="N", help="steps of each optimizer (default 150)")
+    length.add_argument("--time", type=float, metavar="T", help="flow time instead of a number of steps")
+    parser.add_argument("--pace", choices=("gradients", "time"), default="gradients",
+                        help="what is equal at each frame (default: gradients)")
+    parser.add_argument("--frames", type=int, default=80, help="default 80")
+    parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
+    parser.add_argument("--out", metavar="FILE", help=".gif, .mp4 or .html (default: race-PROBLEM.gif)")
+
+
+def run(args):
+    """0 when the file is written."""
+    problem, x0 = _output.problem_of(args)
+    if problem.dim != 2:
+        raise ValueError(f"animate needs a problem of 2 variables, {problem.name} has {problem.dim}")
+    path = pathlib.Path(args.out or f"race-{problem.name}.gif")
+    if path.suffix.lower() not in (".gif", ".mp4", ".html"):
+        raise ValueError(f"--out must end in .gif, .mp4 or .html, got {path.name!r}")
+    results = plot.compared(args, problem, x0, plot.chosen(args, problem, x0))
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from tqdm import tqdm
+
+    from .. import plotting
+
+    caption = "each lr from the same search of 19 runs" if args.tune else "learning rates as suggested, not tuned"
+    with plotting.style(), plt.rc_context({"savefig.dpi": 90}):
+        fig = plt.figure(figsize=(5.6, 4.9), dpi=90, layout="constrained")
+        made = plotting.race(problem, results, fig, pace=args.pace, frames=args.frames, caption=caption)
+        with tqdm(total=args.frames, unit="frame", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+            written = plotting.save_animation(made, path, progress=lambda i, n: bar.update())
+        plt.close(fig)
+    print(f"written: {written}", file=sys.stderr)
+    return 0

@@ -1,0 +1,41 @@
+"""Write the gallery: the picture of each example, named after it.
+
+Runs every examples/NN_claim.py (or those named) and writes its PNG or GIF into --out. The files are
+the same to the pixel on every run with the same libraries. --check runs the examples' numbers too.
+"""
+
+import pathlib
+import sys
+
+from . import _output
+
+
+def add_arguments(parser):
+    """[NAMES] [--examples] [--out] [--check]."""
+    parser.add_argument("names", nargs="*", metavar="NN", help="examples by number or name (default: all)")
+    parser.add_argument("--examples", default="examples", metavar="DIR", help="folder of the examples")
+    parser.add_argument("--out", default="figures", metavar="DIR", help="folder of the figures")
+    parser.add_argument("--check", action="store_true", help="also hold each example's numbers against theory")
+
+
+def run(args):
+    """0; 1 if --check found a number that is off."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from ..plotting import gallery
+
+    files = gallery.find(args.examples, args.names)
+    folder = _output.out_folder(args)
+    wrong = 0
+    for path in _output.progress(files, lambda f: f.stem):
+        if args.check:
+            for i, pair in enumerate(gallery.load(path).main()):
+                deviation, tolerance = gallery.check(pair)
+                if not deviation <= tolerance:
+                    wrong += 1
+                    print(f"{path.stem}: number {i + 1} is off by {deviation:.3g}, allowed {tolerance:.3g}",
+                          file=sys.stderr)
+        for written in gallery.write(path, folder):
+            print(f"{pathlib.Path(written)}  {written.stat().st_size / 1000:.0f} kB", flush=True)
+    return 1 if wrong else 0

@@ -1,0 +1,88 @@
+"""Draw one picture of runs on a problem.
+
+Kinds: paths (on the contours, with their flows; the principal plane in more dimensions), errors,
+objective, gradient, rate, clock, surface, phase (of the methods whose flow is of second order).
+"""
+
+import pathlib
+import sys
+
+from . import _output
+
+KINDS = ("paths", "errors", "objective", "gradient", "rate", "clock", "surface", "phase")
+
+
+def add_arguments(parser):
+    """KIND PROBLEM [--optimizers] [--steps | --time] [--set] [--out FILE]."""
+    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    _output.add_problem(parser)
+    _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, default=200, metavar="N", help="steps of each optimizer (default 200)")
+    length.add_argument("--time", type=float, metavar="T", help="flow time instead of a number of steps")
+    parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
+    parser.add_argument("--out", metavar="FILE", help="PNG, PDF or SVG (default: KIND-PROBLEM.png)")
+
+
+def chosen(args, problem, x0):
+    """The optimizers of the arguments, tuned (and the tuning printed) where asked for."""
+    optimizers = _output.optimizers_of(args, problem, x0, args.steps)
+    if not args.tune:
+        return optimizers
+    from ..studies.tuning import tune
+
+    studies = [tune(o, problem, x0, args.steps) for o in _output.progress(optimizers, lambda o: f"tuning {o.title}")]
+    print(_output.table([{"optimizer": s.method, "lr": s.best_lr, "f": s.best_value, "runs": int(s.lr.size),
+                          "gradients": s.gradients, "at the edge": "yes" if s.edge else "no"} for s in studies],
+                        ("optimizer", "lr", "f", "runs", "gradients", "at the edge")))
+    return [s.optimizer for s in studies]
+
+
+def compared(args, problem, x0, optimizers, local=False):
+    """A Comparison for each."""
+    from ..studies.comparison import compare
+
+    return [compare(o, problem, x0, args.steps, t_end=args.time, local=local, check=False)
+            for o in _output.progress(optimizers, lambda o: o.title)]
+
+
+def run(args):
+    """0 when the file is written."""
+    problem, x0 = _output.problem_of(args)
+    if args.kind == "surface" and problem.dim != 2:
+        raise ValueError(f"surface needs a problem of 2 variables, {problem.name} has {problem.dim}")
+    path = pathlib.Path(args.out or f"{args.kind}-{problem.name}.png")
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"--out must end in .png, .pdf or .svg, got {path.name!r}")
+    results = compared(args, problem, x0, chosen(args, problem, x0), local=args.kind == "phase")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from .. import plotting
+
+    if args.kind == "phase":
+        results = [c for c in results if c.reference is not None and c.reference.flow.order_of_position == 2]
+        if not results:
+            raise ValueError("phase needs an optimizer whose flow is of second order, such as momentum or nesterov")
+    draw = {
+        "paths": (lambda ax: plotting.trajectories(problem, results, ax)) if problem.dim == 2 else (
+            lambda ax: plotting.principal_plane(results, ax)),
+        "errors": lambda ax: plotting.errors(results, ax),
+        "objective": lambda ax: plotting.objectives(results, ax),
+        "gradient": lambda ax: plotting.gradient_norms(results, ax),
+        "rate": lambda ax: plotting.learning_rates(results, ax),
+        "clock": lambda ax: plotting.clocks(results, ax),
+        "surface": lambda ax: plotting.surface(problem, results, ax),
+        "phase": lambda ax: plotting.phase_portrait(results, ax),
+    }[args.kind]
+    with plotting.style():
+        options = {"subplot_kw": {"projection": "3d"}} if args.kind == "surface" else {}
+        fig, ax = plt.subplots(layout="constrained", **options)
+        draw(ax)
+        ax.set_title(f"{problem.name}, n = {problem.dim}" if not ax.get_title() else ax.get_title())
+        fig.savefig(path, metadata={"Software": None} if path.suffix.lower() == ".png" else None)
+        plt.close(fig)
+    print(f"written: {path}", file=sys.stderr)
+    return 0
