@@ -9,7 +9,8 @@ from ..optimizers import Optimizer
 from .base import Study, gather, table
 from .convergence import Convergence, convergence
 
-MORE = 4  # further levels for a study whose slopes still move
+MORE = 4  # further levels for a study whose slopes still move: no tail, or a spread in it above STEADY
+STEADY = 0.02
 COLUMNS = ("optimizer", "flow", "scheme", "scaling", "start", "expected", "measured", "spread", "verdict")
 
 
@@ -82,7 +83,7 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
     def study(job):
         optimizer, kind = job
         measured = convergence(optimizer, problem, x, t_end, levels, start=kind, **options)
-        if measured.asymptotic or "interrupted" in measured.message:
+        if "interrupted" in measured.message or (measured.asymptotic and measured.spread <= STEADY):
             return measured
         return convergence(optimizer, problem, x, t_end, levels + MORE, start=kind, **options)
 
