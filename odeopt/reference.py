@@ -19,6 +19,7 @@ _KEPT = weakref.WeakKeyDictionary()  # problem -> {what was solved: Reference}, 
 _KEEP = 16  # references a problem
 _LONGER = 4.0  # a kept solution may cover this many times the interval asked for
 _TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
+PATIENCE_LARGE = 3_000  # the same where the state is too large for anything but explicit steps
 PATIENCE = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
 _DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 
@@ -94,7 +95,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         "auto": DOP853; where that needs more than 10,000 evaluations of the field, the flow is
         stiff and LSODA, which switches to implicit steps by itself, solves it. Where that needs more
         than 50,000 (a field that is not smooth), or where the state has more than 400 entries and
-        nothing implicit is affordable, the solution ends where the evaluations did, and says so.
+        nothing implicit is affordable (3,000 evaluations then), the solution ends where the evaluations did, and says so.
         Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
         package's own Dormand–Prince 5(4) with the error norm of scipy's RK45, for sweeps: on compiled
         problems it is several times faster than the others (a test compares their solutions).
@@ -153,7 +154,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
     elif z0.size > _DENSE_JACOBIAN:
         solver = "DOP853"
-        solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, PATIENCE)
+        solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, PATIENCE_LARGE)
     else:
         try:
             solver = "DOP853"
