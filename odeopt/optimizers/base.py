@@ -229,6 +229,7 @@ class Optimizer:
         Arrays (or lists of arrays) as given to :meth:`init`, ``x`` writable; anything else is a
         TypeError/ValueError, never a silent copy. The optimizer may differ from the one of ``init``
         in its numbers (``dataclasses.replace(opt, lr=...)``), not in its slots. Values are not
-        checked: a gradient that is not finite makes ``x`` not finite. Returns None.
+        checked: a gradient that is not finite makes ``x`` not finite, and one whose square overflows
+        (|g| > 1e154, 1.8e19 in float32) stops ``x`` where the method divides by it. Returns None.
         """
         _state.update(self, x, g, state)

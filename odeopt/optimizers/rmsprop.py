@@ -94,7 +94,8 @@ def rmsprop_general(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
         if centered:
             mi = mi + new * (gi - mi)
             mean = mi * scale
-            square = max(square - mean * mean, 0.0)  # round-off may take it below 0
+            square = square - mean * mean
+            square = 0.5 * (square + abs(square))  # round-off may take it below 0; no branch, keeps NaN
         u = gi / (np.sqrt(square + inside) + outside)
         if mu > 0.0:
             bi = mu * b[i] + u

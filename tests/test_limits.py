@@ -1,0 +1,99 @@
+"""What the cards say in words, executed: limits, counterexamples, constrained optima."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import odeopt as oo
+
+BOWL = oo.problems.sine_bowl()
+
+
+def test_sign_descent_is_the_limit_of_the_regularised_flow():
+    """Before a component of g changes sign the distance is of the size of eps^2."""
+    x0 = np.array([1.5, 1.5])
+    run = oo.record(oo.SignGD(0.001), BOWL, x0, steps=150)
+    assert (np.sign(BOWL.grad(run.x[-1])) == np.sign(BOWL.grad(run.x[0]))).all()
+    error = []
+    for eps in (0.04, 0.02, 0.01):
+        flow = oo.SignGD.regularised(eps)
+        error.append(np.linalg.norm(oo.reference(flow, BOWL, x0, 0.15)(0.15) - run.x[-1]))
+    slopes = np.log2(np.array(error[:-1]) / error[1:])
+    assert (np.abs(slopes - 2) < 0.05).all()  # 1 - |g|/sqrt(g^2 + eps^2) = eps^2/(2 g^2) where |g| >> eps
+    # in one dimension it is error-controlled Euler, t and x exchanged
+    line = oo.problems.quadratic([2.0])
+    by_error = oo.record(oo.ErrorControlledEuler(0.001), line, steps=500)
+    by_sign = oo.record(oo.SignGD(0.001), line, steps=500)
+    np.testing.assert_allclose(by_error.x, by_sign.x, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(np.diff(by_error.t), 0.001 / by_error.grad_norm[:-1], rtol=1e-12)
+
+
+def test_normalised_descent_is_error_control_in_another_time():
+    a, b = oo.record(oo.NormalizedGD(0.01), BOWL, steps=100), oo.record(oo.ErrorControlledEuler(0.01), BOWL, steps=100)
+    np.testing.assert_allclose(a.x, b.x, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(a.t, 0.01 * np.arange(101), rtol=1e-13)
+
+
+@pytest.mark.parametrize("warm_up", [0.1, None])
+def test_nadam_differs_from_semi_implicit_euler_by_first_order(warm_up):
+    """No generic scheme gives its digits; the distance halves with the step (both sides asserted)."""
+    distance = []
+    for factor in (4, 8, 16, 32):
+        opt = oo.NAdam(0.02, momentum_decay=warm_up).refined(factor)
+        run = oo.record(opt, BOWL, t_end=0.6)
+        z = opt.flow_start(BOWL.x0, BOWL.grad(BOWL.x0))
+        scheme = oo.Discretization(opt.flow(), oo.schemes.semi_implicit_euler, opt.h)
+        generic = oo.record(scheme, BOWL, z, steps=int(run.k[-1]))
+        distance.append(np.abs(run.x - generic.x).max())
+    slopes = np.log2(np.array(distance[:-1]) / distance[1:])
+    assert abs(slopes[-1] - 1) <= 0.05 and np.all(np.diff(np.abs(slopes - 1)) < 0)
+
+
+def test_running_maxima_end_up_right():
+    """The slots of AdaMax and AMSGrad against their definition as maxima over the past."""
+    problem, k = oo.problems.log_cosh_valley(condition=5.0), 150
+    run = oo.record(oo.AdaMax(0.02, beta2=0.95, eps=0.0), problem, steps=k, memory=True)
+    g = np.abs([problem.grad(x) for x in run.x[:k]])
+    fading = (0.95 ** np.arange(k - 1, -1, -1)[:, None] * g).max(axis=0)
+    np.testing.assert_allclose(run.memory[-1, 1], fading, rtol=1e-12)
+    run = oo.record(oo.AMSGrad(0.02, beta2=0.95, form="optax"), problem, steps=k, memory=True)
+    corrected = run.memory[1:, 1] / run.memory[1:, 4, :1]
+    np.testing.assert_array_equal(run.memory[-1, 2], (run.memory[1:, 1] * (1 / run.memory[1:, 4, :1])).max(axis=0))
+    np.testing.assert_allclose(run.memory[-1, 2], corrected.max(axis=0), rtol=1e-15)
+
+
+@pytest.mark.parametrize(("opt", "amplitude"), [
+    (oo.AdamW(0.01, weight_decay=1.0), 1e-3), (oo.Lion(0.01, weight_decay=1.0), 2e-3)])
+def test_decoupled_decay_solves_the_problem_in_a_box(opt, amplitude):
+    """Limit of AdamW and Lion: min f subject to |x|_inf <= 1/weight_decay, here (1, .1), not the minimiser
+    (3, -1.1) (Xie, Li, arXiv:2404.04454; Liu et al., arXiv:2310.05898)."""
+    h, c = np.array([[2, 0.6], [0.6, 1]]), np.array([3, -1.1])
+    x = np.zeros(2)
+    state = opt.init(x)
+    for stage in range(6):  # the learning rate falls, its sum does not converge
+        now = replace(opt, lr=0.01 / 4**stage)
+        for _ in range(1500 * 2**stage if stage < 4 else 4000):
+            now.update(x, h @ (x - c), state)
+    np.testing.assert_allclose(x, [1.0, 0.1], rtol=0, atol=amplitude)
+
+
+@pytest.mark.parametrize(("opt", "end"), [
+    (oo.Adam(0.1, beta1=0.0, beta2=1 / 17, eps=0.0), 1.0),
+    (oo.AMSGrad(0.1, beta1=0.0, beta2=1 / 17, eps=0.0, form="paper"), -1.0)])
+def test_reddis_counterexample(opt, end):
+    """f_t = 4 x at every third step, else -x, on [-1, 1], lr/sqrt(t): the sum falls to the left, Adam goes right
+    (Reddi, Kale, Kumar, arXiv:1904.09237, theorem 1 with C = 4)."""
+    x = np.zeros(1)
+    state = opt.init(x)
+    for t in range(1, 6001):
+        replace(opt, lr=0.1 / np.sqrt(t)).update(x, np.array([4.0 if t % 3 == 1 else -1.0]), state)
+        np.clip(x, -1, 1, out=x)
+    assert x[0] == pytest.approx(end, abs=5e-3)
+
+
+def test_overflow_is_reported_by_the_recorder():
+    """v overflows long before g does: the run says so instead of standing still."""
+    steep = oo.problems.quadratic([1.0], x0=[1e153], minimiser=[0.0])
+    run = oo.record(oo.RMSprop(1e-3, decay=0.0, weight_decay=20.0), steep, steps=5)
+    assert run.status == "diverged" and "not finite" in run.message
