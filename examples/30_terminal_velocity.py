@@ -5,6 +5,7 @@ like 1 - momentum^k: after 1/(1 - momentum) = 100 steps it has 63 %, after 459 s
 time x'' + a x' + g = 0 on a slope: x' -> -g/a, Stokes' law. Measured: 100.000 x, 99 % at step 459.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -15,10 +16,15 @@ LR, SLOPE = 0.01, np.array([3.0, -4.0])
 MOMENTA = (0.5, 0.9, 0.99)
 
 
-def velocities(momentum, steps=4000):
+@functools.cache
+def velocities(momentum, steps=3000):
     """(steps, 2): the velocity after each step on f = slope . x."""
-    slope = oo.Problem(lambda x: SLOPE @ x, lambda x: SLOPE.copy(), dim=2, x0=np.zeros(2))
-    return np.diff(oo.record(oo.Momentum(lr=LR, momentum=momentum), slope, steps=steps).x, axis=0)
+    optimizer, path = oo.Momentum(lr=LR, momentum=momentum), np.zeros((steps + 1, 2))
+    p, x, s = optimizer.p, np.zeros(2), np.zeros((1, 2))
+    for k in range(steps):
+        optimizer.kernel(k, p, x, SLOPE, s)
+        path[k + 1] = x
+    return np.diff(path, axis=0)
 
 
 def main():

@@ -10,17 +10,17 @@ here from the kernel's own response to one gradient.
 import numpy as np
 
 import odeopt as oo
+from odeopt.kernels import adam
 
-STEPS = 40_000
+STEPS, ZERO = 40_000, np.zeros(1)
 
 
 def response():
     """(2, STEPS): weights of m and v, from one gradient 1 and then zeros, through Adam's update."""
-    optimizer, x = oo.Adam(), np.zeros(1)
-    state, weights = optimizer.init(x), np.empty((2, STEPS))
+    p, x, s, weights = oo.Adam().p, np.zeros(1), np.zeros((4, 1)), np.empty((2, STEPS))
     for k in range(STEPS):
-        optimizer.update(x, np.array([1.0 if k == 0 else 0.0]), state)
-        weights[:, k] = state.slots[0][:2, 0]
+        adam(k, p, x, np.ones(1) if k == 0 else ZERO, s)
+        weights[:, k] = s[:2, 0]
     return weights
 
 

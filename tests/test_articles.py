@@ -1,5 +1,6 @@
 """The source articles' experiments: examples 30 to 38, LeNet-5, its data and its training."""
 
+import functools
 import importlib.util
 import pathlib
 
@@ -26,6 +27,7 @@ TOLERANCE = {  # of each (computed, theory), relative; exact statements get roun
 }
 
 
+@functools.cache
 def example(name):
     """The module of an example (its name is no identifier)."""
     spec = importlib.util.spec_from_file_location("example_" + name, EXAMPLES / f"{name}.py")
@@ -93,27 +95,19 @@ def test_lenet_gradient_by_differences(activation, pooling, channels):
 
 
 def test_lenet_against_torch():
-    torch = pytest.importorskip("torch")
-    network, rng = lenet.LeNet5(3), np.random.default_rng(2)
-    w = network.initial(1, np.float64) + 0.05 * rng.standard_normal(network.size)
-    images, labels = rng.uniform(0, 1, (6, 32, 32, 3)), rng.integers(0, 10, 6)
-    t = torch.tensor(w, requires_grad=True)
-    layers = network.views(np.arange(network.size))
-    a = torch.tensor(images).permute(0, 3, 1, 2)
-    for rows, bias in layers[:2]:  # rows of im2col are (row, column, channel)
-        kernel = t[torch.tensor(rows)].reshape(5, 5, -1, rows.shape[1]).permute(3, 2, 0, 1)
-        a = torch.relu(torch.nn.functional.conv2d(a, kernel, t[torch.tensor(bias)]))
-        a = torch.nn.functional.max_pool2d(a, 2)
-    a = a.flatten(1)  # ours flattens (map, row, column) too
-    for i, (rows, bias) in enumerate(layers[2:]):
-        a = a @ t[torch.tensor(rows)] + t[torch.tensor(bias)]
-        a = torch.relu(a) if i < 2 else a
-    loss = torch.nn.functional.cross_entropy(a, torch.tensor(labels))
-    loss.backward()
-    ours, g = network.loss_and_grad(w, images, labels)
-    assert ours == pytest.approx(loss.item(), rel=1e-12)
-    np.testing.assert_allclose(g, t.grad.numpy(), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(network.logits(w, images), a.detach().numpy(), rtol=1e-10, atol=1e-12)
+    """Loss, scores and gradient (along 40 directions) that torch's layers gave (golden/make_lenet_goldens.py)."""
+    golden = np.load(pathlib.Path(__file__).parent / "golden" / "lenet.npz")
+    networks = {"max": lenet.LeNet5(3), "average": lenet.LeNet5(1, activation="tanh", pooling="average")}
+    for name, network in networks.items():
+        rng = np.random.default_rng(2)
+        w = network.initial(1, np.float64) + 0.05 * rng.standard_normal(network.size)
+        images = rng.uniform(0, 1, (6, 32, 32, network.channels))
+        labels = rng.integers(0, 10, 6)
+        loss, g = network.loss_and_grad(w, images, labels)
+        assert loss == pytest.approx(float(golden[name + "_loss"]), rel=1e-12)
+        np.testing.assert_allclose(network.logits(w, images), golden[name + "_logits"], rtol=1e-10, atol=1e-12)
+        along = rng.standard_normal((40, network.size)) @ g
+        np.testing.assert_allclose(along, golden[name + "_along"], rtol=1e-9, atol=1e-10)
 
 
 def test_lenet_has_the_parameters_of_the_paper_with_full_connections():

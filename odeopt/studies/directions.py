@@ -61,13 +61,12 @@ def directions(optimizer, problem, x0=None, steps=1000, *, start="cold", t_orbit
     optimizer, problem, x0, steps, start
         As in :func:`odeopt.record`.
     t_orbit : float, optional
-        Flow time over which the orbit is followed. Default: until the gradient is 1e-6 of the
-        start's (at most 2^40 times the inverse of the curvature scale |g|/(1 + |x|) at the start).
+        Flow time over which the orbit is followed. Default: until the gradient is 1e-6 of the start's.
 
     Raises
     ------
     ValueError
-        The problem's minimum is not known.
+        The problem's minimum is not known; gradient flow does not come to rest and ``t_orbit`` is missing.
     """
     if problem.f_min is None:
         raise ValueError(f"problem must have a known f_min, and {problem.name} has none")
@@ -86,26 +85,29 @@ def directions(optimizer, problem, x0=None, steps=1000, *, start="cold", t_orbit
 def orbit(problem, x0, t_end=None):
     """Points on the gradient flow's orbit from ``x0``, (m, n), dense where it moves."""
     g0 = np.linalg.norm(problem.grad(x0))
-    t = t_end
-    if t is None:
-        t = (1 + np.linalg.norm(x0)) / max(g0, 1e-300)
-        for _ in range(40):
-            end = reference(gradient_flow(), problem, x0, t, check=False)(t)
-            if np.linalg.norm(problem.grad(end)) <= 1e-6 * g0:
-                break
-            t *= 2
-    solution = reference(gradient_flow(), problem, x0, t, check=False)
-    times = np.unique(np.concatenate([[0.0], np.geomspace(1e-9 * t, t, _ORBIT_POINTS)]))
-    return solution(times)
+    t = (1 + np.linalg.norm(x0)) / max(g0, 1e-300) if t_end is None else t_end
+    solver = "jitted" if problem.compiled else "auto"
+    while True:
+        solution = reference(gradient_flow(), problem, x0, t, check=False, solver=solver)
+        if t_end is not None or np.linalg.norm(problem.grad(solution(t))) <= 1e-6 * g0:
+            break
+        if not solution.success or t > 1e12:
+            raise ValueError(f"t_orbit must be given: gradient flow on {problem.name} does not come to rest "
+                             f"by t = {t:.3g}")
+        t *= 4
+    return solution(np.concatenate([[0.0], np.geomspace(1e-9 * t, t, _ORBIT_POINTS)]))
 
 
 def _distance_to_curve(points, curve):
-    """Distance of each point to the polyline through ``curve``."""
-    a, d = curve[:-1], np.diff(curve, axis=0)
-    squares = np.einsum("ij,ij->i", d, d)
-    a, d, squares = a[squares > 0], d[squares > 0], squares[squares > 0]
-    out = np.empty(len(points))
-    for i, x in enumerate(points):
-        u = np.clip(np.einsum("ij,ij->i", x - a, d) / squares, 0, 1)
-        out[i] = np.sqrt(np.min(np.sum((x - a - u[:, None] * d) ** 2, axis=1)))
-    return out
+    """Distance of each point to the polyline through ``curve``: to the two pieces at the nearest vertex."""
+    from scipy.spatial import cKDTree
+
+    near = cKDTree(curve).query(points)[1]
+    distance = np.full(len(points), np.inf)
+    for begin in (near - 1, near):
+        a = curve[np.clip(begin, 0, len(curve) - 2)]
+        d = curve[np.clip(begin, 0, len(curve) - 2) + 1] - a
+        squares = np.einsum("ij,ij->i", d, d)
+        u = np.clip(np.einsum("ij,ij->i", points - a, d) / np.where(squares > 0, squares, 1.0), 0, 1)
+        distance = np.minimum(distance, np.linalg.norm(points - a - u[:, None] * d, axis=1))
+    return distance
