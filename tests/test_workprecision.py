@@ -50,6 +50,12 @@ def test_gradients_for_an_error(study):
     assert study.gradients_for(1.0, of="gap")[5] == 64
 
 
+def test_own_flow_times():
+    study = oo.work_precision([oo.GradientDescent(0.1), oo.optimizers.Adam(0.01), (GRADIENT, schemes.rk4)], BOWL,
+                              steps=20, levels=2, repeats=1)
+    assert np.allclose(study.t_end, [2.0, 0.2, 2.0]) and np.array_equal(study.gradients[:2, 0], [20, 20])
+
+
 def test_diverged_runs_are_infinite():
     study = oo.work_precision([oo.GradientDescent(3.0)], oo.problems.quartic(2), t_end=24.0, levels=4, repeats=1)
     assert np.isinf(study.error[0, 0]) and np.isinf(study.gap[0, 0]) and np.isfinite(study.error[0, 3])

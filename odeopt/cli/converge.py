@@ -47,7 +47,9 @@ def run(args):
 
         stem = f"converge-{problem.name}"
         _output.write_rows(rows, folder, stem, extra)
-        _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.png")
+        lines = len(result.studies)  # the legend stands below the axes, a line a study
+        _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.png",
+                       size=(7.2, 4.4 + 0.26 * lines))
         print(f"\nwritten to {folder}: {stem}.png, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: the log-log figure, and the numbers as CSV and JSON.")

@@ -1,9 +1,8 @@
 """Error against cost: gradient evaluations and wall time for a given accuracy.
 
-Runs each optimizer, and with --schemes also generic integrators of gradient flow, over the same flow
-time with smaller and smaller steps and prints for each run the gradients, the time, the distance to
-the flow that the method declares and the objective gap. With --out, also the work-precision figure, a
-CSV and a JSON file.
+Runs each optimizer, and with --schemes also generic integrators of gradient flow, with smaller and
+smaller steps and prints for each run the gradients, the time, the distance to the flow that the method
+declares and the objective gap. With --out, also the work-precision figure, a CSV and a JSON file.
 """
 
 import sys
@@ -12,14 +11,16 @@ from . import _output
 
 
 def add_arguments(parser):
-    """PROBLEM [--optimizers] [--schemes] [--set] [--time] [--levels] [--start] [--out] [--json]."""
+    """PROBLEM [--optimizers] [--schemes] [--set] [--steps | --time] [--levels] [--start] [--out] [--json]."""
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     parser.add_argument("--schemes", default="", metavar="A,B,...",
                         help="integrators of gradient flow as well, names of `odeopt list schemes`, such as heun,rk4")
-    parser.add_argument("--time", type=float, metavar="T",
-                        help="flow time (default: that of 64 coarse steps of the first optimizer)")
-    parser.add_argument("--levels", type=int, default=6, metavar="N", help="number of steps sizes (default 6)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, default=200, metavar="N",
+                        help="coarse steps that set each optimizer's flow time (default 200); schemes take the first's")
+    length.add_argument("--time", type=float, metavar="T", help="one flow time for all instead")
+    parser.add_argument("--levels", type=int, default=6, metavar="N", help="number of step sizes (default 6)")
     parser.add_argument("--start", choices=("cold", "consistent"), default="cold",
                         help="memory at the start: zeros, or so that the flow starts smoothly")
     _output.add_output(parser)
@@ -28,23 +29,22 @@ def add_arguments(parser):
 def run(args):
     """0, also when a run diverged (its error is inf)."""
     from .. import checks, flows, schemes
-    from ..record import record
     from ..studies.workprecision import work_precision
 
     folder = _output.out_folder(args)
     problem, x0 = _output.problem_of(args)
-    chosen = _output.optimizers_of(args, problem, x0, 500)
-    t_end = float(record(chosen[0], problem, x0, 64, 64).t[-1]) if args.time is None else args.time
+    chosen = _output.optimizers_of(args, problem, x0, args.steps)
     words = [word.strip() for word in args.schemes.split(",") if word.strip()]
     pairs = [(flows.gradient_flow(), schemes.ALL[checks.choice("--schemes", word, tuple(schemes.ALL))])
              for word in words]
-    result = work_precision([*chosen, *pairs], problem, x0, t_end, args.levels, start=args.start, progress=True)
+    result = work_precision([*chosen, *pairs], problem, x0, args.time, args.levels, steps=args.steps, start=args.start,
+                            progress=True)
     rows = result.rows()
-    extra = {"problem": problem.name, "x0": list(x0), "t_end": t_end, "study": result.to_dict()}
+    extra = {"problem": problem.name, "x0": list(x0), "study": result.to_dict()}
     if args.json:
         _output.print_json(rows, extra)
     else:
-        print(f"{problem.name}, n = {problem.dim}: error against cost over flow time {t_end:.4g}\n")
+        print(f"{problem.name}, n = {problem.dim}: error against cost\n")
         print(_output.table(rows, ("method", "h", "gradients", "milliseconds", "flow error", "f - f*")))
         if result.message:
             print(f"\n{result.message}")
@@ -54,7 +54,8 @@ def run(args):
         stem = f"work-precision-{problem.name}"
         _output.write_rows(rows, folder, stem, extra)
         _output.figure([lambda ax: plotting.work_precision(result, ax),
-                        lambda ax: plotting.work_precision(result, ax, cost="seconds")], folder / f"{stem}.png")
+                        lambda ax: plotting.work_precision(result, ax, cost="seconds"),
+                        lambda ax: plotting.work_precision(result, ax, of="gap")], folder / f"{stem}.png")
         print(f"\nwritten to {folder}: {stem}.png, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: the figure, and the numbers as CSV and JSON.")

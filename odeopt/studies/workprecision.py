@@ -1,6 +1,6 @@
 """``work_precision``: what accuracy costs, for optimizers and schemes alike.
 
-Each method is run over the same flow time at a ladder of steps (or tolerances), and four numbers are
+Each method is run over one flow time at a ladder of steps (or tolerances), and four numbers are
 kept: gradient evaluations, wall time, the distance to the method's *declared flow* (the error a
 numerical analyst means) and the objective gap f - f* at the end (the one an optimiser means). The two
 rank methods differently: a large step can be far from the flow and yet low in f.
@@ -23,8 +23,6 @@ from ..schemes import Discretization, Scheme
 from .base import Study, gather, uninterrupted
 from .convergence import solve
 
-_STEPS = 64  # coarsest level of an optimizer without a flow
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WorkPrecision(Study):
@@ -33,8 +31,8 @@ class WorkPrecision(Study):
     Attributes
     ----------
     problem : str
-    t_end : float
-        Flow time of every run (an optimizer stops at the first step that reaches it).
+    t_end : (methods,) array
+        Flow time of a method's runs (an optimizer stops at the first step that reaches it).
     labels, methods : tuple of str
         Short names, and the coarsest level in full.
     h : array
@@ -52,7 +50,7 @@ class WorkPrecision(Study):
     """
 
     problem: str
-    t_end: float
+    t_end: np.ndarray
     labels: tuple
     methods: tuple
     h: np.ndarray
@@ -71,7 +69,9 @@ class WorkPrecision(Study):
                 for i, label in enumerate(self.labels) for j in range(self.h.shape[1])]
 
     def headline(self):
-        return (f"<WorkPrecision on {self.problem} to t = {self.t_end:g}: {len(self.labels)} methods"
+        times = np.unique(self.t_end)
+        common = f" to t = {times[0]:.4g}" if times.size == 1 else ""
+        return (f"<WorkPrecision on {self.problem}{common}: {len(self.labels)} methods"
                 f"{'; ' + self.message if self.message else ''}>")
 
     def gradients_for(self, error, *, of="error"):
@@ -94,8 +94,8 @@ class WorkPrecision(Study):
         return needed
 
 
-def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.0, start="cold", labels=None,
-                   rtol=1e-11, atol=1e-13, solver="auto", repeats=3, progress=False):
+def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64, factor=2.0, start="cold",
+                   labels=None, rtol=1e-11, atol=1e-13, solver="auto", repeats=3, progress=False):
     """Error against cost for any set of optimizers and schemes.
 
     Parameters
@@ -104,13 +104,16 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.
         The coarsest level of each. Level j has the step h/factor^j (flow constants fixed); a
         Discretization with ``rtol`` has its tolerances divided by 10^j instead. A pair starts at
         h = t_end/16. An optimizer without a flow has no flow time and no finer version: its level j
-        is a run of 64 factor^j steps, and its only error is the gap.
+        is a run of ``steps`` factor^j steps, and its only error is the gap.
     problem : Problem
     x0 : (n,) array, optional
     t_end : float, optional
-        Flow time; needed when no method is an Optimizer, else by default that of 64 coarse steps of the
-        first Optimizer.
+        Flow time of every method. Default: each optimizer runs for the time of its own ``steps`` coarse
+        steps (flows of different kinds have clocks of different kinds), everything else for that of
+        the first optimizer; needed when no method is an Optimizer.
     levels : int >= 1
+    steps : int >= 1
+        Coarse steps that set the default ``t_end``.
     factor : float > 1
     start : {"cold", "consistent"}
         Memory of the optimizers.
@@ -135,14 +138,18 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.
     factor = checks.real("factor", factor, 1.0, open_low=True)
     checks.choice("start", start, ("cold", "consistent"))
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+    steps = checks.integer("steps", steps, 1)
     methods = list(methods)
     if t_end is None:
-        first = next((m for m in methods if isinstance(m, Optimizer)), None)
-        if first is None:
+        own = [float(record(m, problem, x0, steps, steps, start=start).t[-1]) if isinstance(m, Optimizer) else None
+               for m in methods]
+        shared = next((t for t in own if t is not None), None)
+        if shared is None:
             raise ValueError("t_end must be given when no method is an Optimizer")
-        t_end = float(record(first, problem, x0, 64, 64).t[-1])
-    t_end = checks.real("t_end", t_end, 0.0, open_low=True)
-    methods = [_discretization(m, t_end) for m in methods]
+        t_end = np.array([shared if t is None else t for t in own])
+    else:
+        t_end = np.full(len(methods), checks.real("t_end", t_end, 0.0, open_low=True))
+    methods = [_discretization(m, t) for m, t in zip(methods, t_end)]
     names = [_label(m) for m in methods] if labels is None else [str(label) for label in labels]
     if len(names) != len(methods):
         raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(names)}")
@@ -154,17 +161,18 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, factor=2.
         if flow is not None:
             z0 = (start_state(method, problem, x0, start) if isinstance(method, Optimizer) else
                   start_state(flow, problem, x0))[1]
-            solution = solve(flow, problem, z0, t_end, rtol, atol, solver)
-        rows = [_level(_finer(method, factor, j), problem, x0,
-                       {"t_end": t_end} if flow is not None else {"steps": round(_STEPS * factor**j)}, start, solution,
-                       repeats) for j in range(levels)]
+            solution = solve(flow, problem, z0, float(t_end[i]), rtol, atol, solver)
+        rows = []
+        for j in range(levels):
+            length = {"t_end": float(t_end[i])} if flow is not None else {"steps": round(steps * factor**j)}
+            rows.append(_level(_finer(method, factor, j), problem, x0, length, start, solution, repeats))
         return rows, np.nan if solution is None else solution.uncertainty
 
     done, interrupted = gather(range(len(methods)), measure, progress=progress, describe=lambda i: names[i])
     table = np.array([rows for rows, _ in done], dtype=float).reshape(len(done), levels, 5)
     h, gradients, seconds, error, gap = (table[..., i] for i in range(5))
     kept = len(done)
-    return WorkPrecision(problem.name, t_end, tuple(names[:kept]), tuple(_full(m) for m in methods[:kept]), h,
+    return WorkPrecision(problem.name, t_end[:kept], tuple(names[:kept]), tuple(_full(m) for m in methods[:kept]), h,
                          gradients.astype(np.int64), seconds, error, gap, np.array([u for _, u in done]),
                          "interrupted" if interrupted else "")
 
