@@ -1,0 +1,38 @@
+"""Trajectories times steps a second: blocks of 256 by SIMD against the one-trajectory loop."""
+
+import time
+
+import numpy as np
+
+from .. import lanes
+from ..optimizers import Adam, GradientDescent, Momentum
+from ..problems import himmelblau, rosenbrock
+from ..studies.ensemble import _cores, ensemble
+from ._clock import best
+
+
+def rows(quick=False):
+    """``(rows, notes)``: CPU nanoseconds a trajectory and step, and wall seconds of a basin map."""
+    found, steps = [], 1000
+    side = 100 if quick else 1000
+    for problem in (himmelblau(), rosenbrock()):
+        axis = np.linspace(-5, 5, side)
+        starts = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+        for optimizer in (GradientDescent(1e-4), Momentum(1e-4), Adam(1e-2)):
+            few = starts[:: max(1, len(starts) // 2048)]
+            cost = {}
+            for simd in (True, False):
+                lanes.run(problem, optimizer, few[:2], 2, 0, np.inf, 0.0, simd)
+
+                def call(arguments=(problem, optimizer, few, steps, 0, np.inf, 0.0, simd)):
+                    lanes.run(*arguments)
+
+                cost[simd] = best(call, 3) / len(few) / steps
+            begin = time.perf_counter()
+            ensemble(optimizer, problem, starts, steps)
+            wall = time.perf_counter() - begin
+            found.append({"problem": problem.name, "optimizer": optimizer.name,
+                          "ns a trajectory step": cost[True] * 1e9, "one by one": cost[False] * 1e9,
+                          "times as fast": cost[False] / cost[True], "map": f"{side}x{side}x{steps}",
+                          "wall s": wall, "trajectory steps/s": len(starts) * steps / wall})
+    return found, [f"basin maps on {_cores()} threads; wall time depends on what else runs"]

@@ -1,0 +1,130 @@
+"""Steps a second on the plane Rosenbrock function: ours, C, torch, optax in a fori_loop, pyensmallen."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ..optimizers import Adam, GradientDescent
+from ..problems import rosenbrock
+from ..record import record
+from ._clock import best
+
+STEPS = 5_000_000
+LR = 1e-4
+
+
+def rows(quick=False):
+    """``(rows, notes)``: nanoseconds a step of each loop, and the ratio to C."""
+    steps = STEPS // 10 if quick else STEPS
+    problem, found, notes = rosenbrock(), [], []
+    c, note = _c(2 * steps)
+    notes += note
+    for optimizer, key in ((GradientDescent(LR), "gradientdescent"), (Adam(LR), "adam")):
+        def add(what, seconds_a_step, optimizer=optimizer, key=key):
+            ns = seconds_a_step * 1e9
+            plain = c.get("gradientdescent" if key == "gradientdescent" else "adam_plain")
+            found.append({"optimizer": optimizer.name, "loop": what, "ns a step": ns,
+                          "times C": ns / plain if plain else float("nan")})
+
+        for what, special in (("record, specialised", True), ("record, general", False)):
+            run = record(optimizer, problem, steps=1000, specialize=special)
+            if "not used" in run.message:
+                notes.append(run.message)
+                continue
+            add(what, best(lambda o=optimizer, s=special: record(o, problem, steps=steps, every=1000, specialize=s), 3)
+                / steps)
+        for what, name in (("C -O3 -march=native", "gradientdescent" if key == "gradientdescent" else "adam_plain"),
+                           ("C with the recorder's checks", f"{key}_checked")):
+            if name in c:
+                add(what, c[name] * 1e-9)
+        for what, peer in (("torch", _torch), ("optax in a fori_loop", _optax), ("pyensmallen", _ensmallen)):
+            try:
+                add(what, peer(key))
+            except ImportError as error:
+                notes.append(f"{what}: skipped, {error}")
+    return found, sorted(set(notes))
+
+
+def _c(steps):
+    """Nanoseconds a step of each loop of loop.c, by name; notes."""
+    compiler = next((path for path in map(shutil.which, ("gcc", "clang", "cc")) if path), None)
+    if compiler is None:
+        return {}, ["C: skipped, no compiler found"]
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "loop"
+        source = Path(__file__).with_name("loop.c")
+        try:
+            subprocess.run([compiler, "-O3", "-march=native", str(source), "-o", str(program), "-lm"], check=True,
+                           capture_output=True, timeout=120)
+            runs = [subprocess.run([str(program), str(steps)], check=True, capture_output=True, text=True, timeout=300)
+                    for _ in range(3)]
+        except (OSError, subprocess.SubprocessError) as error:
+            return {}, [f"C: skipped, {error}"]
+    times = {}
+    for run in runs:
+        for line in run.stdout.splitlines():
+            name, ns, *_ = line.split()
+            times[name] = min(float(ns), times.get(name, float("inf")))
+    return times, []
+
+
+def _torch(key, steps=300):
+    import torch
+
+    torch.set_num_threads(1)
+    x = torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    x.grad = torch.zeros_like(x)
+    make = torch.optim.SGD if key == "gradientdescent" else torch.optim.Adam
+    optimizer, kernel, data = make([x], lr=LR), rosenbrock().fg, rosenbrock().data
+    a, g = x.numpy(), x.grad.numpy()
+
+    def run():
+        for _ in range(steps):
+            kernel(a, g, data)
+            optimizer.step()
+
+    return best(run, 3) / steps
+
+
+def _optax(key, steps=200_000):
+    import jax
+    import optax
+
+    with jax.enable_x64(True):
+        numpy = jax.numpy
+
+        def f(x):
+            return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+
+        rule = optax.sgd(LR) if key == "gradientdescent" else optax.adam(LR)
+        gradient = jax.grad(f)
+
+        def body(_, carry):
+            x, state = carry
+            updates, state = rule.update(gradient(x), state, x)
+            return optax.apply_updates(x, updates), state
+
+        @jax.jit
+        def run(x):
+            return jax.lax.fori_loop(0, steps, body, (x, rule.init(x)))[0]
+
+        x0 = numpy.array([-1.2, 1.0])
+        run(x0).block_until_ready()
+        return best(lambda: run(x0).block_until_ready(), 3) / steps
+
+
+def _ensmallen(key, steps=100_000):
+    import numpy as np
+    import pyensmallen
+
+    kernel, data = rosenbrock().fg, rosenbrock().data
+    if key == "gradientdescent":
+        raise ImportError("pyensmallen: compared with Adam only")
+
+    def objective(x, g):
+        return kernel(x, g, data)
+
+    optimizer = pyensmallen.Adam()
+    optimizer.maxIterations, optimizer.stepSize, optimizer.tolerance = steps, LR, -1.0
+    return best(lambda: optimizer.optimize(objective, np.array([-1.2, 1.0])), 3) / steps

@@ -1,0 +1,95 @@
+"""One Adam step over n parameters: ours, numpy, torch (single-tensor, foreach, fused), optax jitted."""
+
+import numpy as np
+
+from ..optimizers import Adam
+from ._clock import best
+
+SIZES = (10, 1_000, 10_000, 1_000_000, 10_000_000)
+
+
+def rows(quick=False):
+    """``(rows, notes)``: microseconds a step, and each peer's time over ours."""
+    found, notes = [], []
+    for size in SIZES[:4] if quick else SIZES:
+        rng = np.random.default_rng(0)
+        x, g = rng.standard_normal(size), rng.standard_normal(size)
+        times = {}
+        for what, peer in PEERS.items():
+            try:
+                times[what] = best(peer(x.copy(), g.copy()), 5)
+            except ImportError as error:
+                notes.append(f"{what}: skipped, {error}")
+        for what, seconds in times.items():
+            found.append({"n": size, "step": what, "us a step": seconds * 1e6, "ns a parameter": seconds / size * 1e9,
+                          "times ours": seconds / times["odeopt update"]})
+    return found, sorted(set(notes))
+
+
+def _ours(x, g):
+    optimizer = Adam()
+    state = optimizer.init(x)
+    optimizer.update(x, g, state)
+    return lambda: optimizer.update(x, g, state)
+
+
+def _kernel(x, g):
+    optimizer = Adam()
+    s, p, kernel = optimizer.start(x), optimizer.p, optimizer.kernel
+    kernel(0, p, x, g, s)
+    return lambda: kernel(1, p, x, g, s)
+
+
+def _numpy(x, g):
+    m, v, k = np.zeros_like(x), np.zeros_like(x), [0]
+
+    def step():
+        k[0] += 1
+        m[:] = 0.9 * m + 0.1 * g
+        v[:] = 0.999 * v + 0.001 * g * g
+        x[:] -= 1e-3 * (m / (1 - 0.9 ** k[0])) / (np.sqrt(v / (1 - 0.999 ** k[0])) + 1e-8)
+
+    return step
+
+
+def _torch(**options):
+    def make(x, g):
+        import torch
+
+        torch.set_num_threads(1)
+        parameter = torch.from_numpy(x)
+        parameter.grad = torch.from_numpy(g)
+        optimizer = torch.optim.Adam([parameter], **options)
+        optimizer.step()
+        return optimizer.step
+
+    return make
+
+
+def _optax(x, g):
+    import jax
+    import optax
+
+    with jax.enable_x64(True):
+        rule = optax.adam(1e-3)
+        a, b = jax.numpy.asarray(x), jax.numpy.asarray(g)
+        carry = [a, rule.init(a)]
+
+        def one(x, state, g):
+            updates, state = rule.update(g, state, x)
+            return optax.apply_updates(x, updates), state
+
+        one = jax.jit(one, donate_argnums=(0, 1))
+
+        def step():
+            with jax.enable_x64(True):
+                carry[:] = one(*carry, b)
+                carry[0].block_until_ready()
+
+        step()
+    return step
+
+
+PEERS = {"odeopt update": _ours, "odeopt kernel": _kernel, "numpy": _numpy,
+         "torch single-tensor": _torch(foreach=False, fused=False), "torch foreach": _torch(foreach=True),
+         "torch fused": _torch(fused=True), "optax jitted": _optax}

@@ -1,0 +1,51 @@
+"""Measure the loops, kernels and ensembles against C, numpy, torch and optax, as ratios in one run.
+
+Sections: loops (steps a second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
+peers (one Adam step over n parameters), ensembles (trajectories at once). CPU times, best of
+several; peers that are not installed are skipped with a note.
+"""
+
+import json
+import sys
+
+SECTIONS = ("loops", "kernels", "peers", "ensembles")
+
+
+def add_arguments(parser):
+    """Which sections, and where to."""
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"from {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer steps")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run(args):
+    """Print a table a section."""
+    from .. import bench, checks
+
+    sections = [checks.choice("section", name, SECTIONS) for name in args.sections] or SECTIONS
+    found = {"machine": bench.machine()}
+    if not args.json:
+        print(", ".join(f"{key} {value}" for key, value in found["machine"].items()))
+    for name in sections:
+        print(f"measuring {name} ...", file=sys.stderr)
+        rows, notes = bench.SECTIONS[name](quick=args.quick)
+        found[name] = {"rows": rows, "notes": notes}
+        if not args.json:
+            print(f"\n{name}")
+            _table(rows)
+            for note in notes:
+                print(f"  note: {note}")
+    if args.json:
+        json.dump(found, sys.stdout, indent=1)
+        print()
+
+
+def _table(rows):
+    if not rows:
+        return
+    names = list(rows[0])
+    cells = [names] + [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
+    for row in cells:
+        print("  " + "  ".join(cell.ljust(width) if i < 2 else cell.rjust(width)
+                               for i, (cell, width) in enumerate(zip(row, widths))).rstrip())
