@@ -10,7 +10,8 @@ from odeopt import flows, schemes
 
 BOWL = oo.problems.sine_bowl()
 GRADIENT = flows.gradient_flow()
-METHODS = [oo.GradientDescent(0.05), oo.Momentum(0.01), (GRADIENT, schemes.heun), (GRADIENT, schemes.dormand_prince),
+METHODS = [oo.GradientDescent(0.05), oo.Momentum(0.01), (GRADIENT, schemes.heun),
+           oo.Discretization(GRADIENT, schemes.dormand_prince, 3 / 16),
            oo.Discretization(GRADIENT, schemes.dormand_prince, 0.1, rtol=1e-3, atol=1e-5), oo.optimizers.Rprop()]
 
 
@@ -21,7 +22,7 @@ def study():
 
 def test_costs(study):
     assert np.array_equal(study.gradients[0], 60 * 2 ** np.arange(5))
-    assert np.array_equal(study.gradients[2], 2 * 16 * 2 ** np.arange(5))
+    assert np.array_equal(study.gradients[2], 2 * 64 * 2 ** np.arange(5))
     assert np.array_equal(study.gradients[3], 7 * 16 * 2 ** np.arange(5))
     assert (np.diff(study.gradients[4]) > 0).all() and np.allclose(study.h[4], 1e-3 / 10.0 ** np.arange(5))
     assert (study.seconds > 0).all()

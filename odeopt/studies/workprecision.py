@@ -103,7 +103,7 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     methods : sequence of Optimizer, Discretization or (Flow, Scheme)
         The coarsest level of each. Level j has the step h/factor^j (flow constants fixed); a
         Discretization with ``rtol`` has its tolerances divided by 10^j instead. A pair starts at
-        h = t_end/16. An optimizer without a flow has no flow time and no finer version: its level j
+        h = t_end/64. An optimizer without a flow has no flow time and no finer version: its level j
         is a run of ``steps`` factor^j steps, and its only error is the gap.
     problem : Problem
     x0 : (n,) array, optional
@@ -181,7 +181,7 @@ def _discretization(method, t_end):
     if isinstance(method, (Optimizer, Discretization)):
         return method
     if isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], Flow) and isinstance(method[1], Scheme):
-        return Discretization(*method, t_end / 16)
+        return Discretization(*method, t_end / 64)
     raise TypeError(f"methods must hold Optimizers, Discretizations or (Flow, Scheme) pairs, got {method!r}")
 
 
