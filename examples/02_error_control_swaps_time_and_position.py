@@ -31,8 +31,7 @@ def draw(ax):
         if tol == 0.4:
             ax.hlines(run.x[:, 0], 0, run.t, color="#56B4E9", lw=0.8, zorder=0)
     ax.set(xlabel="flow time $t$", ylabel="position $x$", xlim=(0, 3), ylim=(0, 2.1),
-           title="the step length is the error measure: equal steps in x, growing steps in t")
-    ax.title.set_fontsize(11.5)
+           title="error control: equal steps in x, growing steps in t")
     ax.legend()
     return ax
 

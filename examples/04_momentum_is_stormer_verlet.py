@@ -38,7 +38,7 @@ def draw_figure(fig):
     right.set_title("one update, two readings")
 
 
-SIZE = (9.6, 4.6)
+SIZE = (8.8, 4.4)
 
 
 if __name__ == "__main__":

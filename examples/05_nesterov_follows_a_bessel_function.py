@@ -39,11 +39,12 @@ def draw(ax):
     t = np.linspace(0, 20, 500)
     ax.plot(t, bessel(t), color="#222222", lw=1.6, label="flow: $2 J_1(t)/t$")
     color, marker = plotting.look("nesterov")
-    for rate, size, face in ((0.09, 6, "white"), (0.01, 4, color)):
+    for rate, size, face in ((0.01, 6, "white"), (0.0009, 3, color)):
         run = oo.record(oo.Nesterov(rate, momentum=None), PROBLEM, steps=int(20 / np.sqrt(rate)))
         ax.plot(run.k * np.sqrt(rate), run.x[:, 0], marker, ms=size, color=color, mfc=face, mec=color,
                 label=f"Nesterov, lr {rate:g}")
-    ax.set(xlabel=r"flow time $t = k\sqrt{\mathrm{lr}}$", ylabel="position $x$", title="Nesterov's method follows a Bessel function")
+    ax.set(xlabel=r"flow time $t = k\sqrt{\mathrm{lr}}$", ylabel="position $x$",
+           title="Nesterov's method follows a Bessel function")
     ax.legend()
     return ax
 

@@ -28,7 +28,7 @@ def main():
             (oo.stability_limit(oo.schemes.rk4), 2.785293563405282, 1e-10)]
 
 
-SIZE = (9.6, 3.6)
+SIZE = (7.6, 3.8)
 
 
 def draw_figure(fig):

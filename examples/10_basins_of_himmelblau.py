@@ -30,16 +30,16 @@ def main():
     return [(fidelity[-1], 1.0, 0.01), (sorted(fidelity), fidelity, 0.0)]
 
 
-SIZE = (9.6, 5.0)
+SIZE = (8.8, 4.2)
 
 
 def draw_figure(fig):
     """The flow's basins beside those of two learning rates."""
     studies = found(51)
     axes = fig.subplots(1, 3, sharey=True)
-    plotting.basins(studies[0], axes[0], flow=True, problem=PROBLEM)
+    plotting.basins(studies[0], axes[0], flow=True, problem=PROBLEM, legend=False)
     for ax, study, rate in zip(axes[1:], (studies[2], studies[0]), (RATES[2], RATES[0])):
-        plotting.basins(study, ax, problem=PROBLEM)
+        plotting.basins(study, ax, problem=PROBLEM, legend=ax is axes[1])
         ax.set(ylabel="", title=f"gradient descent, lr {rate:g}:\n{study.fidelity:.1%} as the flow")
     axes[0].set_title("gradient flow")
 

@@ -65,7 +65,7 @@ def draw(ax):
     start = (0.3, -1.2)
     runs = [oo.compare(o, PROBLEM, start, steps=n, local=False)
             for o, n in ((SpeedLimit(0.05), 400), (oo.GradientDescent(0.02), 400))]
-    ax.set_title("a method of twenty lines, beside its flow")
+    ax.set_title("a method of twenty lines: the same path at another speed")
     return plotting.trajectories(PROBLEM, runs, ax)
 
 

@@ -20,7 +20,7 @@ def ridge_gradient(x):
 
 
 PROBLEM = oo.Problem(ridge, ridge_gradient, x0=[-1.2, 0.35], window=((-1.6, 1.6), (-1.3, 1.3)))
-METHODS = (oo.GradientDescent(0.05), oo.Momentum(0.01), oo.Adam(0.05))
+METHODS = (oo.GradientDescent(0.05), oo.Momentum(0.01), oo.Adam(0.02))
 
 
 def main():

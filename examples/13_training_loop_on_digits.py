@@ -1,7 +1,7 @@
 """A training loop of one's own: init, gradient, update. With all images it is ``record`` to the last digit.
 
 Softmax regression on the digits (1,442 training images, n = 650), mini-batches of 64, Adam and SGD
-with momentum at learning rates from one stated search each; test images are looked at once.
+with momentum at customary learning rates, not tuned.
 """
 
 import functools
@@ -52,7 +52,7 @@ def main():
 
 def draw(ax):
     """Training loss against epochs."""
-    for index, (method, style) in enumerate(zip(METHODS, plotting.looks(METHODS))):
+    for index, style in enumerate(plotting.looks(METHODS)):
         x, losses = trained(index)
         ax.plot(losses, "-", color=style.color, marker=style.marker, mec="white",
                 label=f"{style.label}: {accuracy(x):.1%} of the test images")

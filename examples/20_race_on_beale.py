@@ -26,7 +26,8 @@ def tuned():
 def main():
     """(computed, theory, tolerance): each racer got the same trials and gradients, and runs as it was tuned."""
     runs = [oo.record(t.optimizer, PROBLEM, steps=BUDGET) for t in tuned()]
-    return [([t.lr.size for t in tuned()], np.full(5, TRIALS), 0), ([r.n_grad[-1] for r in runs], np.full(5, BUDGET), 0),
+    return [([t.lr.size for t in tuned()], np.full(5, TRIALS), 0),
+            ([r.n_grad[-1] for r in runs], np.full(5, BUDGET), 0),
             ([np.linalg.norm(r.x[-1] - PROBLEM.minima[0]) for r in runs], np.zeros(5), 0.1)]
 
 

@@ -19,7 +19,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """0; 1 if --check found a number that is off."""
+    """0; 1 if an example failed, or --check found a number that is off."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -36,6 +36,12 @@ def run(args):
                     wrong += 1
                     print(f"{path.stem}: number {i + 1} is off by {deviation:.3g}, allowed {tolerance:.3g}",
                           file=sys.stderr)
-        for written in gallery.write(path, folder):
-            print(f"{pathlib.Path(written)}  {written.stat().st_size / 1000:.0f} kB", flush=True)
+        try:
+            written = gallery.write(path, folder)
+        except Exception as error:  # one broken example must not cost the others their figures
+            wrong += 1
+            print(f"{path.stem}: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
+            continue
+        for file in written:
+            print(f"{pathlib.Path(file)}  {file.stat().st_size / 1000:.0f} kB", flush=True)
     return 1 if wrong else 0

@@ -47,7 +47,8 @@ def lines(items, labels=None):
         if len(run) == 0:
             raise ValueError(f"runs must have at least one record, the trajectory of {run.method} is empty")
         runs.append(run)
-    chosen = looks([run.method for run in runs], labels)
+    titles = [getattr(getattr(item, "method", None), "title", "") for item in items]
+    chosen = looks([run.method for run in runs], labels, titles)
     return [Line(run, getattr(item, "reference", None), None if item is run else item, style)
             for item, run, style in zip(items, runs, chosen)]
 

@@ -1,8 +1,8 @@
 """The gallery: ``examples/NN_claim.py`` files, each a claim that is checked and a picture that shows it.
 
 An example has ``main()``, which returns pairs (computed, theory) or triples with an absolute tolerance
-(default: 1 % of the theory, 1e-9 where that is 0), and at least one of ``draw(ax)``, ``draw_figure(fig)`` and ``movie(fig)``;
-``SIZE`` is the figure's in inches. Figures carry the example's name.
+(default: 1 % of the theory, 1e-9 where that is 0), and at least one of ``draw(ax)``, ``draw_figure(fig)``
+and ``movie(fig)``; ``SIZE`` is the figure's in inches. Figures carry the example's name.
 """
 
 import importlib.util

@@ -47,8 +47,8 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
             heights = np.where(kept, height(line.run.f), np.nan) + lift
         ax.plot(points[:, 0], points[:, 1], heights, "-", color=line.look.color, lw=2.0, zorder=5)
         shown = spread(points, 9)
-        ax.plot(points[shown, 0], points[shown, 1], heights[shown], line.look.marker, color=line.look.color, mec="white",
-                ms=6.5, zorder=6, label=line.look.label)
+        ax.plot(points[shown, 0], points[shown, 1], heights[shown], line.look.marker, color=line.look.color,
+                mec="white", ms=6.5, zorder=6, label=line.look.label)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel=r"$\log_{10}(f - f^*)$" if logarithmic else "$f$")
     if runs is not None and legend:
         handles, names = ax.get_legend_handles_labels()

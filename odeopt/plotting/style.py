@@ -76,8 +76,9 @@ def shade(color, place, of):
     if of < 2:
         return color
     hue, light, saturation = colorsys.rgb_to_hls(*to_rgb(color))
-    span = place / (of - 1) - 0.5  # darkest first
-    return to_hex(colorsys.hls_to_rgb(hue, min(max(light + 0.34 * span, 0.18), 0.72), saturation))
+    span = place / (of - 1) - 0.5  # darkest first, the lighter the paler
+    light = min(max(light + 0.32 * span, 0.17), 0.66)
+    return to_hex(colorsys.hls_to_rgb(hue, light, saturation * (1 - 0.5 * max(span, 0.0))))
 
 
 def parse(method):
@@ -96,11 +97,12 @@ def number(value):
     return f"{value:.3g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
-def looks(methods, labels=None):
+def looks(methods, labels=None, titles=None):
     """A :class:`Look` for each method of one figure.
 
     The label is the optimizer's title with its step size, and whatever else tells two runs of the
-    same optimizer apart; these share the hue and differ in lightness and marker.
+    same optimizer apart; these share the hue and differ in lightness and marker. ``titles`` are for optimizers that the
+    package does not know.
     """
     parsed = [parse(m) for m in methods]
     result, seen = [], {}
@@ -112,7 +114,7 @@ def looks(methods, labels=None):
             color = shade(color, place, len(twins))
             own = _MARKERS.find(marker)
             marker = _MARKERS[(own + place) % len(_MARKERS)] if own >= 0 else marker
-        title = optimizers.ALL[name].title if name in optimizers.ALL else name
+        title = optimizers.ALL[name].title if name in optimizers.ALL else (titles and titles[i]) or name
         keys = [key for key in values if any(t.get(key) != values[key] for t in twins)]
         keys = [key for key in ("lr", "tol") if key in values and key not in keys] + keys
         words = ", ".join(f"{key} {number(values[key])}" for key in keys)
