@@ -1,8 +1,8 @@
 """The UCI optical digits (1,797 images of 8x8 pixels), and what both models on them share.
 
 Source and licence of the images: ``data/README.md``. They are read on first use. The kernels
-write their matrix products by ``np.dot(a, b, out)`` and add in loops: assigning an array to a
-slice would drag numba's text formatting (for a message about shapes) into each, 2-3 s to compile.
+add in loops: assigning an array to a slice would drag numba's text formatting (for a message about
+shapes) into each, 2-3 s to compile.
 """
 
 import math
@@ -14,6 +14,10 @@ from ..abi import kernel
 
 CLASSES = 10
 HEADER = 5  # leading entries of a problem's data: n, d, classes, l2, hidden units
+# Images a matrix product: it stays in the cache, and so small that BLAS keeps to one thread. Two
+# threads gain a quarter on an idle machine, lose a factor of ten on a busy one, and their number
+# would show in the last digits.
+BLOCK = 128
 _HELD_OUT = 5  # every fifth image of a class is a test image
 
 
@@ -76,7 +80,7 @@ def gather(data, batch):
 
 @kernel
 def softmax_loss(z, labels):
-    """Mean cross entropy of the scores ``z`` (n, classes); ``z`` becomes the probabilities.
+    """Sum of the cross entropies of the scores ``z`` (n, classes); ``z`` becomes the probabilities.
 
     The largest score of a row is taken out first, so no exponential overflows; the sum over the
     rows is compensated (Kahan), so that differences f - f_min mean something down to 1e-15.
@@ -97,37 +101,34 @@ def softmax_loss(z, labels):
         loss += term
         for c in range(classes):
             z[i, c] /= total
-    return loss / n
+    return loss
 
 
 @kernel
 def subtract_labels(p, labels):
-    """``p`` (n, classes) becomes (p - one-hot labels)/n, the loss's derivative by the scores."""
-    n, classes = p.shape
-    for i in range(n):
+    """``p`` (n, classes) becomes p - one-hot labels, the summed loss's derivative by the scores."""
+    for i in range(labels.size):
         p[i, int(labels[i])] -= 1.0
-        for c in range(classes):
-            p[i, c] /= n
 
 
 @kernel
 def softmax_derivative(p, rz):
-    """``rz``, a change of the scores, becomes the change it makes in (p - one-hot)/n."""
+    """``rz``, a change of the scores, becomes the change it makes in p - one-hot."""
     n, classes = p.shape
     for i in range(n):
         mean = 0.0
         for c in range(classes):
             mean += p[i, c] * rz[i, c]
         for c in range(classes):
-            rz[i, c] = p[i, c] * (rz[i, c] - mean) / n
+            rz[i, c] = p[i, c] * (rz[i, c] - mean)
 
 
 @kernel
-def add_penalty(x, g, l2):
-    """l2/2 |x|^2; its gradient is added to ``g``."""
+def close(x, g, l2, n):
+    """A sum's gradient ``g`` becomes the mean's plus the penalty's; returns l2/2 |x|^2."""
     total = 0.0
     for i in range(x.size):
-        g[i] += l2 * x[i]
+        g[i] = g[i] / n + l2 * x[i]
         total += x[i] * x[i]
     return 0.5 * l2 * total
 
@@ -141,10 +142,16 @@ def add_row(a, row):
 
 
 @kernel
-def column_sums(a, out):
-    """The sum of the rows of ``a`` into ``out``."""
-    for j in range(a.shape[1]):
-        out[j] = 0.0
+def add(total, a):
+    """``a`` is added to ``total``, both matrices."""
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):
-            out[j] += a[i, j]
+            total[i, j] += a[i, j]
+
+
+@kernel
+def add_column_sums(total, a):
+    """The sum of the rows of ``a`` is added to ``total``."""
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            total[j] += a[i, j]

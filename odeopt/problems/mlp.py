@@ -8,10 +8,12 @@ from .. import checks
 from ..abi import kernel
 from .base import Problem
 from .digits import (
+    BLOCK,
     CLASSES,
-    add_penalty,
+    add,
+    add_column_sums,
     add_row,
-    column_sums,
+    close,
     gather,
     pack,
     softmax_derivative,
@@ -31,13 +33,6 @@ def _layers(x, d, hidden, classes):
 
 
 @kernel
-def _add(a, total):
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            total[i, j] += a[i, j]
-
-
-@kernel
 def _forward(images, w1, b1, w2, b2):
     """Hidden values tanh(X W1 + b1) and scores H W2 + b2."""
     h = np.dot(images, w1)
@@ -51,21 +46,26 @@ def _forward(images, w1, b1, w2, b2):
 
 @kernel
 def _loss_and_grad(x, g, images, labels, data):
-    d, classes, l2, hidden = images.shape[1], int(data[2]), data[3], int(data[4])
+    classes, l2, hidden = int(data[2]), data[3], int(data[4])
+    n, d = images.shape
     w1, b1, w2, b2 = _layers(x, d, hidden, classes)
     g1, c1, g2, c2 = _layers(g, d, hidden, classes)
-    h, z = _forward(images, w1, b1, w2, b2)
-    f = softmax_loss(z, labels)
-    subtract_labels(z, labels)  # z = df/dz from here on
-    np.dot(h.T, z, g2)
-    column_sums(z, c2)
-    a = np.dot(z, w2.T)  # df/dh, then df/d(before tanh)
-    for i in range(a.shape[0]):
-        for j in range(hidden):
-            a[i, j] *= 1.0 - h[i, j] * h[i, j]
-    np.dot(images.T, a, g1)
-    column_sums(a, c1)
-    return f + add_penalty(x, g, l2)
+    g[:] = 0.0
+    f = 0.0
+    for low in range(0, n, BLOCK):
+        some, marks = images[low : low + BLOCK], labels[low : low + BLOCK]
+        h, z = _forward(some, w1, b1, w2, b2)
+        f += softmax_loss(z, marks)
+        subtract_labels(z, marks)  # z = df/dz from here on
+        add(g2, np.dot(h.T, z))
+        add_column_sums(c2, z)
+        a = np.dot(z, w2.T)  # df/dh, then df/d(before tanh)
+        for i in range(a.shape[0]):
+            for j in range(hidden):
+                a[i, j] *= 1.0 - h[i, j] * h[i, j]
+        add(g1, np.dot(some.T, a))
+        add_column_sums(c1, a)
+    return f / n + close(x, g, l2, n)
 
 
 @kernel
@@ -88,34 +88,37 @@ def _fgb(x, g, data, batch):
 @kernel
 def _hv(x, v, out, data):
     images, labels = unpack(data)
-    d, classes, l2, hidden = images.shape[1], int(data[2]), data[3], int(data[4])
+    classes, l2, hidden = int(data[2]), data[3], int(data[4])
+    n, d = images.shape
     w1, b1, w2, b2 = _layers(x, d, hidden, classes)
     v1, e1, v2, e2 = _layers(v, d, hidden, classes)
     o1, p1, o2, p2 = _layers(out, d, hidden, classes)
-    h, z = _forward(images, w1, b1, w2, b2)
-    rh = np.dot(images, v1)
-    for i in range(rh.shape[0]):
-        for j in range(hidden):
-            rh[i, j] = (1.0 - h[i, j] * h[i, j]) * (rh[i, j] + e1[j])
-    rz = np.dot(rh, w2)
-    _add(np.dot(h, v2), rz)
-    add_row(rz, e2)
-    softmax_loss(z, labels)
-    softmax_derivative(z, rz)  # rz = R{df/dz}
-    subtract_labels(z, labels)  # z = df/dz
-    np.dot(rh.T, z, o2)
-    _add(np.dot(h.T, rz), o2)
-    column_sums(rz, p2)
-    a = np.dot(z, w2.T)
-    ra = np.dot(rz, w2.T)
-    _add(np.dot(z, v2.T), ra)
-    for i in range(a.shape[0]):
-        for j in range(hidden):
-            ra[i, j] = (1.0 - h[i, j] * h[i, j]) * ra[i, j] - 2.0 * h[i, j] * rh[i, j] * a[i, j]
-    np.dot(images.T, ra, o1)
-    column_sums(ra, p1)
-    for i in range(x.size):
-        out[i] += l2 * v[i]
+    out[:] = 0.0
+    for low in range(0, n, BLOCK):
+        some, marks = images[low : low + BLOCK], labels[low : low + BLOCK]
+        h, z = _forward(some, w1, b1, w2, b2)
+        rh = np.dot(some, v1)
+        for i in range(rh.shape[0]):
+            for j in range(hidden):
+                rh[i, j] = (1.0 - h[i, j] * h[i, j]) * (rh[i, j] + e1[j])
+        rz = np.dot(rh, w2)
+        add(rz, np.dot(h, v2))
+        add_row(rz, e2)
+        softmax_loss(z, marks)
+        softmax_derivative(z, rz)  # rz = R{df/dz}
+        subtract_labels(z, marks)  # z = df/dz
+        add(o2, np.dot(rh.T, z))
+        add(o2, np.dot(h.T, rz))
+        add_column_sums(p2, rz)
+        a = np.dot(z, w2.T)
+        ra = np.dot(rz, w2.T)
+        add(ra, np.dot(z, v2.T))
+        for i in range(a.shape[0]):
+            for j in range(hidden):
+                ra[i, j] = (1.0 - h[i, j] * h[i, j]) * ra[i, j] - 2.0 * h[i, j] * rh[i, j] * a[i, j]
+        add(o1, np.dot(some.T, ra))
+        add_column_sums(p1, ra)
+    close(v, out, l2, n)
 
 
 def digits_mlp(hidden=32, l2=1e-4, part="all", seed=0):
