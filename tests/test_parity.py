@@ -140,7 +140,8 @@ def test_rmsprop_and_sums_by_hand():
 def test_gains_by_hand():
     """Hinton: 1, 1.05, then .95 * 1.05 at the change of sign; limits. t-SNE: .8 first, since v = 0."""
     close(moves(oo.AdaptiveGains(0.1), [1, 2, -1, 0]), [-0.1, -0.21, 0.1 * 1.05 * 0.95, 0])
-    close(moves(oo.AdaptiveGains(0.1, gain_max=1.02, gain_min=1.01), [1, 1, -1]), [-0.1 * 1.01, -0.1 * 1.02, 0.1 * 1.01])
+    tight = oo.AdaptiveGains(0.1, gain_max=1.02, gain_min=1.01)
+    close(moves(tight, [1, 1, -1]), [-0.1 * 1.01, -0.1 * 1.02, 0.1 * 1.01])
     tsne = oo.AdaptiveGains(0.1, increase=0.2, decrease=0.8, gain_min=0.01, gain_max=1e9, momentum=0.5,
                             compare="velocity")
     v1 = -0.1 * 0.8
@@ -156,6 +157,17 @@ def test_momentum_forms_by_hand():
     close(moves(oo.Nesterov(0.1), [1, 1]), [-0.19, -0.1 * (0.9 * 1.9 + 1)])
     close(moves(oo.GradientDescent(0.1, weight_decay=0.5), [1], 2.0), [-0.1 * (1 + 0.5 * 2)])
     close(moves(oo.SignGD(0.1), [7, -0.2, 0]), [-0.1, 0.1, 0])
+
+
+def test_error_control_by_hand():
+    """x moves by tol whatever the gradient, time by tol/|g|; a stationary point stays."""
+    opt, x = oo.ErrorControlledEuler(0.1), np.zeros(2)
+    state = opt.init(x)
+    opt.update(x, np.array([3.0, 4.0]), state)
+    close(x, [-0.06, -0.08])
+    assert state.t == pytest.approx(0.02, rel=1e-14)
+    opt.update(x, np.zeros(2), state)
+    close(x, [-0.06, -0.08])
 
 
 def test_normalised_descent_at_both_ends_of_the_range():

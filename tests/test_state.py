@@ -86,6 +86,20 @@ def test_groups_have_their_own_hyperparameters(tmp_path):
     assert state.t == state.times[0]
 
 
+def test_groups_of_a_wrapper_reach_the_wrapped_optimizer():
+    opt, xs = oo.SWA(oo.Adam(0.01), start=2), [np.ones(3), np.ones(3)]
+    state = opt.init(xs, groups=[{"arrays": 1, "lr": 0.05, "start": 4}])
+    trail = []
+    for _ in range(8):
+        steps(opt, xs, state, 1)
+        trail.append([x.copy() for x in xs])
+    np.testing.assert_allclose(opt.average(state)[0], np.mean([x for x, _ in trail[1:]], axis=0), rtol=1e-14)
+    np.testing.assert_allclose(opt.average(state)[1], np.mean([y for _, y in trail[3:]], axis=0), rtol=1e-14)
+    assert np.abs(xs[0] - xs[1]).min() > 0.01
+    with pytest.raises(ValueError, match="hyperparameter must be one of 'lr'"):
+        opt.changed(learning_rate=1.0)
+
+
 def test_a_reduction_spans_its_group():
     """Two groups: the step length of each is lr, not that of both together."""
     opt, xs = oo.NormalizedGD(0.1), arrays()
@@ -139,15 +153,15 @@ def test_the_learning_rate_may_change_between_steps():
         opt.update(x, gradient(x), state)
         v = 0.9 * v - lr * gradient(y)
         y = y + v
-        opt = replace(opt, lr=0.1 / (k + 2))
+        opt = opt.changed(lr=0.1 / (k + 2))
     np.testing.assert_allclose(x, y, rtol=1e-14)
     with pytest.raises(ValueError, match="state must come from this optimizer: adam .*got momentum"):
         oo.Adam().update(x, gradient(x), state)
 
 
 @pytest.mark.parametrize(("x", "error", "message"), [
-    (np.ones(4)[::2], ValueError, "x must be C-contiguous"),
-    (np.asfortranarray(np.ones((2, 3))), ValueError, "x must be C-contiguous"),
+    (np.ones(4)[::2], ValueError, "x must be C-contiguous and aligned"),
+    (np.asfortranarray(np.ones((2, 3))), ValueError, "x must be C-contiguous and aligned"),
     (np.ones(4, dtype=int), TypeError, "x must be float32 or float64, got int64"),
     (np.ones(4, dtype=np.float16), TypeError, "x must be float32 or float64, got float16"),
     (np.ones(4, dtype=">f8"), TypeError, "x must be float32 or float64"),
@@ -172,7 +186,7 @@ def test_update_refuses_before_it_touches_anything():
         (xs, [np.ones(3)], ValueError, "as many arrays each, got 2, 1, 2"),
         ([np.ones(3), np.ones(4)], [np.ones(3), np.ones(4)], ValueError, "state must come from init of arrays like x"),
         ([x.astype(np.float32) for x in xs], [np.ones(3, np.float32), np.ones(2, np.float32)], ValueError,
-         "state must come from init of arrays like x, got float64"),
+         r"state must come from init of arrays like x: \(3,\) float32, got \(3,\) float64"),
         (xs, [np.ones(3), xs[1]], ValueError, "g must not share memory with x"),
         (xs, [np.ones(3), "no"], TypeError, "g must be a numpy array, got str"),
     ]
@@ -187,7 +201,7 @@ def test_update_refuses_before_it_touches_anything():
 
 
 @pytest.mark.parametrize(("groups", "error", "message"), [
-    ([{"arrays": [0], "learning_rate": 1.0}], ValueError, "hyperparameter of a group must be one of 'lr'"),
+    ([{"arrays": [0], "learning_rate": 1.0}], ValueError, "hyperparameter must be one of 'lr'"),
     ([{"arrays": [0], "lr": -1.0}], ValueError, "lr must be in"),
     ([{"arrays": [2]}], ValueError, "groups must name arrays 0 to 1"),
     ([{"arrays": [0]}, {"arrays": [0]}], ValueError, "each at most once"),

@@ -192,6 +192,12 @@ class Optimizer:
         }
         return replace(self, **moved)
 
+    def changed(self, **hyperparameters):
+        """The same optimizer with some hyperparameters changed; ValueError for an unknown name."""
+        for name in hyperparameters:
+            checks.choice("hyperparameter", name, [f.name for f in fields(self)])
+        return replace(self, **hyperparameters)
+
     def start(self, x, g=None, kind="cold"):
         """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
         checks.choice("start", kind, ("cold", "consistent"))
@@ -228,7 +234,7 @@ class Optimizer:
 
         Arrays (or lists of arrays) as given to :meth:`init`, ``x`` writable; anything else is a
         TypeError/ValueError, never a silent copy. The optimizer may differ from the one of ``init``
-        in its numbers (``dataclasses.replace(opt, lr=...)``), not in its slots. Values are not
+        in its numbers (``opt.changed(lr=...)``), not in its slots. Values are not
         checked: a gradient that is not finite makes ``x`` not finite, and one whose square overflows
         (|g| > 1e154, 1.8e19 in float32) stops ``x`` where the method divides by it. Returns None.
         """

@@ -8,7 +8,7 @@ exactly as the one vector that they make up.
 """
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -52,7 +52,14 @@ class State:
     names: tuple
     method: str
     single: bool
-    _variants: tuple = field(default=(None, ()), repr=False)  # (optimizer, one for each group)
+    _plan: tuple = field(default=(None, ()), repr=False)  # (optimizer, (kernel, p) of each block)
+
+    def __post_init__(self):
+        """``dtypes``: of each array, from its block's memory."""
+        self.dtypes = [None] * len(self.shapes)
+        for (_, indices), s in zip(self.blocks, self.slots):
+            for i in indices:
+                self.dtypes[i] = s.dtype
 
     @property
     def t(self):
@@ -72,7 +79,7 @@ class State:
 
     def save(self, path):
         """Write everything to ``path`` (npz, no pickle); ``.npz`` is appended if missing."""
-        words = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("slots", "_variants")}
+        words = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("slots", "_plan")}
         arrays = {f"slots_{i}": s for i, s in enumerate(self.slots)}
         np.savez(path, words=np.array(json.dumps({"format": FORMAT, **words})), **arrays)
 
@@ -107,11 +114,11 @@ def _flat(name, array, writable):
         raise TypeError(f"{name} must be a numpy array, got {type(array).__name__}")
     if array.dtype not in FLOATS or not array.dtype.isnative:
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{name} must be C-contiguous (an update of a copy would be lost)")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ValueError(f"{name} must be C-contiguous and aligned (an update of a copy would be lost)")
     if writable and not array.flags.writeable:
         raise ValueError(f"{name} must be writable: update works in place")
-    return array.reshape(-1)
+    return np.asarray(array).reshape(-1)
 
 
 def _grouped(groups, count):
@@ -129,11 +136,14 @@ def _grouped(groups, count):
     return [(rest, {})] * bool(rest) + named
 
 
-def _variant(optimizer, overrides):
-    allowed = [f.name for f in fields(optimizer)]
-    for name in overrides:
-        checks.choice("hyperparameter of a group", name, allowed)
-    return replace(optimizer, **overrides) if overrides else optimizer
+def _plan(optimizer, groups, blocks, shapes, dtypes):
+    """Kernel and hyperparameters of each block: what does not change from step to step."""
+    variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
+    calls = []
+    for (j, indices), dtype in zip(blocks, dtypes):
+        like = np.broadcast_to(np.zeros((), dtype), shapes[indices[0]] if len(indices) == 1 else (1,))
+        calls.append((variants[j].kernel, variants[j].p_for(like)))
+    return optimizer, tuple(calls)
 
 
 def init(optimizer, x, groups=None):
@@ -143,7 +153,7 @@ def init(optimizer, x, groups=None):
         raise ValueError("x must hold at least one array, got an empty list")
     flat = [_flat("x", a, writable=False) for a in arrays]
     groups = _grouped(groups, len(arrays))
-    variants = tuple(_variant(optimizer, overrides) for _, overrides in groups)
+    variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
     if len({v.slots for v in variants}) > 1:
         raise ValueError(f"groups must keep the slots {optimizer.slots}, got {[v.slots for v in variants]}")
     blocks, slots = [], []
@@ -158,8 +168,7 @@ def init(optimizer, x, groups=None):
             slots.append(np.ascontiguousarray(variants[j].cold_start(vector), dtype=vector.dtype))
     order = sorted(range(len(blocks)), key=lambda b: blocks[b][1][0])  # as the arrays are given
     return State(0, [0.0] * len(groups), [slots[b] for b in order], groups, [blocks[b] for b in order],
-                 [a.shape for a in arrays], optimizer.slots, optimizer.name, not isinstance(x, (list, tuple)),
-                 (optimizer, variants))
+                 [a.shape for a in arrays], optimizer.slots, optimizer.name, not isinstance(x, (list, tuple)))
 
 
 def _checked(x, g, state):
@@ -169,46 +178,44 @@ def _checked(x, g, state):
         raise ValueError(f"x, g and state must have as many arrays each, got {len(xs)}, {len(gs)}, "
                          f"{len(state.shapes)}")
     flat_x, flat_g = [], []
-    for a, b, shape in zip(xs, gs, state.shapes):
-        u, v = _flat("x", a, writable=True), _flat("g", b, writable=False)
-        if a.shape != b.shape or a.dtype != b.dtype:
-            raise ValueError(f"g must match x: shape {a.shape} {a.dtype}, got {b.shape} {b.dtype}")
-        if a.shape != shape:
-            raise ValueError(f"state must come from init of arrays like x: shape {a.shape}, got {shape}")
+    for a, b, shape, dtype in zip(xs, gs, state.shapes, state.dtypes):
+        good = (type(a) is type(b) is np.ndarray and a.shape == b.shape == shape and a.dtype == b.dtype == dtype
+                and a.flags.carray and b.flags.c_contiguous and b.flags.aligned)
+        u, v = (a.reshape(-1), b.reshape(-1)) if good else _explain(a, b, shape, dtype)
         if np.may_share_memory(u, v):
             raise ValueError("g must not share memory with x")
         flat_x.append(u)
         flat_g.append(v)
-    for (_, indices), s in zip(state.blocks, state.slots):
-        if any(flat_x[i].dtype != s.dtype for i in indices):
-            raise ValueError(f"state must come from init of arrays like x, got {s.dtype}")
     return flat_x, flat_g
+
+
+def _explain(a, b, shape, dtype):
+    """The error that says what is wrong with a pair of arrays (views of them for harmless subclasses)."""
+    u, v = _flat("x", a, writable=True), _flat("g", b, writable=False)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise ValueError(f"g must match x: shape {a.shape} {a.dtype}, got {b.shape} {b.dtype}")
+    if a.shape != shape or a.dtype != dtype:
+        raise ValueError(f"state must come from init of arrays like x: {a.shape} {a.dtype}, got {shape} {dtype}")
+    return u, v
 
 
 def update(optimizer, x, g, state):
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
     flat_x, flat_g = _checked(x, g, state)
-    if state._variants[0] is not optimizer:  # another learning rate, say: same slots, other numbers
+    if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         if optimizer.name != state.method or optimizer.slots != state.names:
             raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
                              f"got {state.method} with {state.names}")
-        state._variants = optimizer, tuple(_variant(optimizer, overrides) for _, overrides in state.groups)
-    variants = state._variants[1]
+        state._plan = _plan(optimizer, state.groups, state.blocks, state.shapes, [s.dtype for s in state.slots])
     advanced = {}
-    for (j, indices), s in zip(state.blocks, state.slots):
-        first = indices[0]
+    for (j, indices), s, (kernel, p) in zip(state.blocks, state.slots, state._plan[1]):
         if len(indices) == 1:
-            u, v = flat_x[first], flat_g[first]
-            p = variants[j].p_for(x[first] if isinstance(x, (list, tuple)) else x)
-        else:
-            u, v = (np.concatenate([flat[i] for i in indices]) for flat in (flat_x, flat_g))
-            p = variants[j].p_for(u)
-        dt = variants[j].kernel(state.k, p, u, v, s)
-        if len(indices) > 1:
-            parts = np.split(u, np.cumsum([flat_x[i].size for i in indices])[:-1])
-            for i, part in zip(indices, parts):
-                flat_x[i][:] = part
-        advanced[j] = dt
+            advanced[j] = kernel(state.k, p, flat_x[indices[0]], flat_g[indices[0]], s)
+            continue
+        u, v = (np.concatenate([flat[i] for i in indices]) for flat in (flat_x, flat_g))
+        advanced[j] = kernel(state.k, p, u, v, s)
+        for i, part in zip(indices, np.split(u, np.cumsum([flat_x[i].size for i in indices])[:-1])):
+            flat_x[i][:] = part
     for j, dt in advanced.items():
         state.times[j] += dt
     state.k += 1

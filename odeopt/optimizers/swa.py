@@ -137,6 +137,10 @@ class SWA(Optimizer):
         """The wrapped optimizer refined; ``start`` moves to the same flow time (rounded)."""
         return SWA(self.optimizer.refined(factor), round(self.start_at * factor))
 
+    def changed(self, *, start=None, **hyperparameters):
+        """The same wrapper with another ``start`` or other hyperparameters of the wrapped optimizer."""
+        return SWA(self.optimizer.changed(**hyperparameters), self.start_at if start is None else start)
+
     def average(self, state):
         """The averaged arrays of a training-loop ``state``, shaped like those given to ``init``."""
         return state.row(-1)
