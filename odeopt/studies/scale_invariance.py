@@ -37,7 +37,8 @@ def _check_decayed(optimizer):
     if isinstance(optimizer, GradientDescent):
         return
     if not (isinstance(optimizer, Momentum) and optimizer.form in ("heavy_ball", "torch")):
-        raise ValueError(f"optimizer must be GradientDescent or Momentum of form heavy_ball or torch, got {optimizer!r}")
+        raise ValueError("optimizer must be GradientDescent or Momentum of form heavy_ball or torch, "
+                         f"got {optimizer!r}")
 
 
 def growth_factor(optimizer):
@@ -121,9 +122,9 @@ class NormEquilibrium(Study):
     ``k`` (pairs, R) steps; ``norm2`` (pairs, R) mean |w|^2 over paths, ``norm2_half`` its half width;
     ``sigma2`` (pairs,) mean |batch gradient|^2 |w|^2 over the last third, ``predicted`` the
     equilibrium |w|^2 from it, ``effective_lr`` lr/|w|^2 and ``effective_half``: last-third means
-    with intervals over paths; ``relaxation`` the step after which |w|^2 stays within 10% of its end.
+    with intervals over paths; ``relaxation`` the first record with the mean |w|^2 within 10% of that.
     ``balance``: wd (2 - lr wd) E|w|^2/(lr E|g|^2), which is 1 at equilibrium whether or not sigma
-    is constant (``predicted`` supposes that it is).
+    is constant (``predicted`` supposes that it is), with its half width.
     """
 
     problem: str
@@ -142,15 +143,16 @@ class NormEquilibrium(Study):
     effective_half: np.ndarray
     relaxation: np.ndarray
     balance: np.ndarray
+    balance_half: np.ndarray
 
     def rows(self):
         """One dict a pair."""
         return [{"lr": float(a), "wd": float(b), "lr wd": float(a * b), "|w|^2": float(m), "+-": float(d),
-                 "predicted": float(p), "balance": float(q), "lr/|w|^2": float(e), "+- ": float(h), "relaxed after": float(r),
-                 "lr wd steps": float(r * a * b)}
-                for a, b, m, d, p, q, e, h, r in zip(
+                 "predicted": float(p), "balance": float(q), "+-  ": float(y), "lr/|w|^2": float(e), "+- ": float(h),
+                 "relaxed after": float(r), "lr wd steps": float(r * a * b)}
+                for a, b, m, d, p, q, y, e, h, r in zip(
                     self.lr, self.weight_decay, self.measured, self.measured_half, self.predicted, self.balance,
-                    self.effective_lr, self.effective_half, self.relaxation)]
+                    self.balance_half, self.effective_lr, self.effective_half, self.relaxation)]
 
     def headline(self):
         worst = float(np.abs(self.measured / self.predicted - 1).max())
@@ -158,7 +160,7 @@ class NormEquilibrium(Study):
                 f"{self.paths} paths")
 
 
-def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, paths=8, records=60, level=0.99, seed=0,
+def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, paths=8, records=120, level=0.99, seed=0,
                      threads=None, progress=False):
     """Follow |w|^2 of SGD with weight decay to its equilibrium, for each pair (lr, wd).
 
@@ -189,36 +191,43 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
         norms = (run.x**2).sum(axis=2)
         mean, half = mean_interval(norms, level)
         late = slice(2 * records // 3, None)
-        sigma2, square = _gradient_squares(problem, noise, run.x[:, late], seed)
-        end, end_half = mean_interval(norms[:, late].mean(axis=1), level)
+        scaled, square = _gradient_squares(problem, noise, run.x[:, late], seed)
+        sigma2, late_norms = float(scaled.mean()), norms[:, late].mean(axis=1)
+        end, end_half = mean_interval(late_norms, level)
+        balance = decay * (2 - lr * decay) * end / (lr * square.mean())
+        # A ratio of means over paths: its deviation to first order.
+        _, balance_half = mean_interval(balance * (late_norms / end - square / square.mean()), level)
         effective, effective_half = mean_interval((lr / norms[:, late]).mean(axis=1), level)
-        far = np.flatnonzero(np.abs(mean / end - 1) > 0.1)
-        relaxed = run.k[min(far[-1] + 1, run.k.size - 1)] if far.size else 0
+        near = np.flatnonzero(np.abs(mean / end - 1) < 0.1)
+        relaxed = run.k[near[0]] if near.size else np.nan
         columns.append((lr, decay, mean, half, sigma2, equilibrium_norm2(lr, decay, sigma2), end, end_half, effective,
-                        effective_half, float(relaxed), decay * (2 - lr * decay) * end / (lr * square), run.k))
-    lr, decay, mean, half, sigma2, predicted, end, end_half, effective, effective_half, relaxed, balance, k = (
+                        effective_half, float(relaxed), balance, balance_half, run.k))
+    lr, decay, mean, half, sigma2, predicted, end, end_half, effective, effective_half, relaxed, balance, \
+        balance_half, k = (
         np.array(column) for column in zip(*columns))
     return NormEquilibrium(problem.name, paths, level, lr, decay, k, mean, half, sigma2, predicted, end, end_half,
-                           effective, effective_half, relaxed, balance)
+                           effective, effective_half, relaxed, balance, balance_half)
 
 
 def _gradient_squares(problem, noise, x, seed, draws=4):
-    """Means of |g|^2 |w|^2 and |g|^2 of the stochastic gradient at the recorded points, ``draws`` draws each."""
+    """Means of |g|^2 |w|^2 and |g|^2 of the stochastic gradient over each path of (paths, R, n) points."""
     rng = np.random.default_rng((seed, 1))
-    squares = []
-    for w in np.repeat(x.reshape(-1, problem.dim), draws, axis=0):
+
+    def draw(w):
         if isinstance(noise, Minibatch):
             chosen = (rng.integers(0, problem.samples, noise.size) if noise.replacement
                       else rng.choice(problem.samples, noise.size, replace=False))
-            g = problem.value_and_grad(w, chosen)[1]
-        else:
-            g = problem.grad(w)
-            if noise is not None:
-                out = np.empty(problem.dim)
-                noise.kernel(w, rng.standard_normal(noise.fitted(problem.dim)), out, noise.c)
-                g = g + out
-        squares.append(((g @ g) * (w @ w), g @ g))
-    return (float(value) for value in np.mean(squares, axis=0))
+            return problem.value_and_grad(w, chosen)[1]
+        g = problem.grad(w)
+        if noise is not None:
+            out = np.empty(problem.dim)
+            noise.kernel(w, rng.standard_normal(noise.fitted(problem.dim)), out, noise.c)
+            g += out
+        return g
+
+    squares = np.array([[[np.sum(draw(w) ** 2) for _ in range(draws)] for w in path] for path in x])
+    norms = (x**2).sum(axis=2, keepdims=True)
+    return (squares * norms).mean(axis=(1, 2)), squares.mean(axis=(1, 2))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -245,9 +254,9 @@ class Instability(Study):
 
     def rows(self):
         """One dict a learning rate."""
-        return [{"lr": float(a), "wd": float(b), "lowest f": float(lo), "rises at step": int(r), "|w| at lowest": float(n),
-                 "lr sharpness": float(s), "peak f": float(p), "without decay rises": "never" if q < 0 else int(q),
-                 "norm grows": "yes" if m else "NO"}
+        return [{"lr": float(a), "wd": float(b), "lowest f": float(lo), "rises at step": int(r),
+                 "|w| at lowest": float(n), "lr sharpness": float(s), "peak f": float(p),
+                 "without decay rises": "never" if q < 0 else int(q), "norm grows": "yes" if m else "NO"}
                 for a, b, lo, r, n, s, p, q, m in zip(
                     self.lr, self.weight_decay, self.lowest, self.rise_step, self.turning_norm, self.turning_sharpness,
                     self.peak, self.plain_rise_step, self.plain_norm_monotone)]
