@@ -35,6 +35,8 @@ def adadelta(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p = (lr, rho, eps, eps_step); s = (v, u)."""
     lr, new, eps, eps_step = p[0], 1.0 - p[1], p[2], p[3]
     v, u = s[0], s[1]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, new, eps, eps_step = real(lr), real(new), real(eps), real(eps_step)
     for i in range(x.size):
         gi, vi, ui = g[i], v[i], u[i]
         vi = vi + new * (gi * gi - vi)
@@ -43,7 +45,7 @@ def adadelta(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
         v[i] = vi
         u[i] = ui
         x[i] = x[i] - lr * d
-    return new
+    return 1.0 - p[1]
 
 
 def _positive_or_none(name, value):

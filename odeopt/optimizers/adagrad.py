@@ -31,6 +31,8 @@ def adagrad(k, p, x, g, s):
     lr, inside = p[0] / (1.0 + k * p[3]), p[1] * p[4]
     outside = p[1] - inside
     total = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, inside, outside = real(lr), real(inside), real(outside)
     for i in range(x.size):
         gi = g[i]
         ti = total[i] + gi * gi

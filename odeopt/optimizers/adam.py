@@ -44,6 +44,9 @@ def adam(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     s[2, 0], s[3, 0] = q1, q2
     step, scale = lr / q1, 1.0 / q2
     m, v = s[0], s[1]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    inner, new1, new2, keep, step, scale = real(inner), real(new1), real(new2), real(keep), real(step), real(scale)
+    inside, outside = real(inside), real(outside)
     for i in range(x.size):
         mi, vi, xi = m[i], v[i], x[i]
         gi = g[i] + inner * xi
@@ -53,7 +56,7 @@ def adam(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
         m[i] = mi
         v[i] = vi
         x[i] = xi
-    return lr
+    return p[0]
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ def adamax(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     s[2, 0] = q
     step = lr / q
     m, u = s[0], s[1]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    new, beta2, step, inside, outside = real(new), real(beta2), real(step), real(inside), real(outside)
     for i in range(x.size):
         gi, mi, xi = g[i], m[i], x[i]
         mi = mi + new * (gi - mi)
@@ -44,7 +46,7 @@ def adamax(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
         m[i] = mi
         u[i] = ui
         x[i] = xi
-    return lr
+    return p[0]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ def adaptive_gains(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     lr, more, less, low, high, mu = p[0], p[1], p[2], p[3], p[4], p[5]
     gain, v, previous = s[0], s[1], s[2]
     with_velocity = p[6] > 0.0
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, more, less, low, high, mu = real(lr), real(more), real(less), real(low), real(high), real(mu)
     for i in range(x.size):
         gi, vi, factor = g[i], v[i], gain[i]
         if with_velocity:
@@ -52,7 +54,7 @@ def adaptive_gains(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
         v[i] = vi
         previous[i] = gi
         x[i] = x[i] + vi
-    return lr
+    return p[0]
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ def amsgrad(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     before = 1.0 / q2 if p[8] > 0.0 else 1.0
     after = 1.0 / q2 if p[9] > 0.0 else 1.0
     m, v, w = s[0], s[1], s[2]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    inner, new1, new2, keep, step, before = real(inner), real(new1), real(new2), real(keep), real(step), real(before)
+    after, inside, outside = real(after), real(inside), real(outside)
     for i in range(x.size):
         mi, vi, xi = m[i], v[i], x[i]
         gi = g[i] + inner * xi
@@ -53,7 +56,7 @@ def amsgrad(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
         v[i] = vi
         w[i] = wi
         x[i] = xi
-    return lr
+    return p[0]
 
 
 @dataclass(frozen=True)

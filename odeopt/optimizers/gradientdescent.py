@@ -25,9 +25,11 @@ def gradient_descent(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p = (lr, weight_decay); no slots."""
     lr, decay = p[0], p[1]
     keep = 1.0 - lr * decay
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, keep = real(lr), real(keep)
     for i in range(x.size):
         x[i] = keep * x[i] - lr * g[i]
-    return lr
+    return p[0]
 
 
 @dataclass(frozen=True)

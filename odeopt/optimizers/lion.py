@@ -27,13 +27,16 @@ from .base import Optimizer, fraction, nonnegative, positive
 def lion(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p = (lr, beta1, beta2, weight_decay); s = (m)."""
     lr, beta1, new = p[0], p[1], 1.0 - p[2]
+    other = 1.0 - beta1
     keep = 1.0 - lr * p[3]
     m = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, keep, beta1, other, new = real(lr), real(keep), real(beta1), real(other), real(new)
     for i in range(x.size):
         gi, mi = g[i], m[i]
-        x[i] = keep * x[i] - lr * np.sign(beta1 * mi + (1.0 - beta1) * gi)
+        x[i] = keep * x[i] - lr * np.sign(beta1 * mi + other * gi)
         m[i] = mi + new * (gi - mi)
-    return lr
+    return p[0]
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,14 @@ def heavy_ball(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     inner = p[3] - outer
     keep = 1.0 - lr * outer
     v = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, mu, inner, keep = real(lr), real(mu), real(inner), real(keep)
     for i in range(x.size):
         xi = x[i]
         vi = mu * v[i] - lr * (g[i] + inner * xi)
         v[i] = vi
         x[i] = keep * xi + vi
-    return np.sqrt(lr)
+    return np.sqrt(p[0])
 
 
 @kernel
@@ -61,12 +63,14 @@ def torch_momentum(k, p, x, g, s):
     new = 1.0 - p[2] if k > 0 else 1.0  # torch's first buffer is the gradient itself
     keep = 1.0 - lr * outer
     b = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, mu, inner, keep, new = real(lr), real(mu), real(inner), real(keep), real(new)
     for i in range(x.size):
         xi = x[i]
         bi = mu * b[i] + new * (g[i] + inner * xi)
         b[i] = bi
         x[i] = keep * xi - lr * bi
-    return np.sqrt(lr * (1.0 - p[2]))
+    return np.sqrt(p[0] * (1.0 - p[2]))
 
 
 @kernel
@@ -77,12 +81,14 @@ def averaged_momentum(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     new = 1.0 - p[1]
     keep = 1.0 - lr * outer
     m = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, inner, keep, new = real(lr), real(inner), real(keep), real(new)
     for i in range(x.size):
         xi, mi = x[i], m[i]
         mi = mi + new * (g[i] + inner * xi - mi)
         m[i] = mi
         x[i] = keep * xi - lr * mi
-    return lr
+    return p[0]
 
 
 @kernel

@@ -52,6 +52,9 @@ def nadam(k, p, x, g, s):
     of_g = lr * (1.0 - mu) / weight
     of_m = lr * ahead / (weight * ahead + (1.0 - ahead))
     m, v = s[0], s[1]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    inner, new1, new2, keep, of_g, of_m = real(inner), real(new1), real(new2), real(keep), real(of_g), real(of_m)
+    scale, inside, outside = real(scale), real(inside), real(outside)
     for i in range(x.size):
         mi, vi, xi = m[i], v[i], x[i]
         gi = g[i] + inner * xi
@@ -61,7 +64,7 @@ def nadam(k, p, x, g, s):
         m[i] = mi
         v[i] = vi
         x[i] = xi
-    return lr
+    return p[0]
 
 
 def _nonnegative_or_none(name, value):

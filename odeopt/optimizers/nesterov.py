@@ -36,13 +36,15 @@ def nesterov(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p = (lr, momentum, weight_decay); s = (v)."""
     lr, mu, decay = p[0], p[1], p[2]
     v = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, mu, decay = real(lr), real(mu), real(decay)
     for i in range(x.size):
         xi = x[i]
         step = lr * (g[i] + decay * xi)
         vi = mu * v[i] - step
         v[i] = vi
         x[i] = xi + mu * vi - step
-    return np.sqrt(lr)
+    return np.sqrt(p[0])
 
 
 @kernel
@@ -51,12 +53,14 @@ def nesterov_fading(k, p, x, g, s):
     lr = p[0]
     mu, ahead = (k - 1.0) / (k + 2.0), k / (k + 3.0)
     v = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, mu, ahead = real(lr), real(mu), real(ahead)
     for i in range(x.size):
         step = lr * g[i]
         vi = mu * v[i] - step
         v[i] = vi
         x[i] = x[i] + ahead * vi - step
-    return np.sqrt(lr)
+    return np.sqrt(p[0])
 
 
 def _momentum_or_none(name, value):

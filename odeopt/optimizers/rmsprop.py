@@ -49,13 +49,15 @@ def rmsprop(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     lr, new, inside, decay = p[0], 1.0 - p[1], p[2] * p[5], p[4]
     outside = p[2] - inside
     v = s[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, new, inside, outside, decay = real(lr), real(new), real(inside), real(outside), real(decay)
     for i in range(x.size):
         xi, vi = x[i], v[i]
         gi = g[i] + decay * xi
         vi = vi + new * (gi * gi - vi)
         v[i] = vi
         x[i] = xi - lr * gi / (np.sqrt(vi + inside) + outside)
-    return lr
+    return p[0]
 
 
 @kernel
@@ -66,13 +68,16 @@ def rmsprop_corrected(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     v = s[0]
     q = s[1, 0] + new * (1.0 - s[1, 0])
     s[1, 0] = q
+    weight = q
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, new, inside, outside, decay, weight = real(lr), real(new), real(inside), real(outside), real(decay), real(weight)
     for i in range(x.size):
         xi, vi = x[i], v[i]
         gi = g[i] + decay * xi
         vi = vi + new * (gi * gi - vi)
         v[i] = vi
-        x[i] = xi - lr * gi / (np.sqrt(vi / q + inside) + outside)
-    return lr
+        x[i] = xi - lr * gi / (np.sqrt(vi / weight + inside) + outside)
+    return p[0]
 
 
 @kernel
@@ -81,11 +86,15 @@ def rmsprop_general(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     centered, nesterov); s = (b, v, m, q), unused rows stay 0."""
     lr, new, mu, inside, decay = p[0], 1.0 - p[1], p[3], p[2] * p[5], p[4]
     outside = p[2] - inside
-    centered, nesterov = p[7] > 0.0, p[8] > 0.0
+    heavy, centered, nesterov = mu > 0.0, p[7] > 0.0, p[8] > 0.0
     b, v, m = s[0], s[1], s[2]
     q = s[3, 0] + new * (1.0 - s[3, 0])
     s[3, 0] = q
     scale = 1.0 / q if p[6] > 0.0 else 1.0
+    half = 0.5
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr, new, mu, inside, outside, decay = real(lr), real(new), real(mu), real(inside), real(outside), real(decay)
+    scale, half = real(scale), real(half)
     for i in range(x.size):
         xi, vi, mi = x[i], v[i], m[i]
         gi = g[i] + decay * xi
@@ -95,16 +104,16 @@ def rmsprop_general(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
             mi = mi + new * (gi - mi)
             mean = mi * scale
             square = square - mean * mean
-            square = 0.5 * (square + abs(square))  # round-off may take it below 0; no branch, keeps NaN
+            square = half * (square + abs(square))  # round-off may take it below 0; no branch, keeps NaN
         u = gi / (np.sqrt(square + inside) + outside)
-        if mu > 0.0:
+        if heavy:
             bi = mu * b[i] + u
             b[i] = bi
             u = mu * bi + u if nesterov else bi
         v[i] = vi
         m[i] = mi
         x[i] = xi - lr * u
-    return np.sqrt(lr) if mu > 0.0 else lr
+    return np.sqrt(p[0]) if heavy else p[0]
 
 
 @kernel

@@ -30,8 +30,10 @@ from .base import Optimizer, fraction, number, positive, variant
 @kernel
 def irprop_minus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p = (lr, eta_minus, eta_plus, step_min, step_max); s = (delta, previous g)."""
-    down, up, low, high = p[1], p[2], p[3], p[4]
+    down, up, low, high, zero = p[1], p[2], p[3], p[4], 0.0
     delta, previous = s[0], s[1]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    down, up, low, high, zero = real(down), real(up), real(low), real(high), real(zero)
     for i in range(x.size):
         gi, di = g[i], delta[i]
         agree = np.sign(gi) * np.sign(previous[i])
@@ -39,7 +41,7 @@ def irprop_minus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
             di = min(di * up, high)
         elif agree < 0.0:
             di = max(di * down, low)
-            gi = g[i] * 0.0
+            gi = gi * zero
         delta[i] = di
         previous[i] = gi
         x[i] = x[i] - di * np.sign(gi)
@@ -49,8 +51,10 @@ def irprop_minus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
 @kernel
 def rprop_plus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p as ``irprop_minus``; s = (delta, previous g, previous move)."""
-    down, up, low, high = p[1], p[2], p[3], p[4]
+    down, up, low, high, zero = p[1], p[2], p[3], p[4], 0.0
     delta, previous, moved = s[0], s[1], s[2]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    down, up, low, high, zero = real(down), real(up), real(low), real(high), real(zero)
     for i in range(x.size):
         gi, di = g[i], delta[i]
         agree = np.sign(gi) * np.sign(previous[i])
@@ -58,7 +62,7 @@ def rprop_plus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
             di = min(di * up, high)
         elif agree < 0.0:
             di = max(di * down, low)
-            gi = g[i] * 0.0
+            gi = gi * zero
         move = -moved[i] if agree < 0.0 else -di * np.sign(gi)
         delta[i] = di
         previous[i] = gi

@@ -31,9 +31,11 @@ from .base import Optimizer, positive
 def sign_gd(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     """p = (lr); no slots."""
     lr = p[0]
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    lr = real(lr)
     for i in range(x.size):
         x[i] = x[i] - lr * np.sign(g[i])
-    return lr
+    return p[0]
 
 
 @dataclass(frozen=True)
