@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 from .. import checks
+from ..studies.base import table  # noqa: F401 - the commands print tables as studies do
 
 
 def add_problem(parser):
@@ -114,26 +115,6 @@ def figure(drawers, path, size=(6.4, 4.4)):
             draw(ax)
         fig.savefig(path, metadata={"Software": None})
         plt.close(fig)
-
-
-def word(value):
-    """A cell of a table."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return str(value)
-
-
-def table(rows, columns):
-    """Rows (dicts) as aligned text, numbers to the right."""
-    cells = [[word(row.get(c)) for c in columns] for row in rows]
-    widths = [max(len(c), *(len(line[i]) for line in cells)) if cells else len(c) for i, c in enumerate(columns)]
-    right = [all(isinstance(row.get(c), (int, float)) or row.get(c) is None for row in rows) for c in columns]
-    lines = []
-    for line in [list(columns), ["-" * w for w in widths], *cells]:
-        lines.append("  ".join(t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right)).rstrip())
-    return "\n".join(lines)
 
 
 def plain(value):
