@@ -70,7 +70,8 @@ def rmsprop_corrected(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
     s[1, 0] = q
     weight = q
     real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
-    lr, new, inside, outside, decay, weight = real(lr), real(new), real(inside), real(outside), real(decay), real(weight)
+    lr, new, inside, outside = real(lr), real(new), real(inside), real(outside)
+    decay, weight = real(decay), real(weight)
     for i in range(x.size):
         xi, vi = x[i], v[i]
         gi = g[i] + decay * xi
