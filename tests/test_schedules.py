@@ -283,6 +283,10 @@ MOVING = {
     "scalar RMSprop": (oo.RMSprop(lr=H, form="scalar"), schedules.exponential(0.98)),
     "RMSprop": (oo.RMSprop(lr=H, bias_correction=True), schedules.inverse_time(0.05)),
     "Adam": (oo.Adam(lr=H, beta1=0.8, beta2=0.9), FADING),
+    "AdamW": (oo.AdamW(lr=H, beta1=0.8, beta2=0.9), FADING),
+    "NAdam": (oo.NAdam(lr=H, beta1=0.8, beta2=0.9), FADING),
+    "AdaMax": (oo.AdaMax(lr=H, beta1=0.8, beta2=0.9), FADING),
+    "normalised": (oo.NormalizedGD(lr=H), FADING),
     "ema momentum": (oo.Momentum(lr=H, momentum=0.5, form="ema"), FADING),
     "heavy ball": (oo.Momentum(lr=H**2), FADING),
     "torch momentum": (oo.Momentum(lr=H**2, form="torch"), FADING),
@@ -396,6 +400,13 @@ def test_bad_input_gets_one_line(call, error, words):
     with pytest.raises(error, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_names_of_what_is_driven_and_repr():
+    assert schedules.cosine(5).driving("momentum").drives == "momentum"
+    assert repr(schedules.warmup(4, schedules.cosine(9), start=0.5)) == (
+        "sequence(2, 4, linear(4, 1, 0.5, 1) of lr, cosine(9, 0, 0) of lr) of lr")
+    assert schedules.cosine(5) == schedules.cosine(5) != schedules.cosine(6)
 
 
 def test_registry_and_help():
