@@ -16,6 +16,7 @@ import types
 import numpy as np
 
 from . import abi, drive, specialized
+from .threads import elementwise
 
 WIDTH = 256  # trajectories in a block: x, g and two slots of a plane problem fill 16 KiB of cache
 
@@ -118,25 +119,6 @@ def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gto
         _keep(rest, x, out, live, out_x, out_numbers, path_x, path_f)
 
 
-def separable(optimizer):
-    """Whether the update treats each coordinate by itself and all with the same flow time.
-
-    Found by trying: four coordinates of very different sizes, together and one by one.
-    """
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal(4) * np.array([1.0, 1e-3, 10.0, 0.1])
-    s, p, kernel = np.zeros((len(optimizer.slots), 4)), optimizer.p, optimizer.kernel
-    alone = [(x[i : i + 1].copy(), np.zeros((s.shape[0], 1))) for i in range(4)]
-    with np.errstate(all="ignore"):
-        for k in range(6):
-            g = rng.standard_normal(4) * np.array([1.0, 100.0, 0.01, 3.0])
-            dt = kernel(k, p, x, g, s)
-            for i, (xi, si) in enumerate(alone):
-                if kernel(k, p, xi, g[i : i + 1].copy(), si) != dt or xi[0] != x[i]:
-                    return False
-    return True
-
-
 def source(problem):
     """The text of the module for this objective."""
     n, fg = problem.dim, problem.fg.py_func
@@ -162,7 +144,7 @@ def _compiled_block():
 def gradients_for(problem, optimizer):
     """``(compiled gradients of a block, "")``, or ``(None, why the trajectories go one by one)``."""
     reason = specialized.why_not(problem, optimizer)
-    if not reason and not separable(optimizer):
+    if not reason and not elementwise(optimizer):
         reason = f"{optimizer.name} does not treat each coordinate by itself"
     if reason:
         return None, reason
@@ -185,7 +167,7 @@ def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gto
     rec_x, rec_s = np.zeros((room, n)), np.zeros((room, 0, n))
     g = np.zeros(n)
     for j in range(starts.shape[0]):
-        x, s, own = starts[j].copy(), np.zeros((slots, n)), p.copy()
+        x, s, own = starts[j].copy(), slots[j].copy(), p.copy()
         counters[:] = 0
         clock[:] = 0.0
         one_run(fg, data, update, constant, constant, driven, c, c, p, own, x, g, s, counters, clock, steps, steps,
@@ -216,7 +198,7 @@ _many_in_python = types.FunctionType(_many.__code__, globals() | {"one_run": dri
 def _compiled_many():
     flags = abi.INDICES
     return abi.kernel(_many, abi.NOTHING(
-        abi.FG, abi.VECTOR, abi.UPDATE, abi.SCHEDULE, abi.VECTOR, abi.MATRIX, abi.INTEGER, abi.INTEGER, abi.INTEGER,
+        abi.FG, abi.VECTOR, abi.UPDATE, abi.SCHEDULE, abi.VECTOR, abi.MATRIX, abi.CUBE, abi.INTEGER, abi.INTEGER,
         abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
 
 
@@ -233,12 +215,13 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True):
     x, numbers = np.empty((padded, n)), np.empty((3, padded))
     k, status = np.zeros(padded, np.int64), np.zeros(padded, np.int64)
     path_x, path_f = np.empty((padded, records, n)), np.empty((padded, records))
-    p, slots = optimizer.p, len(optimizer.slots)
+    p = optimizer.p
     if kernel is None:
         from .schedules import constant
 
         many = _compiled_many() if problem.compiled else _many_in_python
         with np.errstate(all="ignore"):
+            slots = np.array([optimizer.cold_start(start) for start in starts]).reshape(count, -1, n)
             many(problem.fg, problem.data, optimizer.kernel, constant().kernel, p, np.ascontiguousarray(starts), slots,
                  steps, every, t_end, gtol, x, numbers, k, status, path_x, path_f)
     else:
@@ -248,8 +231,10 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True):
             here = starts[np.minimum(np.arange(begin, begin + WIDTH), count - 1)]  # the last block is filled up
             live[:] = np.arange(begin, begin + WIDTH) < count
             block_numbers = np.empty((3, WIDTH))
-            block(kernel, optimizer.kernel, problem.data, p, np.ascontiguousarray(here.T).ravel(), np.zeros((slots, n * WIDTH)), out, live,
-                   steps, every, t_end, gtol, x[part], block_numbers, k[part], status[part], path_x[part], path_f[part])
+            flat = np.ascontiguousarray(here.T).ravel()
+            slots = np.ascontiguousarray(optimizer.cold_start(flat))
+            block(kernel, optimizer.kernel, problem.data, p, flat, slots, out, live, steps, every, t_end, gtol, x[part],
+                  block_numbers, k[part], status[part], path_x[part], path_f[part])
             numbers[:, part] = block_numbers
     t, f, norm = numbers[:, :count]
     result = {"x": x[:count], "t": t, "f": f, "grad_norm": norm, "k": k[:count], "status": status[:count]}

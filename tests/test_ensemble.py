@@ -9,6 +9,7 @@ import pytest
 import odeopt as oo
 from odeopt import lanes
 from odeopt.studies import ensemble as module
+from odeopt.threads import elementwise
 
 HIMMELBLAU, BEALE = oo.problems.himmelblau(), oo.problems.beale()
 STARTS = np.random.default_rng(0).uniform(-4, 4, (600, 2))  # two full blocks and a part
@@ -23,7 +24,8 @@ def same(a, b, names=ARRAYS):
 @pytest.mark.parametrize("optimizer", [
     oo.GradientDescent(1e-2), oo.Adam(0.05), oo.Momentum(1e-2), oo.Nesterov(1e-3, momentum=None),
     oo.RMSprop(1e-2, bias_correction=True), oo.RMSprop(1e-2, form="scalar"), oo.ErrorControlledEuler(0.01),
-    oo.BarzilaiBorwein(1e-3)], ids=lambda o: repr(o)[:60])
+    oo.BarzilaiBorwein(1e-3), oo.Rprop(lr=1e-2), oo.Adagrad(lr=0.1, initial_accumulator=0.5),
+], ids=lambda o: repr(o)[:60])
 def test_each_trajectory_is_its_recorded_run(optimizer):
     group = oo.ensemble(optimizer, HIMMELBLAU, STARTS, 60, every=7, gtol=1e-3, threads=2, chunk=256)
     assert group.ok and np.array_equal(group.path_k, np.arange(9) * 7)
@@ -61,7 +63,7 @@ def test_the_block_and_the_single_loop_agree_in_every_bit():
 def test_what_goes_in_blocks():
     yes = [oo.GradientDescent(0.1), oo.Adam(), oo.Momentum(0.1), oo.RMSprop(0.1, bias_correction=True)]
     no = [oo.ErrorControlledEuler(0.1), oo.RMSprop(0.1, form="scalar"), oo.BarzilaiBorwein()]
-    assert [lanes.separable(o) for o in yes + no] == [True] * 4 + [False] * 3
+    assert [elementwise(o) for o in yes + no] == [True] * 4 + [False] * 3
     assert "n = 9" in lanes.gradients_for(oo.problems.rosenbrock(9), yes[0])[1]
     plain = oo.Problem(lambda x: float(x @ x), lambda x: 2 * x, x0=[1.0, 2.0])
     assert "plain Python" in lanes.gradients_for(plain, yes[0])[1]

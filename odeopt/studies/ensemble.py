@@ -102,7 +102,7 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     problem : Problem
     starts : (N, n) array
     steps, t_end, gtol
-        As in :func:`odeopt.record`, for each trajectory by itself. Slots start at zero.
+        As in :func:`odeopt.record`, for each trajectory by itself, from a cold start.
     every : int
         0 keeps the final states alone; else what ``keep`` says at every so many steps.
     keep : {"path", "statistics"}
