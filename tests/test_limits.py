@@ -50,6 +50,30 @@ def test_nadam_differs_from_semi_implicit_euler_by_first_order(warm_up):
     assert abs(slopes[-1] - 1) <= 0.05 and np.all(np.diff(np.abs(slopes - 1)) < 0)
 
 
+def test_where_coupled_and_decoupled_decay_agree():
+    """Without momentum or adaptivity they are one update; with either they are two."""
+    def end(cls, mode, **more):
+        return oo.record(cls(lr=0.01, weight_decay=0.5, weight_decay_mode=mode, **more), BOWL, steps=100).x[-1]
+
+    np.testing.assert_array_equal(end(oo.GradientDescent, "coupled"), end(oo.GradientDescent, "decoupled"))
+    for cls in (oo.Momentum, oo.Adam, oo.AMSGrad, oo.NAdam):
+        assert np.abs(end(cls, "coupled") - end(cls, "decoupled")).max() > 1e-3
+    np.testing.assert_array_equal(end(oo.Adam, "decoupled"), end(oo.AdamW, "decoupled"))
+
+
+def test_lr_inside_or_outside_the_buffer_matters_when_it_changes():
+    """torch multiplies the buffer by the new lr, the heavy ball keeps the old one in its velocity."""
+    ends = []
+    for form in ("heavy_ball", "torch"):
+        opt, x = oo.Momentum(0.1, form=form), np.ones(1)
+        state = opt.init(x)
+        for k in range(3):
+            opt.changed(lr=0.1 / (k + 1)).update(x, np.ones(1), state)
+        ends.append(1 - x[0])
+    # buffers 1, 1.9, 2.71; velocities .1, .14, .126 + .1/3
+    np.testing.assert_allclose(ends, [0.1 + 0.14 + 0.126 + 0.1 / 3, 0.1 + 0.095 + 0.271 / 3], rtol=1e-13)
+
+
 def test_running_maxima_end_up_right():
     """The slots of AdaMax and AMSGrad against their definition as maxima over the past."""
     problem, k = oo.problems.log_cosh_valley(condition=5.0), 150

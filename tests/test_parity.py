@@ -47,6 +47,9 @@ def test_the_goldens_are_complete(golden):
     np.testing.assert_array_equal(golden["kept"], KEPT)
     versions = str(golden["versions"])
     assert "torch" in versions and versions.partition(", numpy")[0] in (GOLDEN / "CONFORMANCE.md").read_text()
+    conformance = (GOLDEN / "CONFORMANCE.md").read_text(encoding="utf-8")
+    for case in CASES:
+        assert f"| {case.peer} | {case.name} |" in conformance and case.differs in conformance
     for name in PROBLEMS:  # the tape does what it is for
         assert (np.diff(np.sign(golden[f"tape/{name}"]), axis=0) != 0).sum() >= 3
 
