@@ -19,15 +19,16 @@ Order    scalar 1. Vector: **one half from the cold start v = 0**: the flow star
          Centered: the same orders, its consistent start is v = g(x0)^2, m = 0; with bias correction
          none from the cold start, since the corrected variance v/q - (m/q)^2 is of the size of t^2
          there, so that x' ~ 1/t until eps takes over
-Momentum b <- momentum b + g/sqrt(v + eps);  x <- x - lr b, or with nesterov x <- x - lr (momentum b + g/sqrt(..)):
-         x'' + a x' + g/sqrt(v + eps) = 0 by partitioned Euler (v, then b, then x; nesterov: with
-         look-ahead), h = sqrt(lr), a = (1 - momentum)/h, tau = h/(1 - decay)
-Scaling  vector: lr ~ h (momentum: h^2), decay = 1 - h/tau, eps fixed; scalar: lr ~ h, decay fixed
-Stability  frozen v: lr lambda/sqrt(v + eps) < 2; on (lambda/2) x^2 with eps = 0 the iterates end in
-         the 2-cycle |x| = lr/2
-         (times 1 + momentum, with nesterov (1 + momentum)/(1 + 2 momentum))
-Variants eps inside the root (article 000, TensorFlow) or outside (torch); bias correction; centered: v minus
-         the square of the running mean m of g; coupled weight decay, g + weight_decay x for g
+Momentum b <- momentum b + g/sqrt(v + eps);  x <- x - lr b, with nesterov x <- x - lr (momentum b +
+         g/sqrt(v + eps)): x'' + a x' + g/sqrt(v + eps) = 0 by partitioned Euler (v, then b, then x;
+         nesterov: with look-ahead), h = sqrt(lr), a = (1 - momentum)/h, tau = h/(1 - decay)
+Scaling  vector: lr ~ h (momentum: h^2), decay = 1 - h/tau, eps fixed; scalar: lr ~ h, decay fixed;
+         weight_decay fixed
+Stability  frozen v: lr lambda/sqrt(v + eps) < 2, with momentum 2 (1 + momentum), with nesterov
+         2 (1 + momentum)/(1 + 2 momentum). Without, on (lambda/2) x^2 with eps = 0 the iterates end
+         in the 2-cycle |x| = lr/2
+Variants eps inside the root (article 000, TensorFlow) or outside (torch); bias correction; centered:
+         v minus the square of the running mean m of g; coupled weight decay, g + weight_decay x for g
 
 Sources: article 000, eq. 2 and 12-15; Hinton's lecture 6e in article 003 (decay = 0.9).
 """
