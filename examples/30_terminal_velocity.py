@@ -28,11 +28,11 @@ def velocities(momentum, steps=3000):
 
 
 def main():
-    """(computed, theory): terminal velocities, the factor 100, and the 99 % step."""
-    pairs = [(velocities(m)[-1], -LR * SLOPE / (1 - m)) for m in MOMENTA]
+    """(computed, theory, tolerance): terminal velocities, the factor 100, and the 99 % step."""
+    pairs = [(velocities(m)[-1], -LR * SLOPE / (1 - m), 1e-11) for m in MOMENTA]
     v = np.linalg.norm(velocities(0.99), axis=1)
-    pairs.append((v[-1] / (LR * np.linalg.norm(SLOPE)), 100.0))
-    pairs.append((np.flatnonzero(v >= 0.99 * v[-1])[0] + 1, math.ceil(math.log(0.01) / math.log(0.99))))
+    pairs.append((v[-1] / (LR * np.linalg.norm(SLOPE)), 100.0, 1e-10))
+    pairs.append((np.flatnonzero(v >= 0.99 * v[-1])[0] + 1, math.ceil(math.log(0.01) / math.log(0.99)), 0))
     return pairs
 
 
@@ -43,14 +43,11 @@ def draw(ax):
         ax.plot(speed, label=f"momentum {momentum}")
         ax.axhline(1 / (1 - momentum), color="grey", lw=0.7, ls=":")
     ax.set(xlabel="step", ylabel="speed / (lr |g|)", yscale="log", title="terminal velocity 1/(1 - momentum)")
-    ax.legend()
+    ax.legend(loc="lower right")
     return ax
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    from odeopt.plotting.gallery import show
 
-    for computed, theory in main():
-        print(computed, theory)
-    draw(plt.figure().gca())
-    plt.show()
+    show(__file__)

@@ -25,13 +25,14 @@ def response():
 
 
 def main():
-    """(computed, theory) for m and v: window, share inside it, mean age, samples of equal noise."""
+    """(computed, theory, tolerance) for m and v: window, share inside it, mean age, samples of equal noise."""
     pairs = []
     for weights, beta in zip(response(), (0.9, 0.999), strict=True):
         window = round(1 / (1 - beta))
         age = np.arange(STEPS) @ weights
-        pairs += [(1 / weights[0], window), (weights[:window].sum(), 1 - beta**window), (age, beta / (1 - beta)),
-                  (2 * age + 1, (1 + beta) / (1 - beta)), (1 / (weights**2).sum(), (1 + beta) / (1 - beta))]
+        pairs += [(1 / weights[0], window, 1e-9), (weights[:window].sum(), 1 - beta**window, 1e-12),
+                  (age, beta / (1 - beta), 1e-9), (2 * age + 1, (1 + beta) / (1 - beta), 1e-9),
+                  (1 / (weights**2).sum(), (1 + beta) / (1 - beta), 1e-9)]
     return pairs
 
 
@@ -47,9 +48,6 @@ def draw(ax):
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    from odeopt.plotting.gallery import show
 
-    for computed, theory in main():
-        print(computed, theory)
-    draw(plt.figure().gca())
-    plt.show()
+    show(__file__)

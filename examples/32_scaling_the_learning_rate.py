@@ -38,9 +38,9 @@ def scheduled(schedule):
 
 
 def main():
-    """(computed, theory): iterates with the factor on eta, and on eta/(sqrt(v) + eps)."""
+    """(computed, theory, tolerance): iterates with the factor on eta, and on eta/(sqrt(v) + eps)."""
     cosine, halving = oo.schedules.cosine(STEPS, end=0.1), oo.schedules.step(50, 0.5)
-    return [(scheduled(cosine), written_out(cosine)), (scheduled(halving), written_out(halving))]
+    return [(scheduled(cosine), written_out(cosine), 1e-12), (scheduled(halving), written_out(halving), 1e-12)]
 
 
 def draw(ax):
@@ -54,9 +54,6 @@ def draw(ax):
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    from odeopt.plotting.gallery import show
 
-    for computed, theory in main():
-        print(np.abs(computed - theory).max())
-    draw(plt.figure().gca())
-    plt.show()
+    show(__file__)

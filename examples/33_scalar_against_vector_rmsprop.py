@@ -2,7 +2,7 @@
 
 Article 000: a scalar learning rate (eq. 14) keeps the direction of the gradient and is an integrator of
 gradient flow; the vector form (eq. 15) gives each parameter its own rate, "changes the direction of
-the gradient", and works better in practice. Measured with lr 0.01, bias correction, 1,500 gradients:
+the gradient", and works better in practice. Measured from (1, 1), lr 0.01, bias correction:
 
     problem                        median angle to -g   largest distance to the    gradients until
                                    scalar    vector     gradient flow's orbit      f - f* <= 0.01
@@ -32,13 +32,15 @@ PROBLEMS = {
 
 @functools.cache
 def measured(name, form):
-    """Directions of one run."""
-    return directions(oo.RMSprop(lr=0.01, form=form, bias_correction=True), PROBLEMS[name], steps=1500)
+    """Directions of one run from (1, 1)."""
+    return directions(oo.RMSprop(lr=0.01, form=form, bias_correction=True), PROBLEMS[name], np.ones(2), 1500)
 
 
 def main():
-    """(computed, theory): the scalar form's angle is 0 on every problem."""
-    return [(measured(name, "scalar").angle.max(), 0.0) for name in PROBLEMS]
+    """(computed, theory, tolerance): the scalar form's angle is 0, and it stays within 2.3 steps of the orbit."""
+    scalar = [measured(name, "scalar") for name in PROBLEMS]
+    return [(study.angle.max(), 0.0, 1e-9) for study in scalar] + [
+        (study.orbit_distance.max(), 0.0, 0.023) for study in scalar]
 
 
 def table():
@@ -60,9 +62,6 @@ def draw(ax):
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    from odeopt.plotting.gallery import show
 
-    for problem, forms in table().items():
-        print(problem, forms)
-    draw(plt.figure().gca())
-    plt.show()
+    show(__file__)

@@ -34,16 +34,16 @@ def errors(rates, t_end=5.0):
 
 
 def main():
-    """(computed, theory): the order, the hand-made recursion, and the decay as a schedule."""
+    """(computed, theory, tolerance): the order, the hand-made recursion, and the decay as a schedule."""
     rates = np.array([0.02, 0.01, 0.005, 0.0025])
     slope = np.log2(errors(rates)[-2] / errors(rates)[-1])
     by_hand = [0.0]
     for _ in range(500):
         by_hand.append(by_hand[-1] + 0.01 * math.exp(-2 * by_hand[-1]))
     k = np.arange(501)
-    return [(slope, 1.0), (recursion(0.01, 5.0)[1], np.array(by_hand)),
-            (oo.schedules.inverse_time(2 * 0.01)(k), np.exp(-2 * solution(0.01 * k))),
-            (errors([1e-3])[0], 1e-3 / (2 * math.e))]
+    return [(slope, 1.0, 0.005), (recursion(0.01, 5.0)[1], np.array(by_hand), 1e-13),
+            (oo.schedules.inverse_time(2 * 0.01)(k), np.exp(-2 * solution(0.01 * k)), 1e-14),
+            (errors([1e-3])[0], 1e-3 / (2 * math.e), 1e-6)]
 
 
 def draw(ax):
@@ -59,9 +59,6 @@ def draw(ax):
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    from odeopt.plotting.gallery import show
 
-    for computed, theory in main():
-        print(np.abs(np.asarray(computed) - theory).max())
-    draw(plt.figure().gca())
-    plt.show()
+    show(__file__)

@@ -61,13 +61,13 @@ def amos_law(a0, p0, steps, decay=True):
 
 
 def main():
-    """(computed, theory): slopes and coefficients of what is left over, and the law."""
+    """(computed, theory, tolerance): slopes and coefficients of what is left over, and the law."""
     alphas = np.array([1e-3, 5e-4])
     slopes = [np.log2(left_over(alphas[0], d) / left_over(alphas[1], d)) for d in (False, True)]
     u = PROBLEM.grad(PROBLEM.x0)
-    return [(slopes[0], 2.0), (slopes[1], 3.0), (left_over(1e-3, False) / 1e-6, u @ u),
-            (left_over_of_the_flow(1e-4) / 1e-8, 2 * (u @ u)),
-            (amos_law(0.0032, 0.0032, 20_000)[-1], 1 / (2 * 0.0032**2 * 20_000 + 1))]
+    return [(slopes[0], 2.0, 1e-6), (slopes[1], 3.0, 0.01), (left_over(1e-3, False) / 1e-6, u @ u, 1e-4),
+            (left_over_of_the_flow(1e-4) / 1e-8, 2 * (u @ u), 0.2),
+            (amos_law(0.0032, 0.0032, 20_000)[-1], 1 / (2 * 0.0032**2 * 20_000 + 1), 1e-4)]
 
 
 def draw(ax):
@@ -83,11 +83,6 @@ def draw(ax):
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    from odeopt.plotting.gallery import show
 
-    for computed, theory in main():
-        print(computed, theory)
-    for decay in (True, False):
-        print("decay" if decay else "none", amos_law(0.0032, 0.0032, 100_000, decay)[-1], 1 / (2 * 0.0032**2 * 1e5 + 1))
-    draw(plt.figure().gca())
-    plt.show()
+    show(__file__)

@@ -1,4 +1,26 @@
-"""PLACEHOLDER
+"""Adam on LeNet-5 with and without learning-rate decay: here the decay lowers the loss, not the error.
+
+Article 001 trains LeNet-5 on CIFAR-10 with Adam, alone and with keras's ReduceLROnPlateau(patience=5) on the
+validation loss, and reports test accuracies 0.5617 (decay) against 0.5476 at lr 1e-3, and 0.5636 against
+0.5688 at lr 1e-4 in 120 epochs: useful at the larger rate, superfluous at the smaller.
+
+Measured here on the digits (500 training, 300 validation, 997 test images on LeNet's 32x32 input, batches of
+32, three seeds, one BLAS thread; spread = largest minus smallest of the three):
+
+    pixels          lr     epochs   test accuracy, decay   none             validation loss, decay   none
+    clean          1e-3      60      0.9689 (.0110)        0.9709 (.0040)         0.168              0.185
+                   1e-4     120      0.9586 (.0110)        0.9609 (.0050)         0.187              0.180
+    noise 0.7      1e-3      60      0.9007 (.0080)        0.9050 (.0050)         0.441              0.646
+                   1e-4     120      0.8887 (.0171)        0.8994 (.0201)         0.420              0.452
+
+The article's gain of 0.014 in accuracy is not found: at every rate the mean with decay is lower, by 0.002 to
+0.011, and the spread over seeds is of that size. What the decay does is early stopping. From the first
+reduction on (epochs 13 to 30 at 1e-3, 60 to 85 at 1e-4) the loss no longer improves, so the rule
+acts every 5 epochs and the rate is 1e-8 within 25 more. That keeps the validation loss near its minimum (a
+third lower on noisy pixels at 1e-3, where training on drives the training loss to 0.0007), and the
+accuracy where it was, while the network that trains on still gains a little. At 1e-4 the rule stops it too
+soon, as the article's own 0.5636 against 0.5688 has it. Five epochs are 80 steps here and some thousands on
+CIFAR-10: run ``--cifar FOLDER`` on its binary files for the article's own case.
 """
 
 import argparse
@@ -46,28 +68,29 @@ def measured(noise=0.0, folder=None, seeds=(0, 1, 2), scale=1.0, progress=False)
 
 
 def main():
-    """(computed, theory): with and without the rule, one seed gives one run until the rule first acts.
+    """(computed, theory, tolerance): with and without the rule, one seed gives one run until the rule first acts.
 
     On few images, so that it takes seconds; the experiment itself is ``measured()``.
     """
     study = learning_rate_decay(LeNet5(), digits_data(sizes=(64, 32, 32)), oo.Adam(), RULE, {5e-3: 24}, seeds=(0,))
     decayed, constant = study.runs
     until = np.flatnonzero(decayed.lr < 5e-3)[0]  # IndexError if the rule never acts
-    return [(decayed.validation_loss[:until], constant.validation_loss[:until]),
-            (decayed.lr[until] / decayed.lr[0], RULE.factor)]
+    return [(decayed.validation_loss[:until], constant.validation_loss[:until], 0),
+            (decayed.lr[until] / decayed.lr[0], RULE.factor, 1e-15)]
 
 
-def draw(axes, study):
-    """Learning rate above, validation loss below; one line a run."""
+def draw_figure(fig, study=None):
+    """Learning rate above, validation loss below, one line a run; by itself one seed of shorter runs."""
+    study = measured(seeds=(2,), scale=0.65) if study is None else study
+    axes, first = fig.subplots(2, 1, sharex=True), study.runs[0].seed
     for run in study.runs:
         color = {1e-3: "#DD8800", 1e-4: "#0072B2"}.get(run.base_lr, "black")
-        label = f"{run.base_lr:g} {'constant' if run.rule == 'none' else 'plateau'}" if run.seed == 0 else None
+        label = f"{run.base_lr:g} {'constant' if run.rule == 'none' else 'plateau'}" if run.seed == first else None
         for ax, curve in zip(axes, (run.lr, run.validation_loss), strict=True):
             ax.plot(np.arange(1, curve.size + 1), curve, "--" if run.rule == "none" else "-", color=color, label=label)
     axes[0].set(ylabel="learning rate", yscale="log", title="LeNet-5, Adam with and without plateau decay")
     axes[1].set(xlabel="epoch", ylabel="validation loss", yscale="log")
     axes[1].legend()
-    return axes
 
 
 def run_from_command_line():
@@ -86,9 +109,10 @@ def run_from_command_line():
     if given.out is not None:
         given.out.mkdir(parents=True, exist_ok=True)
         study.save(given.out / "learning_rate_decay.npz")
-        figure, axes = plt.subplots(2, 1, sharex=True)
-        draw(axes, study)
-        figure.savefig(given.out / "learning_rate_decay.png", dpi=150)
+        with oo.plotting.style():
+            figure = plt.figure(layout="constrained")
+            draw_figure(figure, study)
+            figure.savefig(given.out / "learning_rate_decay.png")
 
 
 if __name__ == "__main__":

@@ -30,13 +30,15 @@ def slope(optimizer, factors=(32, 64)):
 
 
 def main():
-    """(computed, theory): order 1 for each method; the flow time itself."""
+    """(computed, theory, tolerance): order 1 for each method; the flow time itself."""
     run = oo.record(METHODS[0], PROBLEM, steps=60, schedule=SCHEDULE)
-    return [(slope(method), 1.0) for method in METHODS] + [(run.t[-1], SCHEDULE(np.arange(60), 0.05).sum())]
+    total = SCHEDULE(np.arange(60), 0.05).sum()
+    return [(slope(method), 1.0, 0.005) for method in METHODS] + [(run.t[-1], total, 1e-13)]
 
 
-def draw(axes):
+def draw_figure(fig):
     """The same runs over steps and over flow time."""
+    axes = fig.subplots(1, 2, sharey=True)
     schedules = {"constant": None, "warm-up, cosine": SCHEDULE, "inverse time": oo.schedules.inverse_time(0.05)}
     for name, schedule in schedules.items():
         run = oo.record(METHODS[0], PROBLEM, steps=80, schedule=schedule)
@@ -45,13 +47,9 @@ def draw(axes):
     for ax, words in zip(axes, ("step", "flow time"), strict=True):
         ax.set(xlabel=words, ylabel="f")
         ax.legend()
-    return axes
 
 
 if __name__ == "__main__":
-    import matplotlib.pyplot as plt
+    from odeopt.plotting.gallery import show
 
-    for computed, theory in main():
-        print(computed, theory)
-    draw(plt.subplots(1, 2, sharey=True)[1])
-    plt.show()
+    show(__file__)
