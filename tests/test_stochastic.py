@@ -82,6 +82,18 @@ def test_one_epoch_without_replacement_sums_to_the_full_gradient():
     np.testing.assert_allclose(mean, DIGITS.grad(x), atol=1e-12)  # 1,442 = 7 * 206: every sample once
 
 
+@pytest.mark.parametrize("batch", [st.Minibatch(10, True), st.Minibatch(10), st.Minibatch(300)], ids=repr)
+def test_covariance_of_a_batch_gradient(batch):
+    """Total variance of 400 batch gradients against the formula; the whole data set has none."""
+    problem = oo.problems.digits_logistic(part="test")
+    x = 0.1 * np.sin(np.arange(problem.dim))
+    exact = st.batch_covariance(problem, x, batch)
+    rows = Streams(3, 400, batch, problem).batches(slice(0, 400), 1)[:, 0]
+    squares = np.array([((problem.value_and_grad(x, b)[1] - problem.grad(x)) ** 2).sum() for b in rows])
+    assert abs(squares.mean() - np.trace(exact)) < 4 * squares.std() / 20
+    assert np.abs(st.batch_covariance(problem, x, st.Minibatch(problem.samples))).max() < 1e-18
+
+
 @pytest.mark.parametrize("noise, x", [
     (NOISE, [0.3, -1.0]), (st.gaussian([2.0, 0.5]), [0.3, -1.0]), (st.gaussian(1.5), [0.3, -1.0]),
     (st.gaussian(np.ones((2, 2))), [0.3, -1.0]), (st.diagonal_multiplicative(0.5, 2.0), [0.3, -1.0]),
@@ -90,7 +102,8 @@ def test_one_epoch_without_replacement_sums_to_the_full_gradient():
 def test_the_noise_has_its_covariance(noise, x):
     x = np.array(x)
     expected = {
-        "gaussian": lambda: COVARIANCE if noise is NOISE else np.diag([2.0, 0.5]) if noise.size == 2 else np.ones((2, 2)),
+        "gaussian": lambda: (COVARIANCE if noise is NOISE else np.diag([2.0, 0.5]) if noise.size == 2
+                             else np.ones((2, 2))),
         "1.5 I": lambda: 1.5 * np.eye(2),
         "diag(0.5 + 2 x^2)": lambda: np.diag(0.5 + 2 * x**2),
         "tangent": lambda: 1.3**2 / (x @ x) / (x.size - 1) * (np.eye(x.size) - np.outer(x, x) / (x @ x)),
@@ -253,3 +266,33 @@ def test_resuming_something_else_is_refused():
         st.sample(oo.GradientDescent(0.1), QUADRATIC, None, steps=5, resume=run)
     with pytest.raises(ValueError, match="same constants"):
         st.sample(oo.GradientDescent(0.1), QUADRATIC, st.gaussian(2 * COVARIANCE), steps=5, resume=run)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["stationary", "--paths", "3000"], "agree with the discrete Lyapunov equation"),
+    (["stationary", "--paths", "500", "--momentum", "0.5", "--nesterov", "--average", "0"], "agree"),
+    (["weak-order"], "theory 2"),
+    (["norm-equilibrium", "--pairs", "0.1:0.1,0.01:1", "--paths", "3"], "equilibrium"),
+], ids=lambda a: a[0] if isinstance(a, list) else "")  # fmt: skip
+def test_command_line(arguments, words, capsys, tmp_path):
+    from odeopt.cli import main
+
+    assert main(["sde", *arguments, "--out", str(tmp_path)]) == 0
+    assert words in capsys.readouterr().out
+    assert sorted(f.suffix for f in tmp_path.iterdir()) == [".csv", ".json", ".png"]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["stationary", "--lr", "1"], "spectral radius 2"),
+    (["stationary", "--variances=-1,1"], "positive semi-definite"),
+    (["stationary", "--variances", "1,2,3"], "2 numbers"),
+    (["stationary", "--curvatures", "a"], "--curvatures"),
+    (["weak-order", "--time", "1.01"], "multiple of the step"),
+    (["mixing", "--pairs", "1"], "LR:WD"),
+], ids=range(6))  # fmt: skip
+def test_command_line_refuses(arguments, words, capsys):
+    from odeopt.cli import main
+
+    assert main(["sde", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1

@@ -6,8 +6,16 @@ on the number of threads, on block sizes, or on where a run was cut and resumed.
 """
 
 from .ensemble import Ensemble, sample
-from .noise import Minibatch, Noise, diagonal_multiplicative, gaussian, state_dependent, tangent
+from .noise import (
+    Minibatch,
+    Noise,
+    batch_covariance,
+    diagonal_multiplicative,
+    gaussian,
+    state_dependent,
+    tangent,
+)
 from .sde import SDE, sde, simulate
 
-__all__ = ["SDE", "Ensemble", "Minibatch", "Noise", "diagonal_multiplicative", "gaussian", "sample", "sde",
-           "simulate", "state_dependent", "tangent"]
+__all__ = ["SDE", "Ensemble", "Minibatch", "Noise", "batch_covariance", "diagonal_multiplicative", "gaussian", "sample",
+           "sde", "simulate", "state_dependent", "tangent"]

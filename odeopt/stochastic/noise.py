@@ -201,3 +201,34 @@ def state_dependent(function, constants=(0.0,), *, dim=0, size=0, name=None):
         raise TypeError(f"function must be compiled by numba.njit, got {function!r}")
     dim, size = checks.integer("dim", dim), checks.integer("size", size)
     return Noise(name or function.__name__, function, checks.point("constants", constants), dim, size, False)
+
+
+def batch_covariance(problem, x, batch):
+    """Covariance (n, n) at ``x`` of the gradient of one batch of a finite sum: the Sigma(x) of its SDE.
+
+    With S the covariance of the N single-sample gradients (1/N normalisation) it is S/B with
+    replacement and S (N - B)/(B (N - 1)) without (of one batch: successive batches of an epoch are
+    not independent, they sum to what is left). N gradients; for n up to some thousands.
+
+    Parameters
+    ----------
+    problem : Problem
+        A finite sum.
+    x : (n,) array
+    batch : Minibatch
+
+    Raises
+    ------
+    ValueError
+        No finite sum; a batch larger than the data.
+    """
+    if not isinstance(batch, Minibatch):
+        raise TypeError(f"batch must be a Minibatch, got {type(batch).__name__}")
+    batch.check(problem)
+    n, size = problem.samples, batch.size
+    gradients = np.array([problem.value_and_grad(x, [i])[1] for i in range(n)])
+    gradients -= gradients.mean(axis=0)
+    single = gradients.T @ gradients / n
+    if batch.replacement:
+        return single / size
+    return single * ((n - size) / (size * (n - 1))) if n > 1 else 0.0 * single

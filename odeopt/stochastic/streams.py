@@ -77,9 +77,11 @@ class Streams:
             self.generators[i] = np.random.Generator(np.random.PCG64(self.seeds[i]))
         return self.generators[i]
 
-    def normals(self, rows, count, size):
-        """(paths of the block, count, size) standard normal numbers."""
-        out = np.empty((rows.stop - rows.start, count, size))
+    def normals(self, rows, count, size, room=None):
+        """(paths of the block, count, size) standard normal numbers, in ``room`` if it is given and large enough."""
+        shape = (rows.stop - rows.start, count, size)
+        needed = shape[0] * count * size
+        out = np.empty(shape) if room is None or room.size < needed else room[:needed].reshape(shape)
         for row, i in zip(out, range(rows.start, rows.stop)):
             self.generator(i).standard_normal(out=row)
         return out
@@ -117,16 +119,18 @@ def run_blocks(advance, streams, begin, steps, size, threads, progress):
     paths, allowed = streams.paths, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = allowed if threads is None else checks.integer("threads", threads, 1)
     width = max(1, min(BLOCK_PATHS, -(-paths // threads)))
-    piece = max(1, BLOCK_NUMBERS // (width * max(size, 1)))
-    stop, lock = threading.Event(), threading.Lock()
+    piece = max(1, min(steps, BLOCK_NUMBERS // (width * max(size, 1))))
+    stop, lock, local = threading.Event(), threading.Lock(), threading.local()
 
     def block(first):
         rows = slice(first, min(first + width, paths))
+        if not hasattr(local, "room"):  # one buffer a thread: fresh pages cost as much as the numbers in them
+            local.room = np.empty(width * piece * size if size and not streams.batch else 0)
         now = begin
         while now < begin + steps and not stop.is_set():
             count = min(piece, begin + steps - now)
             batches = streams.batches(rows, count) if streams.batch else _NO_BATCHES
-            xi = streams.normals(rows, count, size) if size and not streams.batch else _NO_NORMALS
+            xi = streams.normals(rows, count, size, local.room) if size and not streams.batch else _NO_NORMALS
             if not size:  # nothing is drawn, but the stream must exist to be saved
                 for i in range(rows.start, rows.stop):
                     streams.generator(i)
