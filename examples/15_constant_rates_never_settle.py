@@ -30,7 +30,8 @@ def draw(ax):
         ax.plot(run.k, np.abs(run.x[:, 0]), color=color, marker=marker, markevery=60, mec="white", label=label)
     for rate in (0.04, 0.02):
         ax.axhline(rate / 2, color="#777777", lw=0.9, ls="--")
-        ax.annotate(f"lr/2 = {rate / 2:g}", (2, rate / 2), xytext=(0, 3), textcoords="offset points", fontsize=10.5)
+        ax.annotate(f"lr/2 = {rate / 2:g}", (STEPS, rate / 2), xytext=(0, 3), ha="right",
+                    textcoords="offset points", fontsize=10.5)
     ax.set(xlabel="step $k$", ylabel="$|x|$", yscale="log", ylim=(1e-6, 2),
            title="RMSprop needs a decaying learning rate")
     ax.legend(loc="lower left")

@@ -29,7 +29,7 @@ def gradient(x):
 PROBLEM = oo.Problem(value, gradient, x0=[1.0, 1e-3], name="saddle", window=((-1.15, 1.25), (-0.6, 1.9)),
                      minima=[(0.0, np.sqrt(2)), (0.0, -np.sqrt(2))])
 BUDGET = 60
-METHODS = (oo.GradientDescent(0.05), oo.Momentum(0.02), oo.Nesterov(0.02), oo.RMSprop(0.05), oo.Adam(0.05))
+METHODS = (oo.GradientDescent(0.05), oo.Momentum(0.02), oo.RMSprop(0.05), oo.Adam(0.05))
 
 
 @functools.cache
@@ -43,8 +43,8 @@ def main():
     rate = 0.05
     y = oo.record(oo.GradientDescent(rate), PROBLEM, steps=30).x[:, 1]
     runs = [oo.record(t.optimizer, PROBLEM, steps=BUDGET) for t in tuned()]
-    return [(y[1:11] / y[:10], np.full(10, 1 + 2 * rate), 1e-6), ([t.lr.size for t in tuned()], np.full(5, 19), 0),
-            ([r.n_grad[-1] for r in runs], np.full(5, BUDGET), 0)]
+    return [(y[1:11] / y[:10], np.full(10, 1 + 2 * rate), 1e-6), ([t.lr.size for t in tuned()], np.full(4, 19), 0),
+            ([r.n_grad[-1] for r in runs], np.full(4, BUDGET), 0)]
 
 
 def movie(fig):

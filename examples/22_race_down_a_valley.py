@@ -11,8 +11,8 @@ import odeopt as oo
 from odeopt import plotting
 
 PROBLEM = oo.problems.quadratic([1.0, 60.0], angle=0.5, x0=[1.6, -0.9])
-T_END = 6.0
-METHODS = (oo.GradientDescent(0.03), oo.GradientDescent(0.0075), oo.Momentum(0.0049, 0.86), oo.Nesterov(0.0049, 0.86))
+T_END = 8.0
+METHODS = (oo.GradientDescent(0.03), oo.GradientDescent(0.0075), oo.Momentum(0.0049, 0.58), oo.Nesterov(0.0049, 0.58))
 
 
 def main():
@@ -25,7 +25,7 @@ def main():
 def movie(fig):
     """The race."""
     runs = [oo.compare(method, PROBLEM, t_end=T_END, local=False) for method in METHODS]
-    return plotting.race(PROBLEM, runs, fig, window=((-1.5, 2.0), (-1.25, 1.35)), pace="time", frames=90)
+    return plotting.race(PROBLEM, runs, fig, window=((-1.0, 2.0), (-1.2, 1.1)), pace="time", frames=90)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from collections import Counter
 
 import numpy as np
 from matplotlib import animation as mpl_animation
@@ -68,7 +69,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
         path = flow_path(line.reference) if flow else None
         drawn = None
         if path is not None:
-            (drawn,) = ax.plot([], [], "-", color=line.look.color, lw=1.7, zorder=2)
+            (drawn,) = ax.plot([], [], "-", color=line.look.color, lw=1.2, alpha=0.7, zorder=2)
             path = path[0], inside(path[1], window)
         (dots,) = ax.plot([], [], "-", marker=".", color=line.look.color, ms=4, mew=0, lw=0.5, alpha=0.75, zorder=3)
         (head,) = ax.plot([], [], line.look.marker, color=line.look.color, ms=10, mec="white", mew=1.1, zorder=5)
@@ -102,7 +103,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     return made
 
 
-def save_animation(made, path, *, fps=None, colors=64, progress=None, stream=None):
+def save_animation(made, path, *, fps=None, colors=96, progress=None, stream=None):
     """Write an animation; returns the path that was written.
 
     Parameters
@@ -139,6 +140,23 @@ def save_animation(made, path, *, fps=None, colors=64, progress=None, stream=Non
     return path
 
 
+def _palette(images, colors):
+    """An image with a palette of the strong colours exactly (few pixels, much meaning), then the shades."""
+    from PIL import Image
+
+    found = Counter()
+    for image in (images[0], images[len(images) // 2], images[-1]):
+        for count, rgb in image.getcolors(1 << 24):
+            if max(rgb) - min(rgb) > 60:
+                found[rgb] += count
+    strong = [rgb for rgb, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: colors // 2]]
+    shades = images[-1].quantize(colors - len(strong), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    flat = [level for rgb in strong for level in rgb] + shades.getpalette()[: 3 * (colors - len(strong))]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(flat + flat[-3:] * (256 - len(flat) // 3))
+    return palette
+
+
 class OnePalette(mpl_animation.AbstractMovieWriter):
     """GIF frames through Pillow in one palette: matplotlib's own writer gives each frame its own, which
     makes files several times larger."""
@@ -164,7 +182,7 @@ class OnePalette(mpl_animation.AbstractMovieWriter):
         """Write the file; the last frame stays in view for two seconds."""
         from PIL import Image
 
-        palette = self.images[-1].quantize(self.colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        palette = _palette(self.images, self.colors)
         frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in self.images]
         duration = [round(1000 / self.fps)] * (len(frames) - 1) + [2000]
         frames[0].save(self.outfile, save_all=True, append_images=frames[1:], duration=duration, loop=0,
