@@ -135,6 +135,16 @@ def test_a_diverging_level_is_infinite_and_not_fitted():
     assert study.certified, study
 
 
+def test_flow_that_depends_on_time():
+    """Runge-Kutta on x'' + (3/t) x' + g = 0 from t = 1: order 4; the clock starts at t0, not at 0."""
+    x0 = np.array([BOWL.x0, [0.0, 0.0]])
+    method = oo.Discretization(flows.nesterov_flow(), schemes.rk4, 0.125, t0=1.0)
+    study = oo.convergence(method, BOWL, x0, t_end=2.0, levels=6)
+    assert study.start == "given" and study.certified, study
+    wrong = oo.convergence(dataclasses.replace(method, t0=0.5), BOWL, x0, t_end=2.0, levels=6)
+    assert wrong.error[0] != study.error[0]
+
+
 def test_python_problem():
     plain = oo.Problem(lambda x: float(np.cosh(x).sum()), lambda x: np.sinh(x), dim=2, x0=[1.0, -0.5])
     study = oo.convergence(oo.GradientDescent(0.1), plain, t_end=1.0, levels=5, rtol=1e-9, atol=1e-11)
@@ -230,6 +240,23 @@ def test_interrupt_keeps_finished_rows():
     assert study.h.size == 4 and "interrupted" in study.message and abs(study.order - 1) < 0.05
 
 
+def test_interrupt_inside_a_run_keeps_finished_certificates(monkeypatch):
+    """``record`` turns Ctrl-C into a status; the studies above it must stop as well."""
+    module = importlib.import_module("odeopt.studies.convergence")
+    original, calls = module.record, []
+
+    def record(*args, **options):
+        calls.append(1)
+        run = original(*args, **options)
+        return dataclasses.replace(run, status="interrupted") if len(calls) == 14 else run
+
+    monkeypatch.setattr(module, "record", record)
+    methods = [oo.GradientDescent(0.01 / 2**i) for i in range(4)]
+    table = oo.order_certificates(methods, BOWL, t_end=1.0, levels=5)  # calls 1-5, 6-10, 11-14
+    assert table.message == "interrupted" and len(table.studies) == 3
+    assert [s.h.size for s in table.studies] == [5, 5, 3] and "interrupted" in table.studies[-1].message
+
+
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: oo.convergence(oo.optimizers.Rprop(), BOWL), "Rprop has none"),
     (lambda: oo.convergence(oo.GradientDescent(0.1), BOWL, levels=2), "levels must be at least 3"),
@@ -254,6 +281,8 @@ def test_command_line(tmp_path, capsys):
     assert out.count("certified") == 2 and "no classical flow" in out and "beta1 ~ 1 - c h" in out
     assert main(["converge", "sine-bowl", "--optimizers", "gd", "--levels", "6", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["rows"][0]["verdict"] == "certified" and len(document["studies"][0]["h"]) == 6
+    assert document["rows"][0]["verdict"] == "certified" and len(document["studies"][0]["h"]) >= 6
+    assert main(["converge", "sine-bowl", "--optimizers", "gd", "--time", "-1"]) == 2
+    assert "t_end must be in" in capsys.readouterr().err
     assert main(["converge", "nowhere"]) == 2
     assert "problem must be one of" in capsys.readouterr().err

@@ -85,6 +85,17 @@ def test_third_derivative_by_differences_is_exact_to_eleven_digits():
     assert np.allclose(got, exact, rtol=1e-11)
 
 
+def test_python_problem():
+    plain = oo.Problem(lambda x: float(np.cosh(x).sum()), lambda x: np.sinh(x), lambda x: np.diag(np.cosh(x)), dim=2,
+                       x0=[1.0, -0.5])
+    x = np.array([[0.4, 1.1]])
+    for order in (2, 3):
+        got = oo.modified_flow(GradientDescent(0.1), order).field(plain)(0.0, x)[0]
+        s, c = np.sinh(x[0]), np.cosh(x[0])
+        third = 0.1**2 * (c * c * s / 3 + s * s * s / 12) if order == 3 else 0.0
+        assert np.allclose(got, -(s + 0.05 * c * s + third), rtol=1e-11)
+
+
 def test_slow_manifold_is_where_the_iterates_end():
     """From a cold start the memory comes to the manifold, up to the terms of O(h^2) that the flow leaves out."""
     off = []

@@ -80,16 +80,21 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
     x = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     jobs = [(o, kind) for o in optimizers if o.flow() is not None for kind in _starts(o, problem, x, start)]
 
+    partial = []
+
     def study(job):
         optimizer, kind = job
         measured = convergence(optimizer, problem, x, t_end, levels, start=kind, **options)
-        if "interrupted" in measured.message or (measured.asymptotic and measured.spread <= STEADY):
-            return measured
-        return convergence(optimizer, problem, x, t_end, levels + MORE, start=kind, **options)
+        steady = measured.asymptotic and measured.spread <= STEADY
+        if not steady and not measured.interrupted:
+            measured = convergence(optimizer, problem, x, t_end, levels + MORE, start=kind, **options)
+        if measured.interrupted:  # the study kept its levels; now the table must stop as well
+            partial.extend([measured] if measured.asymptotic else [])
+            raise KeyboardInterrupt
+        return measured
 
     studies, interrupted = gather(jobs, study, progress=progress, describe=lambda job: job[0].title or job[0].name)
-    studies = [s for s in studies if "interrupted" not in s.message or s.asymptotic]
-    interrupted = interrupted or any("interrupted" in s.message for s in studies)
+    studies += partial
     flowless = tuple(o.title or o.name for o in optimizers if o.flow() is None)
     return Certificates(problem.name, tuple(studies), flowless, "interrupted" if interrupted else "")
 

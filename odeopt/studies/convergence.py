@@ -92,6 +92,11 @@ class Convergence(Study):
     message: str
 
     @property
+    def interrupted(self):
+        """Whether Ctrl-C ended the study; the levels before are kept."""
+        return self.message.startswith("interrupted")
+
+    @property
     def certified(self):
         """Whether the tail is asymptotic and its order within 0.05 of the expected one."""
         return self.asymptotic and abs(self.order - self.expected) <= TOLERANCE
@@ -110,7 +115,8 @@ class Convergence(Study):
     def headline(self):
         """The method and its order in one line."""
         order = f"order {self.order:.3f} ± {self.spread:.3f}" if self.asymptotic else "no order"
-        against = f"the {self.flow} flow" if self.against == "reference" else "its own refinements"
+        flow = self.flow if self.flow.endswith("flow") else f"{self.flow} flow"
+        against = f"the {flow}" if self.against == "reference" else "its own refinements"
         return (f"<Convergence {self.method} on {self.problem} to t = {self.t_end:.4g} against {against}, {self.start} "
                 f"start: {order}{'; ' + self.message if self.message else ''}>")
 
@@ -226,17 +232,10 @@ def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
 
 def expected_order(method, start="cold"):
     """The order that a page (``orders``) or a scheme declares for this start; nan where none is."""
-    if isinstance(method, Discretization):
-        return float(method.scheme.order)
-    if not isinstance(method, Optimizer):
-        return float(method[1].order)
-    orders = getattr(method, "orders", None)
-    orders = orders() if callable(orders) else orders
-    if isinstance(orders, dict):
-        orders = orders.get(start)
-    if orders is None and method.scheme() is not None and getattr(method, "orders", None) is None:
-        orders = method.scheme().order
-    return float("nan") if orders is None else float(orders)
+    if isinstance(method, Optimizer):
+        order = (method.orders or {}).get(start)
+        return math.nan if order is None else float(order)
+    return float((method.scheme if isinstance(method, Discretization) else method[1]).order)
 
 
 class _Ladder:
@@ -375,7 +374,9 @@ def fit_order(h, error, *, floor=0.0, agree=AGREE):
         return Fit(slopes, math.nan, math.nan, tail, False, words)
     last = int(np.flatnonzero(usable)[-1])
     first = last
-    while first > 0 and last - first + 1 < _TAIL and usable[first - 1] and abs(slopes[first - 1] - slopes[last - 1]) <= agree:
+    while first > 0 and last - first + 1 < _TAIL and usable[first - 1]:
+        if abs(slopes[first - 1] - slopes[last - 1]) > agree:
+            break
         first -= 1
     if last - first < 2:
         shown = ", ".join(f"{s:.2f}" for s in slopes[max(0, last - 3) : last])
