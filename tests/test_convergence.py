@@ -13,7 +13,7 @@ from rows import ROWS
 import odeopt as oo
 from odeopt import flows, schemes
 from odeopt.studies.base import gather
-from odeopt.studies.convergence import fit_order
+from odeopt.studies.fit import fit_order
 
 BOWL = oo.problems.sine_bowl()
 # Smooth, not quadratic, and convex along the runs below (Barzilai-Borwein needs positive curvature).

@@ -30,7 +30,8 @@ from ..flows.modified import modified_gradient_flow, modified_root_flow
 from ..optimizers import Adam, GradientDescent, Momentum, Nesterov, RMSprop
 from ..record import record
 from .base import gather, uninterrupted
-from .convergence import Convergence, distance_to, fit_order, solve
+from .convergence import Convergence, solve
+from .fit import distance_to, fit_order
 
 KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam)
 
