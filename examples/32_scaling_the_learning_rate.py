@@ -45,7 +45,7 @@ def main():
 
 def draw(ax):
     """Both paths on the plane."""
-    for (ours, written), words in zip(main(), ("cosine", "halved every 50 steps"), strict=True):
+    for (ours, written, _), words in zip(main(), ("cosine", "halved every 50 steps"), strict=True):
         line, = ax.plot(*ours.T, label=f"{words}: factor on eta")
         ax.plot(*written[::20].T, "o", mfc="none", color=line.get_color(), label="factor on the effective rate")
     ax.set(xlabel="x", ylabel="y", title="one product, two places for the factor")
