@@ -56,7 +56,8 @@ def draw(ax):
         for form, color in (("scalar", "#0072B2"), ("vector", "#009E73")):
             study = measured(name, form)
             ax.plot(study.n_grad, study.gap, style, color=color, label=f"{form}, {name}")
-    ax.set(xlabel="gradient evaluations", ylabel="f - f*", yscale="log", xlim=(0, 500), ylim=(1e-4, 100), title="RMSprop's two forms")
+    ax.set(xlabel="gradient evaluations", ylabel="f - f*", yscale="log", xlim=(0, 500), ylim=(1e-4, 100),
+           title="RMSprop's two forms")
     ax.legend()
     return ax
 
