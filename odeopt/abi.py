@@ -34,6 +34,7 @@ factory. They compile on first use. numba calls first-class functions experiment
 ``FunctionType`` is named nowhere else.
 """
 
+import functools
 import math
 import warnings
 
@@ -71,6 +72,12 @@ def _jit(function, signature, cache):
     return njit(signature, **options)(function) if signature else njit(**options)(function)
 
 
+@functools.cache
+def _say_that_nothing_is_kept():
+    warnings.warn("no writable folder for compiled kernels: each process compiles anew "
+                  "(set NUMBA_CACHE_DIR to a writable folder)", RuntimeWarning, stacklevel=3)
+
+
 def kernel(function, signature=None):
     """Compile ``function`` by the package's rules: numpy division, no GIL, cached on disk.
 
@@ -83,12 +90,7 @@ def kernel(function, signature=None):
     except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
         if "cache" not in str(error):
             raise
-        warnings.warn(
-            "no writable folder for compiled kernels: each process compiles anew "
-            "(set NUMBA_CACHE_DIR to a writable folder)",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _say_that_nothing_is_kept()
         return _jit(function, signature, cache=False)
 
 

@@ -18,7 +18,10 @@ what Adam takes for 20,000 entries.
 """
 
 import concurrent.futures as cf
+import contextlib
 import os
+import signal
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,19 +99,20 @@ class Team:
                 dt = kernel(k, p, a, b, s)
             return dt
 
-        if self.threads == 1 or len(jobs) < 2:
+        if len(jobs) < 2:
             dt = work(jobs)
+        elif self.threads == 1:
+            with uninterrupted():
+                dt = work(jobs)
         else:
             kernel(k, p, *(array.copy() for array in (jobs[0][0][:1], jobs[0][1][:1])),
                    np.zeros((state.slots[0].shape[0], 1), u.dtype))  # compiled before the threads ask for it
             shares = [jobs[i :: self.threads] for i in range(min(self.threads, len(jobs)))]
-            waiting = [self._workers().submit(work, share) for share in shares[1:]]
-            try:
+            with uninterrupted():
+                waiting = [self._workers().submit(work, share) for share in shares[1:]]
                 dt = work(shares[0])
-            finally:  # an interrupt waits: no slice is left a step behind the others
-                cf.wait(waiting)
-            for future in waiting:
-                future.result()
+                for future in waiting:
+                    future.result()
         state.k += 1
         state.t += dt
 
@@ -133,6 +137,23 @@ class Team:
         if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
             self._pool, self._pid = cf.ThreadPoolExecutor(self.threads - 1, "odeopt"), os.getpid()
         return self._pool
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Ctrl-C waits until the block is done, so that no slice is left a step behind the others."""
+    if threading.current_thread() is not threading.main_thread() or (
+            signal.getsignal(signal.SIGINT) is not signal.default_int_handler):
+        yield
+        return
+    asked = []
+    signal.signal(signal.SIGINT, lambda *_: asked.append(1))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if asked:
+            raise KeyboardInterrupt
 
 
 def elementwise(optimizer):

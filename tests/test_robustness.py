@@ -1,0 +1,206 @@
+"""Fuzzed input, cold processes at once, read-only installations, Ctrl-C, fork and spawn."""
+
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import odeopt as oo
+
+ROOT = Path(oo.__file__).parent.parent
+BEALE = oo.problems.beale()
+ALLOWED = (TypeError, ValueError)
+quick = settings(max_examples=60, deadline=None, derandomize=True,
+                 suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+numbers = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.integers(-3, 10), st.none(), st.booleans(),
+                    st.text(max_size=3), st.complex_numbers(max_magnitude=3))
+arrays = st.one_of(
+    hnp.arrays(st.sampled_from([np.float64, np.float32, np.int64, np.complex128, bool]), hnp.array_shapes(max_dims=3,
+                                                                                                        max_side=4)),
+    st.lists(numbers, max_size=4), numbers)
+
+
+@quick
+@given(lr=numbers, beta1=numbers, eps=numbers)
+def test_any_hyperparameter_is_taken_or_named(lr, beta1, eps):
+    try:
+        adam = oo.Adam(lr=lr, beta1=beta1, eps=eps)
+    except ALLOWED as error:
+        assert any(name in str(error) for name in ("lr", "beta1", "eps")) and "\n" not in str(error)
+    else:
+        assert adam.lr > 0 and 0 <= adam.beta1 < 1 and adam.eps >= 0
+
+
+@quick
+@given(x0=arrays, steps=numbers, every=numbers, gtol=numbers)
+def test_record_takes_or_names_any_argument(x0, steps, every, gtol):
+    steps = steps if not isinstance(steps, int) or steps < 50 else 50
+    with np.errstate(all="ignore"):
+        try:
+            run = oo.record(oo.GradientDescent(1e-3), BEALE, x0, steps, every, gtol=gtol)
+        except ALLOWED as error:
+            assert "\n" not in str(error) and len(str(error)) < 300
+        else:
+            assert run.status in ("completed", "converged", "diverged", "stalled")
+            assert len(run) >= 1 and (np.diff(run.k) > 0).all() and np.isfinite(run.f).all()
+
+
+@quick
+@given(x0=arrays, lr=numbers, tol=numbers, scale=st.floats(1e-200, 1e200))
+def test_minimize_takes_or_names_any_argument(x0, lr, tol, scale):
+    with np.errstate(all="ignore"):
+        try:
+            r = oo.minimize(lambda x: scale * float(x @ x), x0, jac=lambda x: 2 * scale * x, method="spg", lr=lr,
+                            tol=tol, maxiter=20)
+        except ALLOWED as error:
+            assert "\n" not in str(error) and len(str(error)) < 300
+        else:
+            assert r.status in (0, 1, 2, 3) and r.success == (r.status == 0)
+            assert np.isfinite(r.x).all() and math.isfinite(r.fun) and r.message
+
+
+@quick
+@given(x=arrays, g=arrays)
+def test_update_moves_its_array_or_refuses(x, g):
+    adam = oo.Adam(lr=0.1)
+    try:
+        state = adam.init(x)
+        before = [np.copy(a) for a in (x if isinstance(x, list) else [x])]
+        adam.update(x, g, state)
+    except ALLOWED as error:
+        assert "\n" not in str(error)
+    else:
+        assert state.k == 1
+        for old, new, grad in zip(before, x if isinstance(x, list) else [x], g if isinstance(g, list) else [g]):
+            moved = np.isfinite(grad) & (grad != 0) & (abs(grad) > 1e-6) & (abs(grad) < 1e18) & (abs(old) < 1e5)
+            assert (new != old)[moved].all()
+
+
+@quick
+@given(starts=arrays, steps=st.one_of(st.integers(-2, 20), st.floats(), st.none()))
+def test_ensemble_takes_or_names_any_argument(starts, steps):
+    with np.errstate(all="ignore"):
+        try:
+            group = oo.ensemble(oo.GradientDescent(1e-3), BEALE, starts, steps)
+        except ALLOWED as error:
+            assert "\n" not in str(error)
+        else:
+            assert group.ok and group.x.shape == np.shape(starts)
+
+
+# Processes ---------------------------------------------------------------------------------------------
+
+CODE = """
+import warnings
+warnings.simplefilter("always")
+import odeopt as oo
+run = oo.record(oo.GradientDescent(1e-3), oo.problems.beale(), steps=50)
+print(run.x[-1].tobytes().hex())
+"""
+
+
+def start(code, cwd=None, **environment):
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.Popen([sys.executable, "-c", code], env={**kept, "PYTHONPATH": str(ROOT), **environment},
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+
+
+def finish(process, timeout=280):
+    out, err = process.communicate(timeout=timeout)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def test_two_processes_may_start_cold_at_once(tmp_path):
+    """Both compile into one empty cache; both get the right numbers, and the third finds it filled."""
+    cold = {"NUMBA_CACHE_DIR": str(tmp_path / "numba")}
+    outputs = [finish(p)[0] for p in [start(CODE, **cold), start(CODE, **cold)]]
+    expected = oo.record(oo.GradientDescent(1e-3), BEALE, steps=50).x[-1].tobytes().hex()
+    assert [o.strip() for o in outputs] == [expected] * 2
+    files = {f: f.stat().st_mtime_ns for f in (tmp_path / "numba").rglob("*.nb*")}
+    assert files
+    assert finish(start(CODE, **cold))[0].strip() == expected
+    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "numba").rglob("*.nb*")} == files  # nothing compiled anew
+
+
+def test_a_read_only_installation_with_no_cache_anywhere_still_runs(tmp_path):
+    """The package's folder and every cache folder refuse writing; it runs and says so once."""
+    copy = tmp_path / "site"
+    shutil.copytree(ROOT / "odeopt", copy / "odeopt", ignore=shutil.ignore_patterns("__pycache__"))
+    # A superuser writes anywhere: folders are made impossible instead, by files in their places.
+    for folder in [copy / "odeopt", *(p for p in (copy / "odeopt").rglob("*") if p.is_dir())]:
+        (folder / "__pycache__").write_text("")
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    out, err = finish(start(CODE, cwd=tmp_path, PYTHONPATH=str(copy), HOME=str(blocker), XDG_CACHE_HOME=str(blocker),
+                            NUMBA_CACHE_DIR="", PYTHONDONTWRITEBYTECODE="1"))
+    assert out.strip() == oo.record(oo.GradientDescent(1e-3), BEALE, steps=50).x[-1].tobytes().hex()
+    assert err.count("no writable folder for compiled kernels") == 1, err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a child on Windows")
+def test_ctrl_c_in_a_training_loop_leaves_arrays_consistent():
+    """A signal at any moment between or within updates: x and its state have done the same steps."""
+    code = """
+import numpy as np, odeopt as oo, sys
+from odeopt.threads import Team
+x, g = np.zeros(400_000), np.ones(400_000)
+team = Team(oo.GradientDescent(1.0), 2)
+state = team.init(x)
+team.update(x, g, state)
+print("ready", flush=True)
+try:
+    while True:
+        team.update(x, g, state)
+except KeyboardInterrupt:
+    assert (x == x[0]).all(), (x.min(), x.max())
+    assert -x[0] in (state.k, state.k + 1), (x[0], state.k)
+    print("consistent")
+"""
+    process = start(code)
+    assert process.stdout.readline().strip() == "ready"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0].strip() == "consistent"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a child on Windows")
+def test_ctrl_c_in_record_keeps_the_run():
+    code = """
+import odeopt as oo
+problem, gd = oo.problems.rosenbrock(), oo.GradientDescent(1e-6)
+oo.record(gd, problem, steps=10)
+print("ready", flush=True)
+run = oo.record(gd, problem, steps=10**12, every=10**6)
+print(run.status, run.final["k"] > 0, len(run) >= 1)
+"""
+    process = start(code)
+    assert process.stdout.readline().strip() == "ready"
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0].split() == ["interrupted", "True", "True"]
+
+
+def _child(x0):
+    return oo.record(oo.Adam(1e-2), BEALE, x0, 40).x[-1]
+
+
+@pytest.mark.parametrize("method", [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_and_spawn(method):
+    x0 = np.array([0.5, 0.5])
+    expected = _child(x0)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert np.array_equal(pool.apply_async(_child, (x0,)).get(timeout=200), expected)
