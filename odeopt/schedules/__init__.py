@@ -10,7 +10,7 @@ from .. import checks
 from . import shapes
 from .base import Schedule, sequence
 from .controllers import Controller, ReduceLROnPlateau, StepDecay
-from .shapes import *
+from .shapes import *  # noqa: F403 - the list of schedules is there
 
 ALL = {name.replace("_", "-"): getattr(shapes, name) for name in shapes.__all__}
 ALL |= {"sequence": sequence, "reduce-lr-on-plateau": ReduceLROnPlateau, "step-decay": StepDecay}

@@ -265,10 +265,11 @@ def growing(weight_decay, momentum=0.0, drives="lr"):
     """base alpha^(-2k-1): the exponentially growing rate that stands for weight decay.
 
     On a scale-invariant objective it does without decay what the constant rate ``base`` does with
-    ``weight_decay`` (article 002). alpha is the larger root of x^2 - (1 + momentum - base weight_decay) x + momentum; for
-    momentum 0, alpha = 1 - base weight_decay. The momentum buffer must not contain the learning
-    rate (torch's form). NaN where the roots are complex: base weight_decay > (1 - sqrt(momentum))^2.
-    Source: Li, Arora, arXiv:1910.07454, theorem 2.12.
+    ``weight_decay`` (article 002). alpha is the larger root of
+    x^2 - (1 + momentum - base weight_decay) x + momentum; for momentum 0, alpha = 1 - base weight_decay.
+    The momentum buffer must not contain the learning rate (torch's form). NaN where the roots are
+    complex: base weight_decay > (1 - sqrt(momentum))^2.
+    Source: Li, Arora, arXiv:1910.07454.
     """
     return Schedule("growing", _growing, (checks.real("weight_decay", weight_decay, 0),
                                           checks.real("momentum", momentum, 0, 1, open_high=True)), drives)
