@@ -24,7 +24,7 @@ def draw(ax):
     runs = {f"lr {o.lr:g}, betas {o.beta1:g}, {o.beta2:g}": oo.compare(o, PROBLEM, t_end=6.0, local=False)
             for o in (ADAM, ADAM.refined(2), ADAM.refined(4))}
     ax.set_title("Adam converges to a flow of its own")
-    return plotting.trajectories(PROBLEM, runs, ax, window=((0.8, 3.3), (-0.25, 1.15)))
+    return plotting.trajectories(PROBLEM, runs, ax, window=((0.5, 3.3), (-0.5, 1.4)))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main():
 def movie(fig):
     """The race."""
     runs = [oo.compare(t.optimizer, PROBLEM, steps=BUDGET, local=False) for t in tuned()]
-    return plotting.race(PROBLEM, runs, fig, window=((0.6, 3.4), (-1.2, 1.15)), frames=80,
+    return plotting.race(PROBLEM, runs, fig, window=((0.4, 3.4), (-1.2, 1.4)), frames=80,
                          caption="each lr from the same search of 19 runs; no clipping")
 
 

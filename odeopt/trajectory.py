@@ -1,5 +1,6 @@
 """``Trajectory``: what a run leaves behind. Frozen, saved without pickle."""
 
+import html
 import json
 from dataclasses import dataclass, field, fields
 
@@ -58,6 +59,16 @@ class Trajectory:
     def __repr__(self):
         return (f"<Trajectory {self.method} on {self.problem}: {len(self)} records to step "
                 f"{self.final['k']}, t = {self.final['t']:.6g}, f = {self.f[-1]:.6g}, {self.status}>")
+
+    def _repr_html_(self):
+        """A table for notebooks."""
+        rows = [("status", self.message)]
+        if len(self):
+            rows += [("steps", self.final["k"]), ("flow time", f"{self.final['t']:.6g}"),
+                     ("gradients", self.n_grad[-1]), ("f", f"{self.f[0]:.6g} to {self.f[-1]:.6g}"), ("gradient norm", f"{self.grad_norm[-1]:.3g}")]
+        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in rows)
+        title = f"{html.escape(self.method)} on {html.escape(self.problem)}"
+        return f"<table><caption>{title}</caption>{cells}</table>"
 
     @property
     def ok(self):

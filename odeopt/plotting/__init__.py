@@ -9,10 +9,10 @@ from .curves import clocks, controller_log, errors, gradient_norms, learning_rat
 from .maps import below, contours, principal_plane, trajectories
 from .space import phase_portrait, surface
 from .studies import basins, convergence, spectral_radius_map, stability_region, work_precision
-from .style import LOOKS, look, looks, style
+from .style import LOOKS, STYLE_SHEET, look, looks, style
 
 __all__ = [
-    "LOOKS", "basins", "below", "clocks", "contours", "controller_log", "convergence", "errors", "gradient_norms",
-    "learning_rates", "look", "looks", "objectives", "phase_portrait", "principal_plane", "race", "save_animation",
+    "LOOKS", "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence", "errors",
+    "gradient_norms", "learning_rates", "look", "looks", "objectives", "phase_portrait", "principal_plane", "race", "save_animation",
     "spectral_radius_map", "stability_region", "style", "surface", "trajectories", "work_precision",
 ]  # fmt: skip

@@ -150,6 +150,7 @@ def _palette(images, colors):
             if max(rgb) - min(rgb) > 60:
                 found[rgb] += count
     strong = [rgb for rgb, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: colors // 2]]
+    strong = [(255, 255, 255), (34, 34, 34), *strong]
     shades = images[-1].quantize(colors - len(strong), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     flat = [level for rgb in strong for level in rgb] + shades.getpalette()[: 3 * (colors - len(strong))]
     palette = Image.new("P", (1, 1))
@@ -182,6 +183,8 @@ class OnePalette(mpl_animation.AbstractMovieWriter):
         """Write the file; the last frame stays in view for two seconds."""
         from PIL import Image
 
+        if not self.images:  # a frame raised: its error is the one to see
+            return
         palette = _palette(self.images, self.colors)
         frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in self.images]
         duration = [round(1000 / self.fps)] * (len(frames) - 1) + [2000]

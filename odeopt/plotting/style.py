@@ -19,6 +19,7 @@ STYLE_SHEET = pathlib.Path(__file__).with_name("odeopt.mplstyle")
 # differ in marker and lightness, so that the table also reads without colour.
 LOOKS = {
     "gradientdescent": ("#0072B2", "o"),
+    "barzilaiborwein": ("#2A4D8F", "^"),
     "errorcontrolledeuler": ("#3B9AD9", "s"),
     "normalizedgd": ("#4A5FC1", "p"),
     "signgd": ("#332288", "D"),

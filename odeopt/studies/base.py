@@ -5,6 +5,7 @@ other studies; arrays are made read-only. Files hold no pickled objects: ``.npz`
 ``.json`` is for reading elsewhere (not-a-number becomes null; both load back).
 """
 
+import html
 import json
 import math
 import pathlib
@@ -45,6 +46,10 @@ class Study:
         for f in fields(self):
             out[f.name] = _plain(getattr(self, f.name))
         return out
+
+    def _repr_html_(self):
+        """The table for notebooks."""
+        return html_table(self.rows(), self.headline())
 
     def save(self, path):
         """Write ``path``: JSON if it ends in ``.json``, else npz (``.npz`` is appended if missing)."""
@@ -183,6 +188,15 @@ def word(value):
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value)
+
+
+def html_table(rows, caption):
+    """Rows (dicts) as an HTML table."""
+    columns = list(rows[0]) if rows else []
+    head = "".join(f"<th>{html.escape(str(c))}</th>" for c in columns)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(word(row.get(c)))}</td>" for c in columns) + "</tr>"
+                   for row in rows)
+    return f"<table><caption>{html.escape(caption)}</caption><tr>{head}</tr>{body}</table>"
 
 
 def table(rows, columns=None):

@@ -9,6 +9,7 @@ from ..record import record
 from ..reference import Reference, reference, start_state
 from ..scheduled import Moving
 from ..trajectory import Trajectory
+from .base import html_table
 
 LOCAL_SAMPLES = 24
 
@@ -76,6 +77,10 @@ class Comparison:
             "status": self.run.status,
             "message": "; ".join(m for m in (self.message, "" if self.run.ok else self.run.message) if m),
         }
+
+    def _repr_html_(self):
+        """The table for notebooks."""
+        return html_table([{"quantity": k, "value": v} for k, v in self.row().items() if v != ""], self.problem)
 
     def __repr__(self):
         return (f"<Comparison {self.method.title} on {self.problem}: max error {self.max_error:.3g}, "
