@@ -111,7 +111,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         Of the optimizer's hyperparameters, as in :func:`odeopt.record`: the flow's constants move
         with the learning rate (:mod:`odeopt.scheduled`). The solver is "DOP853" unless another is named.
     steps : int, optional
-        With ``schedule``: how many steps of the optimizer to follow at most, default 100,000. A
+        With ``schedule``: how many steps of the optimizer to follow at most, default 100,000. Give it
+        where the schedule has phases that are short against that (it bounds the solver's steps). A
         schedule that fades may end before ``t_end``; ``Reference.t_end`` says where.
 
     Returns
@@ -134,7 +135,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     if schedule is not None:
         steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
         moving = _moving(method, schedule, t0)
-        if moving.changes_the_flow(steps):
+        if moving.changes_the_flow():
             return _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check)
     if reuse and problem.compiled:
         key = (flow.rhs, flow.p.tobytes(), z0.tobytes(), problem.data.tobytes(), float(t0), rtol, atol, solver, check)

@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 _FLOOR = 1e-100  # of a learning rate: the limit lr -> 0 exists, lr = 0 itself divides by 0
-_PROBES = 64
+_PIECES = 64  # at least so many steps of the solver, so that none steps over a short phase of a schedule
 
 
 class Moving:
@@ -51,13 +51,14 @@ class Moving:
         """U as a column: what one unit of each slot is in the flow's rows."""
         return optimizer.to_flow(np.ones(1), np.ones((len(optimizer.slots), 1)))
 
-    def changes_the_flow(self, steps):
-        """Whether the flow in its own time depends on the driven hyperparameters."""
+    def changes_the_flow(self):
+        """Whether the flow in its own time depends on the driven hyperparameters (asked by moving them)."""
         here, unit, flow_moves = self.base.flow().p, self.scale(self.base), False
-        for kappa in np.linspace(0, steps, _PROBES):
-            now = self.at(kappa)
-            flow_moves |= not np.array_equal(now.flow().p, here)
-            self.units_move |= not np.array_equal(self.scale(now), unit)
+        for schedule in self.schedules:
+            value = getattr(self.base, schedule.drives)
+            moved = replace(self.base, **{schedule.drives: 0.9 * value if value else 1e-3})
+            flow_moves |= not np.array_equal(moved.flow().p, here)
+            self.units_move |= not np.array_equal(self.scale(moved), unit)
         return flow_moves or self.units_move
 
 
@@ -92,7 +93,7 @@ class ScheduledSolution:
         tolerance = np.append(np.broadcast_to(atol / np.abs(unit), z0.shape), atol)
         with np.errstate(all="ignore"):
             found = solve_ivp(fun, (0.0, float(steps)), start, method=solver, rtol=max(rtol, 2.3e-14), atol=tolerance,
-                              dense_output=True, events=arrived, max_step=max(steps / _PROBES, 1.0))
+                              dense_output=True, events=arrived, max_step=max(steps / _PIECES, 1.0))
         self._moving, self._dense, self._kappa, self._shape = moving, found.sol, found.t, (rows, n)
         self._times = np.maximum.accumulate(found.y[-1])
         self.t = np.minimum(self._times, t_end)

@@ -336,6 +336,17 @@ def test_a_constant_schedule_gives_the_unscheduled_reference():
         assert moved.t_end == 2.0
 
 
+def test_a_short_phase_is_not_missed():
+    """Base before and after, half of it for 15 of 60 steps."""
+    problem, optimizer = oo.problems.sine_bowl(), oo.Adam(lr=0.05, beta1=0.8, beta2=0.9)
+    pulse = schedules.piecewise([20, 25, 30, 35], [1, 0.5, 0.5, 1])
+    flow = oo.reference(optimizer, problem, t_end=2.0, schedule=pulse, steps=60, check=False)
+    plain = oo.reference(optimizer, problem, t_end=2.0, check=False)
+    run = oo.record(optimizer.refined(64), problem, t_end=2.0, every=64, schedule=pulse.refined(64))
+    error = np.linalg.norm(run.x[:-1] - flow(run.t[:-1]), axis=1).max()
+    assert error < 5e-4 and np.linalg.norm(flow(1.5) - plain(1.5)) > 10 * error
+
+
 def test_a_moving_step_adds_friction_to_the_heavy_ball():
     """h'/h: without it (the flow's rows carried on instead of the slots) the limit is another one."""
     problem, optimizer = oo.problems.sine_bowl(), oo.Momentum(lr=0.05**2)
