@@ -65,7 +65,8 @@ class Trajectory:
         rows = [("status", self.message)]
         if len(self):
             rows += [("steps", self.final["k"]), ("flow time", f"{self.final['t']:.6g}"),
-                     ("gradients", self.n_grad[-1]), ("f", f"{self.f[0]:.6g} to {self.f[-1]:.6g}"), ("gradient norm", f"{self.grad_norm[-1]:.3g}")]
+                     ("gradients", self.n_grad[-1]), ("f", f"{self.f[0]:.6g} to {self.f[-1]:.6g}"),
+                     ("gradient norm", f"{self.grad_norm[-1]:.3g}")]
         cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in rows)
         title = f"{html.escape(self.method)} on {html.escape(self.problem)}"
         return f"<table><caption>{title}</caption>{cells}</table>"

@@ -13,6 +13,7 @@ from .style import LOOKS, STYLE_SHEET, look, looks, style
 
 __all__ = [
     "LOOKS", "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence", "errors",
-    "gradient_norms", "learning_rates", "look", "looks", "objectives", "phase_portrait", "principal_plane", "race", "save_animation",
-    "spectral_radius_map", "stability_region", "style", "surface", "trajectories", "work_precision",
+    "gradient_norms", "learning_rates", "look", "looks", "objectives", "phase_portrait", "principal_plane", "race",
+    "save_animation", "spectral_radius_map", "stability_region", "style", "surface", "trajectories",
+    "work_precision",
 ]  # fmt: skip
