@@ -95,7 +95,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         "auto": DOP853; where that needs more than 10,000 evaluations of the field, the flow is
         stiff and LSODA, which switches to implicit steps by itself, solves it. Where that needs more
         than 50,000 (a field that is not smooth), or where the state has more than 400 entries and
-        nothing implicit is affordable (3,000 evaluations then), the solution ends where the evaluations did, and says so.
+        nothing implicit is affordable (3,000 evaluations then), the solution ends where the
+        evaluations did, and says so.
         Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
         package's own Dormand–Prince 5(4) with the error norm of scipy's RK45, for sweeps: on compiled
         problems it is several times faster than the others (a test compares their solutions).
