@@ -5,7 +5,7 @@ import pytest
 
 import odeopt as oo
 from odeopt.studies import mixing as M
-from odeopt.studies import scale_invariance as SI
+from odeopt.studies.generalisation import generalisation
 from odeopt.studies.stationary import stationary_covariance
 
 H = np.array([[3.0, 0.7], [0.7, 1.0]])
@@ -64,7 +64,7 @@ def test_disagreement_counts_and_jackknife():
 
 def test_a_small_lr_generalises_as_well_when_the_product_is_matched():
     """Product .002, lr over a factor of 100, against the same small lr with the large lr's decay."""
-    study = SI.generalisation([(0.3, 0.002 / 0.3), (0.03, 0.002 / 0.03), (0.003, 0.002 / 0.003),
+    study = generalisation([(0.3, 0.002 / 0.3), (0.03, 0.002 / 0.03), (0.003, 0.002 / 0.003),
                                (0.003, 0.002 / 0.3)], steps=1800, seeds=6, level=0.95)
     matched, half = study.accuracy[:3], study.half_width
     assert (matched > 0.9).all()
@@ -78,7 +78,7 @@ def test_a_small_lr_generalises_as_well_when_the_product_is_matched():
     (lambda: M.averaged_pairs(oo.GradientDescent(0.1), first=100, second=230), "multiple of second - first"),
     (lambda: M.lag_distance_network(oo.GradientDescent(0.1), burn=110, stride=100), "multiple of stride"),
     (lambda: M.function_mixing([(0.1, 0.1)], paths=2), "paths must be at least 3"),
-    (lambda: SI.generalisation([(0.1, 0.1)], seeds=1), "seeds must be at least 2"),
+    (lambda: generalisation([(0.1, 0.1)], seeds=1), "seeds must be at least 2"),
     (lambda: M.lag_distance(oo.GradientDescent(1.0), H, C, [1]), "spectral radius"),
 ], ids=range(5))  # fmt: skip
 def test_bad_input_is_named_in_one_line(call, words):

@@ -1,10 +1,12 @@
 """Stationary covariances and weak orders against closed forms, and Monte Carlo within its intervals."""
 
+import numba
 import numpy as np
 import pytest
 
 import odeopt as oo
 from odeopt import stochastic as st
+from odeopt.studies import scaling_rules as R
 from odeopt.studies import stationary as S
 from odeopt.studies import weak_order as W
 
@@ -136,7 +138,7 @@ def test_recursion_by_doubling_is_the_recursion():
 
 def test_linear_scaling_holds_for_the_sde_and_fails_with_the_step_for_the_iterates():
     factors = np.array([1.0, 2.0, 4.0, 8.0])
-    exact, ou = W.linear_scaling([[3.0]], [[1.0]], 0.05, factors)
+    exact, ou = R.linear_scaling([[3.0]], [[1.0]], 0.05, factors)
     np.testing.assert_allclose(ou, 0, atol=1e-13)
     np.testing.assert_allclose(exact, (2 - 0.15) / (2 - 0.15 * factors) - 1, rtol=1e-12, atol=1e-14)
 
@@ -144,14 +146,14 @@ def test_linear_scaling_holds_for_the_sde_and_fails_with_the_step_for_the_iterat
 @pytest.mark.parametrize("method", [oo.RMSprop(lr=0.02, decay=0.98), oo.Adam(lr=0.02, beta1=0.9, beta2=0.98)],
                          ids=["rmsprop", "adam"])
 def test_square_root_scaling_keeps_the_law_and_linear_scaling_does_not(method):
-    study = W.scaling_rules(method, oo.problems.quadratic([1.0]), 100.0, factor=4.0, steps=400, x0=[1.0], paths=4000)
+    study = R.scaling_rules(method, oo.problems.quadratic([1.0]), 100.0, factor=4.0, steps=400, x0=[1.0], paths=4000)
     rule, linear = study.distance
     assert rule < 0.1
     assert linear > 4 * rule
 
 
 def test_square_root_rule_moves_every_hyperparameter():
-    adam = W.square_root_scaled(oo.Adam(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-6), 4.0)
+    adam = R.square_root_scaled(oo.Adam(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-6), 4.0)
     assert (adam.lr, adam.beta1, adam.beta2, adam.eps) == pytest.approx((0.02, 0.6, 0.96, 5e-7), rel=1e-12)
 
 
@@ -160,12 +162,12 @@ BAD = [
     (lambda: S.stationary_covariance(oo.GradientDescent(0.1), np.diag([1.0, 0.0]), C), "spectral radius 1 "),
     (lambda: S.stationary_covariance(oo.GradientDescent(0.1), H, -C), "positive semi-definite"),
     (lambda: S.stationary_covariance(oo.GradientDescent(0.1), H, np.eye(3)), "shape"),
-    (lambda: S.stationary_covariance(oo.GradientDescent(0.1), [[1.0, 2.0], [0.0, 1.0]], C), "hessian must be symmetric"),
+    (lambda: S.stationary_covariance(oo.GradientDescent(0.1), [[1.0, 2.0], [0.0, 1.0]], C), "hessian must be sym"),
     (lambda: S.stationary_covariance(oo.Adam(0.1), H, C), "linear in the gradient"),
     (lambda: S.ou_covariance(oo.GradientDescent(0.1), -H, C), "largest rate"),
     (lambda: W.weak_order(oo.GradientDescent(0.3), H, C, X0, 1.0), "multiple of the step"),
-    (lambda: W.scaling_rules(oo.Adam(0.1), steps=10, factor=4.0), "multiple of factor"),
-    (lambda: W.square_root_scaled(oo.GradientDescent(0.1), 4.0), "adaptive"),
+    (lambda: R.scaling_rules(oo.Adam(0.1), steps=10, factor=4.0), "multiple of factor"),
+    (lambda: R.square_root_scaled(oo.GradientDescent(0.1), 4.0), "adaptive"),
 ]
 
 
@@ -183,3 +185,57 @@ def test_studies_save_and_load(tmp_path):
         back = S.Stationary.load(tmp_path / name)
         np.testing.assert_array_equal(back.sampled, study.sampled)
         assert back.headline() == study.headline()
+
+
+# Off quadratics: exact expectations by transfer operators ----------------------------------------------
+
+@numba.njit
+def bowl(x):
+    return 0.75 * x[0] ** 2 + 0.5 * np.sin(x[0])
+
+
+@numba.njit
+def bowl_gradient(x):
+    return np.array([1.5 * x[0] + 0.5 * np.cos(x[0])])
+
+
+@numba.njit
+def bowl_hessian(x):
+    return np.array([[1.5 - 0.5 * np.sin(x[0])]])
+
+
+BOWL = oo.Problem(bowl, bowl_gradient, bowl_hessian, dim=1)
+
+
+@pytest.mark.parametrize("noise", [st.gaussian(0.25), st.diagonal_multiplicative(0.1, 0.06)], ids=repr)
+@pytest.mark.parametrize("order", [1, 2])
+def test_weak_order_on_a_nonlinear_problem_with_any_noise(noise, order):
+    study = W.weak_order_nonlinear(oo.GradientDescent(0.05), BOWL, noise, 2.5, 1.0, (-4.0, 4.0), order=order, levels=5,
+                                   test=lambda x: np.cos(x) + x)
+    assert abs(study.order - order) < 0.05
+
+
+def test_transfer_operator_agrees_with_the_moments_and_with_samples():
+    """On a quadratic it is the moment recursion; on the bowl, the mean of 20,000 real runs."""
+    quadratic = oo.problems.quadratic([1.3])
+    study = W.weak_order_nonlinear(oo.GradientDescent(0.2), quadratic, st.gaussian(0.3), 1.5, 1.0, (-4, 4), levels=3)
+    exact = W.weak_order(oo.GradientDescent(0.2), [[1.3]], [[0.3]], [1.5], 1.0, levels=3)
+    np.testing.assert_allclose(study.error, exact.error, rtol=1e-3)
+    one = W.weak_order_nonlinear(oo.GradientDescent(0.5), BOWL, st.gaussian(0.25), 2.5, 1.0, (-4.0, 4.0), levels=2,
+                                 test=lambda x: x)
+    runs = [st.sample(oo.GradientDescent(0.5), BOWL, st.gaussian(0.25), [2.5], 2, paths=20_000).end[:, 0],
+            st.simulate(st.sde(oo.GradientDescent(0.5)), BOWL, st.gaussian(0.25), [2.5], 40, 0.025, paths=20_000,
+                        seed=1).end[:, 0]]
+    (m1, d1), (m2, d2) = (S.mean_interval(run, 0.999) for run in runs)
+    assert abs(abs(m1 - m2) - one.error[0]) < d1 + d2
+    assert one.error[0] > 3 * (d1 + d2)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: W.weak_order_nonlinear(oo.Momentum(0.1), BOWL, st.gaussian(0.1), 1.0, 1.0, (-4, 4)), "GradientDescent"),
+    (lambda: W.weak_order_nonlinear(oo.GradientDescent(0.1), BOWL, st.gaussian(9.0), 1.0, 1.0, (-1, 1)),
+     "interval must hold every step"),
+], ids=range(2))  # fmt: skip
+def test_the_transfer_operator_refuses(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

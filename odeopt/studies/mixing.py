@@ -18,7 +18,7 @@ from ..problems.digits import digits_split
 from ..problems.normalized import class_probabilities, normalized_weights
 from ..stochastic import Minibatch, gaussian, sample
 from .base import Study
-from .scale_invariance import random_starts
+from .generalisation import random_starts
 from .stationary import dense_quadratic, mean_interval, stationary_covariance, step_matrices
 
 
@@ -65,7 +65,8 @@ class LagDistance(Study):
 
     def headline(self):
         plateau = f", plateau 2 tr Sigma = {self.plateau:.4g}" if np.isfinite(self.plateau) else ""
-        return f"{self.problem}: over the last doubling of the lag the distance grew by {self.last_doubling:.3f}{plateau}"
+        return (f"{self.problem}: over the last doubling of the lag the distance grew by {self.last_doubling:.3f}"
+                f"{plateau}")
 
 
 def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1, paths=4000, level=0.99, seed=0,

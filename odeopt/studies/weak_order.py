@@ -2,36 +2,26 @@
 
 On a quadratic with additive noise both the iterates and their SDE have first and second moments in
 closed form, so the weak error |E phi(x_n) - E phi(X_T)| is known to round-off and its slope against
-the step can be asserted on both sides. phi(x) = x'x.
+the step can be asserted on both sides. phi(x) = x'x. In one dimension the same is done for any
+objective and any noise by transfer operators (:func:`weak_order_nonlinear`).
 
 - :func:`weak_order`: an optimizer against its SDE (order 1) or modified SDE (order 2);
-- :func:`integrator_order`: the reference integrators against the SDE that they integrate;
-- :func:`scaling_rules`: what happens to the moments when batch and learning rate grow together.
+- :func:`integrator_order`: the reference integrators against the SDE that they integrate.
 
-Sources: Li, Tai, E, arXiv:1511.06251 and 1811.01558; Malladi et al., arXiv:2205.10287;
+Sources: Li, Tai, E, arXiv:1511.06251 and 1811.01558;
 Kloeden, Platen, Numerical Solution of SDEs (1992), chapter 9 for weak convergence.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .. import checks
-from ..optimizers import GradientDescent, Optimizer
-from ..problems import sine_bowl
-from ..stochastic import SDE, gaussian, sample, sde
+from ..optimizers import GradientDescent
+from ..stochastic import gaussian, sde
 from ..stochastic.sde import one_step
 from .base import Study
-from .stationary import (
-    _checked,
-    dense_quadratic,
-    mean_interval,
-    ou_covariance,
-    sde_matrices,
-    stationary_covariance,
-    step_matrices,
-)
+from .stationary import _checked, dense_quadratic, sde_matrices, step_matrices
 
 
 def discrete_moments(optimizer, hessian, covariance, x0, steps, *, z0=None):
@@ -181,122 +171,94 @@ def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, 
     return WeakOrder(f"{scheme} on {equation.flow.equation}", float(t_end), np.array(steps), np.array(errors))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class ScalingRule(Study):
-    """A method with batches ``factor`` times larger, its hyperparameters moved by two rules.
+def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, order=1, test=np.square, levels=5, nodes=40,
+                         substeps=8):
+    """The weak order of an optimizer in one dimension for any f and any noise, without sampling.
 
-    ``mean`` and ``std`` (3, n) of the first coordinates at equal flow time with half widths
-    ``mean_half``, ``std_half``: base run, the rule that keeps the SDE, the other rule.
-    """
-
-    method: str
-    factor: float
-    names: tuple
-    mean: np.ndarray
-    mean_half: np.ndarray
-    std: np.ndarray
-    std_half: np.ndarray
-
-    def rows(self):
-        """One dict a run."""
-        return [{"run": name, "mean": float(m[0]), "+- mean": float(dm[0]), "std": float(s[0]), "+- std": float(ds[0])}
-                for name, m, dm, s, ds in zip(self.names, self.mean, self.mean_half, self.std, self.std_half)]
-
-    @property
-    def distance(self):
-        """(2,) largest relative change of means and standard deviations from the base run, by each rule."""
-        scale = np.abs(self.mean[0]) + self.std[0]
-        change = np.maximum(np.abs(self.mean[1:] - self.mean[0]), np.abs(self.std[1:] - self.std[0])) / scale
-        return change.max(axis=1)
-
-    def headline(self):
-        return (f"{self.method}, batch times {self.factor:g}: mean and deviation change by {self.distance[0]:.1%} "
-                f"with the {self.names[1]} and by {self.distance[1]:.1%} with the {self.names[2]}")
-
-
-def linear_scaling(hessian, covariance, lr, factors):
-    """Relative change of SGD's stationary covariance (trace) when lr and batch grow by each factor together.
-
-    By the SDE nothing changes (the linear scaling rule, Goyal et al., arXiv:1706.02677); exactly,
-    with lr' = factor lr and C' = C/factor, tr changes as lr' lambda does. Returns ``(discrete,
-    ou)`` arrays of tr(Sigma')/tr(Sigma) - 1. ValueError where factor lr is no longer stable.
-    """
-    lr = checks.real("lr", lr, 0.0, open_low=True)
-    c = np.array(covariance, dtype=np.float64)
-    exact, ou = [], []
-    for k in checks.point("factors", factors):
-        exact.append(np.trace(stationary_covariance(GradientDescent(k * lr), hessian, c / k)))
-        ou.append(np.trace(ou_covariance(GradientDescent(k * lr), hessian, c / k)))
-    base = np.trace(stationary_covariance(GradientDescent(lr), hessian, c))
-    base_ou = np.trace(ou_covariance(GradientDescent(lr), hessian, c))
-    return np.array(exact) / base - 1, np.array(ou) / base_ou - 1
-
-
-def square_root_scaled(optimizer, factor):
-    """The optimizer for batches ``factor`` times larger by the square-root rule (Malladi et al., section 4).
-
-    lr sqrt(factor), 1 - beta -> factor (1 - beta) for each running average, eps/sqrt(factor); take
-    1/factor as many steps. ValueError where a beta would leave [0, 1) or the method has no lr.
-    """
-    return _scaled(optimizer, factor, math.sqrt(factor))
-
-
-def linearly_scaled(optimizer, factor):
-    """The same with lr times ``factor``: the rule of SGD, wrong for adaptive methods."""
-    return _scaled(optimizer, factor, factor)
-
-
-def _scaled(optimizer, factor, lr_factor):
-    factor = checks.real("factor", factor, 0.0, open_low=True)
-    if not isinstance(optimizer, Optimizer) or not hasattr(optimizer, "eps"):
-        raise ValueError(f"optimizer must be an adaptive method with eps, got {optimizer!r}")
-    moved = {"lr": optimizer.lr * lr_factor}
-    # eps inside the root is the square of one outside.
-    inside = getattr(optimizer, "eps_mode", "outside") == "inside"
-    moved["eps"] = optimizer.eps / (factor if inside else math.sqrt(factor))
-    for name in ("beta1", "beta2", "decay"):
-        if hasattr(optimizer, name):
-            moved[name] = 1 - factor * (1 - getattr(optimizer, name))
-    return replace(optimizer, **moved)
-
-
-def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=400, x0=None, paths=20_000, level=0.99,
-                  seed=0, threads=None, progress=False):
-    """Base run, square-root rule and linear rule of an adaptive method, by Monte Carlo.
+    Expectations u(x) = E test(x_n | x_0 = x) are carried as Chebyshev interpolants: one step of the
+    optimizer is the matrix (T u)(x_i) = sum_q w_q u(step(x_i, xi_q)) with Gauss-Hermite nodes xi_q, n steps are
+    its n-th power. The SDE's expectation is that of Platen's scheme with ``substeps`` and half as many
+    steps for each step of the optimizer, extrapolated.
 
     Parameters
     ----------
-    optimizer : Optimizer
-        RMSprop, Adam and their like.
-    problem : Problem
-        Default: the sine bowl.
-    variance : float
-        Gradient-noise variance of the base run (times I); it must dominate the gradient for the
-        rule to apply.
-    factor : float
-        kappa; ``steps`` must be a multiple.
+    optimizer : GradientDescent
+        The coarsest; ``t_end`` a multiple of its step.
+    problem, noise : Problem, Noise
+        Of one dimension.
+    x0 : float
+    interval : (low, high)
+        Where the interpolants live. The drift must point inwards and outweigh the noise at both ends.
+    order : {1, 2}
+        Which SDE.
+    test : callable
+        Smooth test function, on arrays.
+
+    Raises
+    ------
+    ValueError
+        Another optimizer or dimension; a step that leaves the interval by more than a thousandth of it.
     """
-    problem = sine_bowl() if problem is None else problem
-    few = round(steps / factor)
-    if abs(few * factor - steps) > 1e-9:
-        raise ValueError(f"steps must be a multiple of factor = {factor:g}, got {steps}")
-    runs = ((optimizer, variance, steps), (square_root_scaled(optimizer, factor), variance / factor, few),
-            (linearly_scaled(optimizer, factor), variance / factor, few))
-    columns = [[], [], [], []]
-    for i, (method, v, count) in enumerate(runs):
-        end = sample(method, problem, gaussian(v), x0, steps=count, paths=paths, seed=seed + i, threads=threads,
-                     progress=progress).end
-        mean, half = mean_interval(end, level)
-        std = end.std(axis=0, ddof=1)
-        # var(s^2) = (m4 - s^4)/N, so var(s) = that/(4 s^2): no normality assumed.
-        fourth = ((end - mean) ** 4).mean(axis=0)
-        ratio = half / (std / math.sqrt(paths))
-        for column, value in zip(columns, (mean, half, std,
-                                           ratio * np.sqrt((fourth - std**4) / paths) / (2 * std))):
-            column.append(value)
-    return ScalingRule(repr(optimizer), float(factor), ("base", "square-root rule", "linear rule"),
-                       *(np.array(column) for column in columns))
+    if not isinstance(optimizer, GradientDescent) or problem.dim != 1:
+        raise ValueError(f"optimizer must be GradientDescent on a problem of one dimension, got {optimizer.name} and "
+                         f"dimension {problem.dim}")
+    low, high = (checks.real("interval", end) for end in interval)
+    x = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.pi * np.arange(nodes) / (nodes - 1))
+    steps = round(t_end / optimizer.h)
+    if steps < 1 or abs(steps * optimizer.h - t_end) > 1e-9 * t_end:
+        raise ValueError(f"t_end must be a multiple of the step h = {optimizer.h:.6g}, got {t_end!r}")
+
+    def operator(step, rule):
+        total = 0.0
+        for xi, weight in zip(*rule):
+            y = np.array([step(point, xi) for point in x])
+            if max(low - y.min(), y.max() - high) > 1e-3 * (high - low):
+                raise ValueError(f"interval must hold every step, got one to {y[np.abs(y - x.mean()).argmax()]:.4g} "
+                                 f"from inside [{low:g}, {high:g}]")
+            total = total + weight * _interpolation(x, y)
+        return total
+
+    h, error, values = [], [], test(x)
+    at = _interpolation(x, np.array([float(x0)]))[0]
+    for level in range(checks.integer("levels", levels, 2)):
+        finer = optimizer.refined(2**level)
+        equation, count = sde(finer, order), steps * 2**level
+
+        def descend(point, xi, finer=finer):
+            z, out = np.array([point]), np.empty(1)
+            g = problem.grad(z)
+            noise.kernel(z, np.array([xi]), out, noise.c)
+            finer.kernel(0, finer.p, z, g + out, np.empty((0, 1)))
+            return z[0]
+
+        def expectation(sub, equation=equation, count=count, h=finer.h):
+            step = operator(lambda point, xi: one_step(equation, problem, noise, [[point]], [xi], h / sub)[0, 0],
+                            _hermite(3))
+            return at @ np.linalg.matrix_power(step, count * sub) @ values
+
+        coarse, fine = expectation(substeps // 2), expectation(substeps)
+        exact = fine + (fine - coarse) / 3
+        h.append(finer.h)
+        error.append(abs(at @ np.linalg.matrix_power(operator(descend, _hermite(5)), count) @ values - exact))
+    return WeakOrder(f"{optimizer.name} on {problem.name} with {noise.name} against its SDE of order {order}",
+                     float(t_end), np.array(h), np.array(error))
 
 
-__all__ = ["SDE", "ScalingRule", "WeakOrder", "discrete_moments", "integrator_order", "linear_scaling",
-           "linearly_scaled", "scaling_rules", "sde_moments", "square_root_scaled", "weak_order"]
+def _hermite(points):
+    """Nodes and weights with the moments of the standard normal law up to 2 points - 1; order 2 needs the fifth."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
+    return nodes, weights / weights.sum()
+
+
+def _interpolation(x, y):
+    """Matrix of barycentric interpolation from Chebyshev points ``x`` (second kind) to ``y``."""
+    weights = (-1.0) ** np.arange(x.size)
+    weights[[0, -1]] *= 0.5
+    distance = y[:, None] - x[None]
+    hit = distance == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = weights / distance
+        matrix = terms / terms.sum(axis=1, keepdims=True)
+    rows = hit.any(axis=1)
+    matrix[rows] = hit[rows]
+    return matrix
