@@ -1,14 +1,15 @@
 """Measure the loops, kernels and ensembles against C, numpy, torch and optax, as ratios in one run.
 
 Sections: loops (steps a second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
-peers (one Adam step over n parameters), ensembles (trajectories at once). CPU times, best of
-several; peers that are not installed are skipped with a note.
+peers (one Adam step over n parameters), ensembles (trajectories at once), real (sparse least
+squares, softmax regression, a network). CPU times, best of several; peers that are not installed
+are skipped with a note.
 """
 
 import json
 import sys
 
-SECTIONS = ("loops", "kernels", "peers", "ensembles")
+SECTIONS = ("loops", "kernels", "peers", "ensembles", "real")
 
 
 def add_arguments(parser):

@@ -1,0 +1,90 @@
+"""What ``odeopt bench`` measures is what it says (never how long it takes)."""
+
+import json
+
+import numpy as np
+import pytest
+
+import odeopt as oo
+from odeopt import bench
+from odeopt.bench import ensembles, kernels, loops, peers, real
+from odeopt.cli import main
+
+
+def test_arrays_that_a_kernel_moves():
+    """Independent counts: rows of n numbers besides x, from the papers' algorithms."""
+    expected = {"gradientdescent": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamax": 2,
+                "amsgrad": 3, "adagrad": 1, "adadelta": 2, "lion": 1, "signgd": 0, "rprop": 2, "nadam": 2}
+    found = {o.name: kernels.full_rows(o) for o in kernels.instances()}
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_kernel_rows_add_up():
+    limits = {}
+    ns, limit = kernels.measure(oo.Adam(), 5000, np.dtype("float32"), 2, limits)
+    assert ns > 0 and limits == {2: limit} and limit > 0
+
+
+def test_the_c_yardstick_walks_the_same_path():
+    times, notes = loops._c(2000)
+    if not times:
+        pytest.skip(notes[0])
+    assert set(times) == {"gradientdescent", "adam_plain", "gradientdescent_checked", "adam_checked"}
+    import shutil
+    import subprocess
+    import tempfile
+    from pathlib import Path
+
+    compiler = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "loop"
+        subprocess.run([compiler, "-O1", "-ffp-contract=off", str(Path(loops.__file__).with_name("loop.c")), "-o",
+                        str(program), "-lm"], check=True)
+        lines = subprocess.run([str(program), "2000"], check=True, capture_output=True, text=True).stdout.split("\n")
+    ends = {line.split()[0]: float(line.split()[2]) for line in lines if line}
+    problem = oo.problems.rosenbrock()
+    for optimizer, names in ((oo.GradientDescent(1e-4), ("gradientdescent", "gradientdescent_checked")),
+                             (oo.Adam(1e-4), ("adam_plain", "adam_checked"))):
+        x = oo.record(optimizer, problem, steps=2000).x[-1, 0]
+        for name in names:
+            assert ends[name] == pytest.approx(x, rel=1e-9)
+
+
+def test_peers_take_the_same_step():
+    x0, g = np.linspace(-1, 1, 12), np.linspace(1, -2, 12)
+    ends = {}
+    for name, peer in peers.PEERS.items():
+        x = x0.copy()
+        try:
+            step = peer(x, g.copy())
+        except ImportError:
+            continue
+        step()
+        if name not in ("optax jitted", "odeopt kernel"):  # those hold their own x, or begin at another k
+            steps = 1 if name == "numpy" else 2  # the others took one when they were made
+            ends[name] = x if steps == 2 else None
+            if steps == 1:
+                step()
+                ends[name] = x
+    assert {"odeopt update", "numpy"} <= set(ends)
+    for x in ends.values():
+        assert np.allclose(x, ends["odeopt update"], rtol=1e-7, atol=1e-10)
+
+
+def test_real_problems_reach_what_they_say():
+    rows, _ = real.sparse_race(2000)
+    assert len(rows) == 7 and all(row["reached"] <= 1e-6 and row["gradients"] > 10 for row in rows)
+    rows, _ = real.network_race(3)
+    assert all(row["reached"] == pytest.approx(rows[0]["reached"], rel=1e-6) for row in rows[1:])
+
+
+def test_sections_and_command_line(capsys, monkeypatch):
+    assert set(bench.SECTIONS) == {"loops", "kernels", "peers", "ensembles", "real"}
+    monkeypatch.setitem(bench.SECTIONS, "loops", lambda quick: ([{"loop": "x", "ns": 1.0}], ["a note"]))
+    assert main(["bench", "loops"]) == 0
+    out = capsys.readouterr().out
+    assert "loop" in out and "note: a note" in out
+    assert main(["bench", "loops", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["loops"]["rows"] == [{"loop": "x", "ns": 1.0}]
+    assert main(["bench", "lops"]) == 2 and "did you mean 'loops'" in capsys.readouterr().err
+    assert callable(ensembles.rows)
