@@ -18,7 +18,7 @@ SGD = oo.GradientDescent(0.1, weight_decay=0.005)
 def distances():
     """On the quadratic and on the network."""
     return (lag_distance_quadratic(oo.GradientDescent(0.2), HESSIAN, NOISE, lags=60, paths=3000, seed=1),
-            lag_distance_network(SGD, burn=1000, lags=10, stride=100, paths=6))
+            lag_distance_network(SGD, burn=4000, lags=10, stride=100, paths=6))
 
 
 def main():

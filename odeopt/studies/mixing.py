@@ -84,11 +84,13 @@ def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1,
     return _distances("quadratic", optimizer, run, burn, stride, level, 2 * float(np.trace(sigma)), exact)
 
 
-def lag_distance_network(optimizer, problem=None, *, burn=2000, lags=40, stride=50, origins=20, batch=32, paths=8,
-                         level=0.99, seed=0, threads=None, progress=False):
+def lag_distance_network(optimizer, problem=None, *, burn=4000, lags=40, stride=50, origins=20, batch=32, paths=8,
+                         raw=False, level=0.99, seed=0, threads=None, progress=False):
     """The same on a normalised network (default: two layers, digits) with mini-batches; no exact values.
 
-    Each path counts with the mean over ``origins`` times T = burn, burn + stride, ...
+    Each path counts with the mean over ``origins`` times T = burn, burn + stride, ... The weights are
+    those that the network sees, each layer on its sphere, so that a norm that still relaxes does not pass for
+    motion; ``raw`` takes the weights as they are.
     """
     problem = normalized_mlp() if problem is None else problem
     if burn % stride:
@@ -96,15 +98,17 @@ def lag_distance_network(optimizer, problem=None, *, burn=2000, lags=40, stride=
     run = sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0),
                  steps=burn + (lags + origins - 1) * stride, paths=paths, seed=seed, every=stride, threads=threads,
                  progress=progress)
-    return _distances(problem.name, optimizer, run, burn, stride, level, np.nan, np.empty(0), origins)
+    seen = None if raw else np.array([[normalized_weights(problem, w) for w in path] for path in run.x])
+    return _distances(problem.name, optimizer, run, burn, stride, level, np.nan, np.empty(0), origins, seen)
 
 
-def _distances(name, optimizer, run, burn, stride, level, plateau, exact, origins=1):
+def _distances(name, optimizer, run, burn, stride, level, plateau, exact, origins=1, seen=None):
     if run.status != "completed":
         raise ValueError(f"optimizer must be stable, got {optimizer!r}: {run.message}")
+    x = run.x if seen is None else seen
     lags, squares = run.k.size - burn // stride - origins, 0.0
     for first in range(burn // stride, burn // stride + origins):
-        squares = squares + ((run.x[:, first + 1 : first + 1 + lags] - run.x[:, first : first + 1]) ** 2).sum(axis=2)
+        squares = squares + ((x[:, first + 1 : first + 1 + lags] - x[:, first : first + 1]) ** 2).sum(axis=2)
     mean, half = mean_interval(squares / origins, level)
     return LagDistance(name, repr(optimizer), run.paths, burn, float(plateau), stride * np.arange(1, lags + 1), mean,
                        half, exact)
