@@ -260,6 +260,9 @@ def _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, patienc
             message = part.message
             break
         z = part.y[:, -1].reshape(z0.shape)
+        if not np.isfinite(z).all():
+            message = f"the solution is not finite at t = {end:.3g}"
+            break
     return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=spent,
                            sol=OdeSolution(times, pieces) if pieces else None)
 

@@ -135,6 +135,14 @@ def test_a_diverging_level_is_infinite_and_not_fitted():
     assert study.certified, study
 
 
+def test_a_reference_that_fails_is_reported_and_not_fitted(monkeypatch):
+    module = importlib.import_module("odeopt.reference")
+    monkeypatch.setattr(module, "_TRIALS", 0)
+    study = oo.convergence(oo.GradientDescent(0.05), BOWL, t_end=1.0, levels=4, solver="jitted", rtol=1e-11)
+    assert not study.asymptotic and np.isnan(study.error).all() and "the reference ends at t = 0" in study.message
+    assert not study.certified and "the reference ends" in study.verdict
+
+
 def test_flow_that_depends_on_time():
     """Runge-Kutta on x'' + (3/t) x' + g = 0 from t = 1: order 4; the clock starts at t0, not at 0."""
     x0 = np.array([BOWL.x0, [0.0, 0.0]])

@@ -193,22 +193,25 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     notes = ["interrupted"] if interrupted else []
     h = np.array([r[0] for r in runs])
     steps = np.array([r[1].size - 1 for r in runs], dtype=np.int64)
-    if against == "reference":
-        pairs = [distance_to(t, x, lambda at: solution(ladder.t0 + at), min(ladder.t_end, solution.t_end - ladder.t0))
-                 for _, t, x in runs]
-        uncertainty = solution.uncertainty
-        if not solution.success:
-            notes.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
-    else:
+    uncertainty = 0.0
+    if against == "richardson":
         pairs = [distance_to(t, x, curve_through(*finer), ladder.t_end)
                  for (_, t, x), (_, *finer) in itertools.pairwise(runs)]
-        h, steps, uncertainty = h[: len(pairs)], steps[: len(pairs)], 0.0
+        h, steps = h[: len(pairs)], steps[: len(pairs)]
+    elif solution.success or solution.t_end > ladder.t0:
+        covered = min(ladder.t_end, solution.t_end - ladder.t0)
+        pairs = [distance_to(t, x, lambda at: solution(ladder.t0 + at), covered) for _, t, x in runs]
+        uncertainty = solution.uncertainty
+    else:  # nothing to compare with
+        pairs, uncertainty = [(math.nan, math.nan)] * len(runs), math.nan
+    if solution is not None and not solution.success:
+        notes.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
     error, final = (np.array([p[i] for p in pairs]) for i in (0, 1))
     scale = max((float(np.abs(x).max()) for _, _, x in runs if np.isfinite(x).all()), default=1.0)
     fit = fit_order(h, error, floor=max(uncertainty, 1e-15 * scale) if math.isfinite(uncertainty) else math.inf)
     if expected is None:
         expected = expected_order(method, start)
-    if fit.message:
+    if fit.message and not np.isnan(error).all():
         notes.append(fit.message)
     if fit.asymptotic and fit.order < _NO_LIMIT:
         notes.append("the errors do not shrink with h: no limit" if against == "richardson" else

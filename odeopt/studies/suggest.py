@@ -70,7 +70,9 @@ def suggest(cls, problem, x0=None, steps=500, **given):
         value = COURANT / largest
     else:
         targets = problem.minima or (end,)
-        value = TRAVEL * min(np.abs(x0 - target).max() for target in targets) / max(steps, 1)
+        way = min(np.abs(x0 - target).max() for target in targets)
+        far = 10 * (1 + np.abs(x0).max())  # where f is unbounded below the path ends anywhere
+        value = TRAVEL * (min(way, far) if np.isfinite(way) else far) / max(steps, 1)
         value = value or 1e-2
     return cls(**({rate: float(f"{value:.2g}")} | given))
 
