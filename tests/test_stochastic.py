@@ -18,13 +18,18 @@ NOISE = st.gaussian(COVARIANCE)
 DIGITS = oo.problems.digits_logistic(part="train")
 
 
-def test_without_noise_it_is_the_recorder():
-    for optimizer in (oo.GradientDescent(0.1), oo.Momentum(0.05), oo.Adam(0.05)):
-        run = oo.record(optimizer, QUADRATIC, steps=50)
-        ensemble = st.sample(optimizer, QUADRATIC, steps=50, every=1, paths=2)
-        np.testing.assert_array_equal(ensemble.x[0], run.x)
-        np.testing.assert_array_equal(ensemble.x[1], run.x)
-        np.testing.assert_allclose(ensemble.t, run.t, rtol=1e-13)
+@pytest.mark.parametrize("name", [n for n, cls in oo.optimizers.ALL.items() if not getattr(cls, "is_wrapper", False)])
+def test_without_noise_it_is_the_recorder(name):
+    cls = oo.optimizers.ALL[name]
+    optimizer = cls(tol=0.01) if name == "errorcontrolledeuler" else cls(lr=0.01)
+    run = oo.record(optimizer, QUADRATIC, steps=50)
+    sample = st.sample(optimizer, QUADRATIC, steps=50, every=1, paths=2)
+    np.testing.assert_array_equal(sample.x[0], run.x)
+    np.testing.assert_array_equal(sample.x[1], run.x)
+    np.testing.assert_allclose(sample.final["t"], run.t[-1], rtol=1e-13)
+    if cls.full_batch_only:
+        with pytest.raises(ValueError, match="exact gradients"):
+            st.sample(optimizer, QUADRATIC, NOISE)
 
 
 def test_a_path_is_its_spawned_stream():
