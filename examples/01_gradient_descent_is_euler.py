@@ -23,7 +23,7 @@ def draw(ax):
     """Iterates beside the flow."""
     runs = [oo.compare(oo.GradientDescent(rate), PROBLEM, t_end=T_END, local=False) for rate in (0.02, 0.01, 0.005)]
     ax.set_title("gradient descent is Euler's method on x' = -g")
-    return plotting.trajectories(PROBLEM, runs, ax, window=((0.6, 2.7), (-0.7, 1.4)))
+    return plotting.trajectories(PROBLEM, runs, ax, window=((0.6, 2.7), (-0.25, 1.4)))
 
 
 if __name__ == "__main__":

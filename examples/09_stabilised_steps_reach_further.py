@@ -33,7 +33,7 @@ SIZE = (7.6, 3.8)
 
 def draw_figure(fig):
     """The three regions, to one scale."""
-    window = ((-50, 4), (-9, 9))
+    window = ((-50, 4), (-9, 13))
     for ax, scheme, cost in zip(fig.subplots(3, 1, sharex=True), (oo.schemes.explicit_euler, oo.schemes.rk4, RKC),
                                 (1, 4, STAGES)):
         study = oo.stability_region(scheme, window, resolution=401)

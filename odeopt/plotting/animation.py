@@ -170,6 +170,8 @@ class OnePalette(mpl_animation.AbstractMovieWriter):
         """Begin a file."""
         super().setup(fig, outfile, dpi)
         self.images = []
+        fig.canvas.draw()
+        fig.set_layout_engine("none")  # the axes stand still from here on, and frames cost a third
 
     def grab_frame(self, **_):
         """Draw the figure and keep its pixels."""

@@ -125,7 +125,8 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
         ax.plot(*start, marker="o", ms=9, mfc="white", mec="#222222", mew=1.6, zorder=7, ls="none")
     if legend:
         flows = flow and any(line.reference is not None for line in chosen)
-        _legend(ax, chosen, flows, bool(problem.minima), bool(starts))
+        seen = any(((m >= window[:, 0]) & (m <= window[:, 1])).all() for m in problem.minima)
+        _legend(ax, chosen, flows, seen, bool(starts))
     return ax
 
 
