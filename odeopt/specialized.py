@@ -42,7 +42,7 @@ _EDITS = (
     ("        if first >= 0:\n            p[first] = lr_schedule(float(k), base[first], c_lr)\n", ""),
     ("        if second >= 0:\n            p[second] = other_schedule(float(k), base[second], c_other)\n", ""),
     (" and not (dt == 0.0 and first >= 0):  # a schedule may begin or end at 0", ":"),
-    ("    while k != stop:\n", "{load}    while k != stop:\n"),
+    ("    status = RUNNING\n    while True:\n", "    status = RUNNING\n{load}    while True:\n"),
     # Nothing on the stack may reach a call that is not inlined, or it would have to stay in memory.
     ("    clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)\n",
      "    clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)\n{flush}"),
