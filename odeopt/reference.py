@@ -110,7 +110,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         tolerances on this or a shorter interval (compiled problems only).
     schedule : Schedule or sequence of two, optional
         Of the optimizer's hyperparameters, as in :func:`odeopt.record`: the flow's constants move
-        with the learning rate (:mod:`odeopt.scheduled`). The solver is "DOP853" unless another is named.
+        with the learning rate (:mod:`odeopt.scheduled`). "auto" is DOP853, then LSODA from where that has
+        spent 10,000 evaluations; another 40,000 later the solution ends and says so.
     steps : int, optional
         With ``schedule``: how many steps of the optimizer to follow at most, default 100,000. Give it
         where the schedule has phases that are short against that (it bounds the solver's steps). A
@@ -201,7 +202,7 @@ def _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check):
         if loose.success:
             t, n = np.linspace(0.0, min(end, float(loose.t[-1])), 201)[1:], problem.dim
             uncertainty = float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
-    return Reference(moving.base.flow(), problem.dim, 0.0, end, rtol, atol, solver, solution.success,
+    return Reference(moving.base.flow(), problem.dim, 0.0, end, rtol, atol, solution.solver, solution.success,
                      solution.message, uncertainty, nfev, solution.sol)
 
 

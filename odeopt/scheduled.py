@@ -17,11 +17,13 @@ one. Where neither p nor U depends on what the schedule drives (gradient descent
 flow in its own time t is unchanged, and only the map from steps to time moves.
 """
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 
 _FLOOR = 1e-100  # of a learning rate: the limit lr -> 0 exists, lr = 0 itself divides by 0
+PATIENCE = {"LSODA": 40_000}  # evaluations of the field, then LSODA goes on, or the solution ends; others 10,000
 _PIECES = 64  # at least so many steps of the solver, so that none steps over a short phase of a schedule
 
 
@@ -39,13 +41,16 @@ class Moving:
                              "its memory is not proportional to its slots")
 
     def at(self, kappa):
-        """The optimizer with the hyperparameters of step ``kappa``."""
+        """The optimizer with the hyperparameters of step ``kappa`` (not validated: called at every stage)."""
         values = {}
         for schedule, c in zip(self.schedules, self._c, strict=True):
             base = getattr(self.base, schedule.drives)
             value = schedule.kernel(float(kappa), base, c)
             values[schedule.drives] = max(value, _FLOOR * base) if schedule.drives == "lr" else value
-        return replace(self.base, **values)
+        now = copy.copy(self.base)
+        for name, value in values.items():
+            object.__setattr__(now, name, value)
+        return now
 
     def scale(self, optimizer):
         """U as a column: what one unit of each slot is in the flow's rows."""
@@ -70,7 +75,7 @@ class ScheduledSolution:
     """
 
     def __init__(self, moving, problem, z0, t_end, steps, rtol, atol, solver):
-        from scipy.integrate import solve_ivp  # here, so that `import odeopt` stays light
+        from scipy import integrate  # here, so that `import odeopt` stays light
 
         flow = moving.base.flow()
         rows, n = z0.shape
@@ -80,27 +85,39 @@ class ScheduledSolution:
 
         def fun(kappa, y):
             now = moving.at(kappa)
-            h, u = now.h, moving.scale(now)
+            h, u = now.h, moving.scale(now) if moving.units_move else unit
             p[:] = now.flow().p
             dz = field(kappa * h, u * y[:-1].reshape(rows, n))
             return np.append(h * dz / u, h)
 
-        def arrived(kappa, y):
-            return y[-1] - t_end
-
-        arrived.terminal = True
         start = np.append(z0 / unit, 0.0)
-        tolerance = np.append(np.broadcast_to(atol / np.abs(unit), z0.shape), atol)
+        options = {"rtol": max(rtol, 2.3e-14), "max_step": max(steps / _PIECES, 1.0),
+                   "atol": np.append(np.broadcast_to(atol / np.abs(unit), z0.shape), atol)}
+        times, kappas, pieces, self.nfev, self.message = [0.0], [0.0], [], 0, ""
         with np.errstate(all="ignore"):
-            found = solve_ivp(fun, (0.0, float(steps)), start, method=solver, rtol=max(rtol, 2.3e-14), atol=tolerance,
-                              dense_output=True, events=arrived, max_step=max(steps / _PIECES, 1.0))
-        self._moving, self._dense, self._kappa, self._shape = moving, found.sol, found.t, (rows, n)
-        self._times = np.maximum.accumulate(found.y[-1])
-        self.t = np.minimum(self._times, t_end)
-        if found.status == 1:
-            self.t[-1] = t_end
-        self.success, self.nfev, self.message = bool(found.success), int(found.nfev), str(found.message)
-        if found.status == 0:
+            run = getattr(integrate, solver)(fun, 0.0, start, float(steps), **options)
+            while run.status == "running" and times[-1] < t_end:
+                words = run.step()
+                if run.status == "failed" or not np.isfinite(run.y).all():
+                    self.message = words or f"the solution is not finite at step {run.t:.6g}"
+                    break
+                times.append(float(run.y[-1]))
+                kappas.append(float(run.t))
+                pieces.append(run.dense_output())
+                if run.nfev > PATIENCE.get(solver, 10_000):
+                    self.nfev += run.nfev
+                    if solver == "LSODA":
+                        run.nfev, self.message = 0, (f"{self.nfev} evaluations of the field spent at step {run.t:.6g}, "
+                                                     f"flow time {times[-1]:.6g}")
+                        break
+                    solver = "LSODA"  # stiff: the implicit one goes on from here
+                    run = integrate.LSODA(fun, run.t, run.y.copy(), float(steps), **options)
+        self.nfev += run.nfev
+        self._moving, self._kappa, self._shape = moving, np.array(kappas), (rows, n)
+        self._dense = integrate.OdeSolution(kappas, pieces) if pieces else None
+        self._times = np.maximum.accumulate(times)
+        self.t, self.success, self.solver = np.minimum(self._times, t_end), not self.message, solver
+        if self.success and self.t[-1] < t_end:
             self.message = f"the schedule comes to t = {self.t[-1]:.6g} in {steps:g} steps"
 
     def steps(self, t):

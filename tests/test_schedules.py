@@ -347,6 +347,15 @@ def test_a_short_phase_is_not_missed():
     assert error < 5e-4 and np.linalg.norm(flow(1.5) - plain(1.5)) > 10 * error
 
 
+def test_a_stiff_scheduled_flow_goes_on_implicitly():
+    problem, schedule = oo.problems.quadratic([1.0, 1e5]), schedules.linear(40_000, end=0.5)
+    optimizer = oo.Momentum(lr=1e-5, momentum=0.5, form="ema")
+    found = oo.reference(optimizer, problem, t_end=0.2, schedule=schedule, steps=40_000, check=False)
+    assert found.success and found.t_end == 0.2 and found.method == "LSODA"
+    run = oo.record(optimizer.refined(8), problem, t_end=0.19, every=1000, schedule=schedule.refined(8))
+    assert np.linalg.norm(run.x[-1] - found(run.t[-1])) < 2e-6
+
+
 def test_a_moving_step_adds_friction_to_the_heavy_ball():
     """h'/h: without it (the flow's rows carried on instead of the slots) the limit is another one."""
     problem, optimizer = oo.problems.sine_bowl(), oo.Momentum(lr=0.05**2)
