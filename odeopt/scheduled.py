@@ -23,7 +23,8 @@ from dataclasses import replace
 import numpy as np
 
 _FLOOR = 1e-100  # of a learning rate: the limit lr -> 0 exists, lr = 0 itself divides by 0
-PATIENCE = {"LSODA": 40_000}  # evaluations of the field, then LSODA goes on, or the solution ends; others 10,000
+PATIENCE = 10_000  # evaluations of the field, after which LSODA goes on from there
+PATIENCE_LSODA = 40_000  # and after which the solution ends
 _PIECES = 64  # at least so many steps of the solver, so that none steps over a short phase of a schedule
 
 
@@ -104,7 +105,7 @@ class ScheduledSolution:
                 times.append(float(run.y[-1]))
                 kappas.append(float(run.t))
                 pieces.append(run.dense_output())
-                if run.nfev > PATIENCE.get(solver, 10_000):
+                if run.nfev > (PATIENCE_LSODA if solver == "LSODA" else PATIENCE):
                     self.nfev += run.nfev
                     if solver == "LSODA":
                         run.nfev, self.message = 0, (f"{self.nfev} evaluations of the field spent at step {run.t:.6g}, "
