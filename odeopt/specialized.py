@@ -33,7 +33,8 @@ COMPILE_SECONDS = 4.0  # what compiling may cost; a run must be expected to last
 LOAD_SECONDS = 0.25  # the same, when the code is on disk already
 _READY, LOCK = {}, threading.Lock()
 
-_SIGNATURE = "def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, base, p, x, g, s,"
+_SIGNATURE = ("def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, base, "
+              "p, x, g, s,")
 _STORE = "_store(counters, clock, k, f, p[0], x, s,"
 _EDITS = (
     # (text of drive.optimizer_loop, what it becomes); each must occur exactly once
@@ -159,7 +160,8 @@ def source(problem, optimizer):
 
     pad = 4 * " "
     blocks = {
-        "{load}": f"{pad}p, x, g, s = stack_vector({hyper}), stack_vector({n}), stack_vector({n}), stack_matrix({rows}, {n})\n"
+        "{load}": f"{pad}p, x, g = stack_vector({hyper}), stack_vector({n}), stack_vector({n})\n"
+                  f"{pad}s = stack_matrix({rows}, {n})\n"
                   + moves("pxs", "", "heap_", pad),
         "{flush}": moves("xs", "heap_", "", 3 * pad),
         "{final}": moves("xs", "heap_", "", pad),
