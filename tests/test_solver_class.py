@@ -73,7 +73,8 @@ def test_t_eval_and_vectorised_functions(scheme):
     r = solve_ivp(rational, (5, 9), [1 / 3, 2 / 9], method=solver_class(scheme), t_eval=t_eval, **tight)
     assert np.array_equal(r.t, t_eval)
     assert np.abs(r.y - rational_solution(t_eval)).max() < 1e-3
-    v = solve_ivp(rational, (5, 9), [1 / 3, 2 / 9], method=solver_class(scheme), t_eval=t_eval, vectorized=True, **tight)
+    v = solve_ivp(rational, (5, 9), [1 / 3, 2 / 9], method=solver_class(scheme), t_eval=t_eval, vectorized=True,
+                  **tight)
     assert np.array_equal(v.y, r.y)
 
 

@@ -141,7 +141,8 @@ def test_momentum_region_is_an_ellipse():
     # makes momentum stable far out on the real axis and nowhere else.
     mu, angle = 0.9, np.linspace(0.1, 2 * np.pi - 0.1, 60)
     edge = -(1 + mu) + (1 + mu) * np.cos(angle) + 1j * (1 - mu) * np.sin(angle)
-    matrices = [amplification_matrix(oo.Momentum(lr=1, momentum=mu), -(edge + f * (edge + 1 + mu))) for f in (-1e-4, 1e-4)]
+    matrices = [amplification_matrix(oo.Momentum(lr=1, momentum=mu), -(edge + f * (edge + 1 + mu)))
+                for f in (-1e-4, 1e-4)]
     assert spectral_radius(matrices[0]).max() < 1 < spectral_radius(matrices[1]).min()
 
 

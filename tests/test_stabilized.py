@@ -71,7 +71,8 @@ def test_rkc_without_damping_is_two_s_squared_long():
 
 
 def test_rkc_is_of_order_one_also_with_memory_and_time():
-    for flow, problem in ((gradient_flow(), oo.problems.sine_bowl()), (nesterov_flow(), oo.problems.log_cosh_valley(5))):
+    for flow, problem in ((gradient_flow(), oo.problems.sine_bowl()),
+                          (nesterov_flow(), oo.problems.log_cosh_valley(5))):
         sol = oo.reference(flow, problem, t_end=2.0, rtol=1e-12, atol=1e-13)
         errors = []
         for n in (40, 80, 160, 320):

@@ -46,7 +46,8 @@ def run(args):
     with plotting.style(), plt.rc_context({"savefig.dpi": 90}):
         fig = plt.figure(figsize=(5.6, 4.9), dpi=90, layout="constrained")
         made = plotting.race(problem, results, fig, pace=args.pace, frames=args.frames, caption=caption)
-        with tqdm(total=args.frames, unit="frame", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+        quiet = not sys.stderr.isatty()
+        with tqdm(total=args.frames, unit="frame", file=sys.stderr, disable=quiet, leave=False) as bar:
             written = plotting.save_animation(made, path, progress=lambda i, n: bar.update())
         plt.close(fig)
     print(f"written: {written}", file=sys.stderr)

@@ -52,11 +52,11 @@ def optimizer_table():
     for cls in optimizers.ALL.values():
         if cls.wrapper:
             continue
-        missing = dataclasses.MISSING
-        needed = {f.name: 1e-2 for f in dataclasses.fields(cls) if f.default is missing and f.default_factory is missing}
+        needed = {f.name: 1e-2 for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
         opt = cls(**needed)
         flow, scheme, orders = opt.flow(), opt.scheme(), opt.orders
-        laws = ", ".join(f"{name} {'=' if 'c' in law else '∝'} {law}" for name, law in opt.scaling().items() if law != "fixed")
+        moving = {name: law for name, law in opt.scaling().items() if law != "fixed"}
+        laws = ", ".join(f"{name} {'=' if 'c' in law else '∝'} {law}" for name, law in moving.items())
         equation = flow.equation.replace("|", r"\|") if flow else "no classical flow"
         order = "–" if orders is None else " / ".join("none" if o is None else f"{o:g}" for o in orders.values())
         lines.append(f"| [{cls.title}](odeopt/optimizers/{cls.__module__.rpartition('.')[2]}.py) | "

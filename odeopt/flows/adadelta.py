@@ -15,7 +15,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, v, u), p = (tau, eps, e, lr)."""
     x, v, u = z[0], z[1], z[2]
     dx, dv, du = dz[0], dz[1], dz[2]

@@ -15,7 +15,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, V), p = (eps, 1 for eps inside the root, rate)."""
     x, v, dx, dv = z[0], z[1], dz[0], dz[1]
     fg(x, dx, data)

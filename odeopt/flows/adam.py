@@ -18,7 +18,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, m, v, q1, q2), p = (tau1, tau2, eps, 1 for eps inside the root, decay, drift)."""
     x, m, v = z[0], z[1], z[2]
     dx, dm, dv = dz[0], dz[1], dz[2]
@@ -41,7 +41,8 @@ def adam_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0):
     """Adam's flow with memory times ``tau1``, ``tau2`` (flow time), ``eps`` in the unit of g (of g^2
     when inside the root), ``decay`` in the unit of curvature and ``drift`` in 1/flow time."""
     root = "√(v/q2 + eps)" if eps_mode == "inside" else "(√(v/q2) + eps)"
-    equation = f"x' = -(m/q1)/{root}{' - drift x' if drift else ''}, tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i"
+    drifting = " - drift x" if drift else ""
+    equation = f"x' = -(m/q1)/{root}{drifting}, tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i"
     if decay:
         equation += ", g + decay x for g"
     constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps),

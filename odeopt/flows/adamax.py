@@ -16,7 +16,7 @@ _BAND = 1.0 + 1e-9
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, m, u, q1), p = (tau1, tau2, eps in the bound, eps beside u)."""
     x, m, u = z[0], z[1], z[2]
     dx, dm, du = dz[0], dz[1], dz[2]

@@ -17,7 +17,7 @@ FORMS = ("torch", "optax", "paper")
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, m, v, w, q1, q2), p = (tau1, tau2, eps, 1 for eps inside, decay, drift, form)."""
     x, m, v, w = z[0], z[1], z[2], z[3]
     dx, dm, dv, dw = dz[0], dz[1], dz[2], dz[3]

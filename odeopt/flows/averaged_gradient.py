@@ -12,7 +12,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, m), p = (tau, decay, drift)."""
     x, m, dx, dm = z[0], z[1], dz[0], dz[1]
     fg(x, dm, data)
@@ -21,7 +21,7 @@ def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
         dm[i] = (dm[i] + p[1] * x[i] - m[i]) / p[0]
 
 
-def _jacobian(t, z, hessian, p):  # noqa: ARG001
+def _jacobian(t, z, hessian, p):
     one = np.eye(z.shape[1])
     return np.block([[-p[2] * one, -one], [(hessian + p[1] * one) / p[0], -one / p[0]]])
 

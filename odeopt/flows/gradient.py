@@ -12,7 +12,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x), p = (decay)."""
     x, dx = z[0], dz[0]
     fg(x, dx, data)
@@ -20,7 +20,7 @@ def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
         dx[i] = -(dx[i] + p[0] * x[i])
 
 
-def _jacobian(t, z, hessian, p):  # noqa: ARG001
+def _jacobian(t, z, hessian, p):
     return -hessian - p[0] * np.eye(z.shape[1])
 
 

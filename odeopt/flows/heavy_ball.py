@@ -12,7 +12,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, w), p = (a, decay, drift)."""
     x, w = z[0], z[1]
     dx, dw = dz[0], dz[1]
@@ -22,7 +22,7 @@ def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
         dw[i] = -p[0] * w[i] - (dw[i] + p[1] * x[i])
 
 
-def _jacobian(t, z, hessian, p):  # noqa: ARG001
+def _jacobian(t, z, hessian, p):
     one = np.eye(z.shape[1])
     return np.block([[-p[2] * one, one], [-hessian - p[1] * one, -p[0] * one]])
 

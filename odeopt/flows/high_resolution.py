@@ -50,7 +50,8 @@ def rhs(fg, hv, data, t, p, z, dz):
 def high_resolution_flow(s, mu=0.0, *, kind="nag-sc"):
     """x'' + 2 sqrt(mu) x' + sqrt(s) H x' + (1 + sqrt(mu s)) g = 0, and its kin by ``kind``.
 
-    ``s`` is the method's lr, ``mu`` the strong convexity (not used by "nag-c"). "nag-sc" and "nag-c" need a problem with a Hessian product. "nag-c" is singular at t = 0: start at
+    ``s`` is the method's lr, ``mu`` the strong convexity (not used by "nag-c"). "nag-sc" and "nag-c"
+    need a problem with a Hessian product. "nag-c" is singular at t = 0: start at
     :func:`high_resolution_start`.
     """
     s = checks.real("s", s, 0.0, open_low=True)
@@ -86,7 +87,8 @@ def high_resolution_start(x, g, s, mu=0.0, *, kind="nag-sc", velocity="matched")
 def nag_sc_flow(mu):
     """x'' + 2 sqrt(mu) x' + g = 0, the heavy ball with the critical friction of curvature ``mu``.
 
-    The low-resolution flow of NAG-SC and of the heavy ball. f - f* + |x' + sqrt(mu) (x - x*)|^2/2 decays like exp(-sqrt(mu) t)."""
+    The low-resolution flow of NAG-SC and of the heavy ball. f - f* + |x' + sqrt(mu) (x - x*)|^2/2
+    decays like exp(-sqrt(mu) t)."""
     from .heavy_ball import heavy_ball_flow
 
     return heavy_ball_flow(2 * math.sqrt(checks.real("mu", mu, 0.0)))

@@ -14,7 +14,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, m, v, q2), p = (tau1, tau2, eps, 1 for eps inside, decay, drift, rate)."""
     x, m, v = z[0], z[1], z[2]
     dx, dm, dv = dz[0], dz[1], dz[2]

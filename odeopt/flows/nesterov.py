@@ -15,7 +15,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x, w), p = (r)."""
     x, w = z[0], z[1]
     dx, dw = dz[0], dz[1]

@@ -19,7 +19,7 @@ from .base import Flow
 
 
 @kernel
-def rhs_inside(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs_inside(fg, hv, data, t, p, z, dz):
     """z = (x, v), p = (tau, eps, decay); eps inside the root."""
     x, v, dx, dv = z[0], z[1], dz[0], dz[1]
     fg(x, dx, data)
@@ -30,7 +30,7 @@ def rhs_inside(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
 
 
 @kernel
-def rhs_outside(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs_outside(fg, hv, data, t, p, z, dz):
     """z = (x, v), p = (tau, eps, decay); eps outside the root."""
     x, v, dx, dv = z[0], z[1], dz[0], dz[1]
     fg(x, dx, data)
@@ -41,7 +41,7 @@ def rhs_outside(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
 
 
 @kernel
-def rhs_corrected(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs_corrected(fg, hv, data, t, p, z, dz):
     """z = (x, v, q), p = (tau, eps, 1 for eps inside the root, decay); q in element 0 of its row."""
     x, v, dx, dv = z[0], z[1], dz[0], dz[1]
     fg(x, dx, data)
@@ -56,7 +56,7 @@ def rhs_corrected(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
 
 
 @kernel
-def rhs_general(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs_general(fg, hv, data, t, p, z, dz):
     """z = (x, w, v, m, q), p = (tau, eps, 1 for eps inside, decay, a, 1 for momentum, 1 for centered,
     1 for bias correction)."""
     x, w, v, m = z[0], z[1], z[2], z[3]

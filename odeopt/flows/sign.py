@@ -16,7 +16,7 @@ from .base import Flow
 
 
 @kernel
-def rhs(fg, hv, data, t, p, z, dz):  # noqa: ARG001 - RHS signature
+def rhs(fg, hv, data, t, p, z, dz):
     """z = (x), p = (eps)."""
     dx = dz[0]
     fg(z[0], dx, data)

@@ -31,7 +31,7 @@ from .base import Optimizer, fraction, nonnegative, positive
 
 
 @kernel
-def adadelta(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def adadelta(k, p, x, g, s):
     """p = (lr, rho, eps, eps_step); s = (v, u)."""
     lr, new, eps, eps_step = p[0], 1.0 - p[1], p[2], p[3]
     v, u = s[0], s[1]

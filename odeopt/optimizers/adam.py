@@ -33,7 +33,7 @@ from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
 @kernel
-def adam(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def adam(k, p, x, g, s):
     """p = (lr, beta1, beta2, eps, weight decay, 1 for eps inside, 1 for decoupled); s = (m, v, q1,
     q2), q in element 0."""
     lr, inside, outer = p[0], p[3] * p[5], p[4] * p[6]

@@ -28,7 +28,7 @@ from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
 @kernel
-def adamax(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def adamax(k, p, x, g, s):
     """p = (lr, beta1, beta2, eps, 1 for eps inside); s = (m, u, q1), q1 in element 0."""
     lr, new, beta2, inside = p[0], 1.0 - p[1], p[2], p[3] * p[4]
     outside = p[3] - inside

@@ -27,7 +27,7 @@ from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
 @kernel
-def adaptive_gains(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def adaptive_gains(k, p, x, g, s):
     """p = (lr, increase, decrease, gain_min, gain_max, momentum, 1 to compare with the velocity);
     s = (gain, velocity, previous g)."""
     lr, more, less, low, high, mu = p[0], p[1], p[2], p[3], p[4], p[5]

@@ -39,7 +39,7 @@ _FLOOR = 2.0**-125
 
 
 @kernel
-def amos(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def amos(k, p, x, g, s):
     """p = (lr, eta, beta, c_coef, d_coef, finetune, momentum, then the array's shape: entries before,
     along and after the reduced axes, 0 0 0 for all of x); s = (v, b, q, mean), of v and b the
     first before * after entries, of q the first; the row mean only with momentum."""

@@ -29,7 +29,7 @@ from .base import variant
 
 
 @kernel
-def amsgrad(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def amsgrad(k, p, x, g, s):
     """p as ``adam``, then 1 each for: mean corrected, v corrected before the maximum, corrected after
     it; s = (m, v, w, q1, q2), q in element 0."""
     lr, inside, outer = p[0], p[3] * p[5], p[4] * p[6]

@@ -125,7 +125,7 @@ class Optimizer:
         """Slots of a fresh run: zeros, unless the page says otherwise."""
         return np.zeros((len(self.slots), np.size(x)))
 
-    def consistent_start(self, x, g):  # noqa: ARG002
+    def consistent_start(self, x, g):
         """Slots at which the flow starts smoothly at ``x`` with gradient ``g`` (default: cold)."""
         return self.cold_start(x)
 
@@ -140,7 +140,7 @@ class Optimizer:
         """Whether a step reduces over coordinates, so that several arrays count as one vector."""
         return False
 
-    def p_for(self, array):  # noqa: ARG002
+    def p_for(self, array):
         """:attr:`p` for one parameter array (pages that use its shape or dtype override it)."""
         return self.p
 

@@ -29,7 +29,7 @@ from .base import Optimizer, positive
 
 
 @kernel
-def error_controlled_euler(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def error_controlled_euler(k, p, x, g, s):
     """p = (tol); no slots. Returns gamma, the flow time of the step."""
     square = 0.0
     for i in range(g.size):

@@ -21,7 +21,7 @@ from .base import Optimizer, nonnegative, positive, variant
 
 
 @kernel
-def gradient_descent(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def gradient_descent(k, p, x, g, s):
     """p = (lr, weight_decay); no slots."""
     lr, decay = p[0], p[1]
     keep = 1.0 - lr * decay

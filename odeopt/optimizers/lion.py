@@ -24,7 +24,7 @@ from .base import Optimizer, fraction, nonnegative, positive
 
 
 @kernel
-def lion(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def lion(k, p, x, g, s):
     """p = (lr, beta1, beta2, weight_decay); s = (m)."""
     lr, beta1, new = p[0], p[1], 1.0 - p[2]
     other = 1.0 - beta1

@@ -39,7 +39,7 @@ from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
 @kernel
-def heavy_ball(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def heavy_ball(k, p, x, g, s):
     """p = (lr, momentum, dampening unused, weight decay, 1 for decoupled); s = (v)."""
     lr, mu, outer = p[0], p[1], p[3] * p[4]
     inner = p[3] - outer
@@ -74,7 +74,7 @@ def torch_momentum(k, p, x, g, s):
 
 
 @kernel
-def averaged_momentum(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def averaged_momentum(k, p, x, g, s):
     """p = (lr, momentum, dampening unused, weight decay, 1 for decoupled); s = (m)."""
     lr, outer = p[0], p[3] * p[4]
     inner = p[3] - outer

@@ -32,7 +32,7 @@ from .base import Optimizer, nonnegative, positive
 
 
 @kernel
-def nesterov(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def nesterov(k, p, x, g, s):
     """p = (lr, momentum, weight_decay); s = (v)."""
     lr, mu, decay = p[0], p[1], p[2]
     v = s[0]

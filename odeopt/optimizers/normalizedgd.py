@@ -26,7 +26,7 @@ from .base import Optimizer, positive
 
 
 @kernel
-def normalized_gd(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def normalized_gd(k, p, x, g, s):
     """p = (lr); no slots. The norm is scaled, so that it neither overflows nor underflows."""
     lr, largest = p[0], 0.0
     for i in range(g.size):

@@ -45,7 +45,7 @@ from .base import Optimizer, fraction, nonnegative, positive, switch, variant
 
 
 @kernel
-def rmsprop(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def rmsprop(k, p, x, g, s):
     """p = (lr, decay, eps, momentum unused, weight decay, 1 for eps inside, ...); s = (v)."""
     lr, new, inside, decay = p[0], 1.0 - p[1], p[2] * p[5], p[4]
     outside = p[2] - inside
@@ -62,7 +62,7 @@ def rmsprop(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
 
 
 @kernel
-def rmsprop_corrected(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def rmsprop_corrected(k, p, x, g, s):
     """p as ``rmsprop``; s = (v, q), q[0] = 1 - decay^k the weight of the average."""
     lr, new, inside, decay = p[0], 1.0 - p[1], p[2] * p[5], p[4]
     outside = p[2] - inside
@@ -83,7 +83,7 @@ def rmsprop_corrected(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
 
 
 @kernel
-def rmsprop_general(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def rmsprop_general(k, p, x, g, s):
     """p = (lr, decay, eps, momentum, weight decay, then switches: eps inside, bias correction,
     centered, nesterov); s = (b, v, m, q), unused rows stay 0."""
     lr, new, mu, inside, decay = p[0], 1.0 - p[1], p[3], p[2] * p[5], p[4]
@@ -119,7 +119,7 @@ def rmsprop_general(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
 
 
 @kernel
-def rmsprop_scalar(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def rmsprop_scalar(k, p, x, g, s):
     """p as ``rmsprop``, p[6] = 1 for bias correction; s = (v, q), both in element 0.
 
     Returns gamma, the flow time of the step.

@@ -28,7 +28,7 @@ from .base import Optimizer, fraction, number, positive, variant
 
 
 @kernel
-def irprop_minus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def irprop_minus(k, p, x, g, s):
     """p = (lr, eta_minus, eta_plus, step_min, step_max); s = (delta, previous g)."""
     down, up, low, high, zero = p[1], p[2], p[3], p[4], 0.0
     delta, previous = s[0], s[1]
@@ -49,7 +49,7 @@ def irprop_minus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
 
 
 @kernel
-def rprop_plus(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def rprop_plus(k, p, x, g, s):
     """p as ``irprop_minus``; s = (delta, previous g, previous move)."""
     down, up, low, high, zero = p[1], p[2], p[3], p[4], 0.0
     delta, previous, moved = s[0], s[1], s[2]

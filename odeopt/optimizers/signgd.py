@@ -28,7 +28,7 @@ from .base import Optimizer, positive
 
 
 @kernel
-def sign_gd(k, p, x, g, s):  # noqa: ARG001 - UPDATE signature
+def sign_gd(k, p, x, g, s):
     """p = (lr); no slots."""
     lr = p[0]
     real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop

@@ -152,7 +152,10 @@ def _palette(images, colors):
     strong = [rgb for rgb, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: colors // 2]]
     strong = [(255, 255, 255), (34, 34, 34), *strong]
     shades = images[-1].quantize(colors - len(strong), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    flat = [level for rgb in strong for level in rgb] + shades.getpalette()[: 3 * (colors - len(strong))]
+    levels = shades.getpalette()[: 3 * (colors - len(strong))]
+    soft = [tuple(levels[i : i + 3]) for i in range(0, len(levels), 3)]
+    # Pillow's nearest colour is approximate: a shade next to white would take white's place.
+    flat = [level for rgb in (*strong, *(rgb for rgb in soft if min(rgb) < 246)) for level in rgb]
     palette = Image.new("P", (1, 1))
     palette.putpalette(flat + flat[-3:] * (256 - len(flat) // 3))
     return palette

@@ -52,6 +52,7 @@ def rosenbrock(dim=2):
     # The plane has its own gradient: without the loop it takes half the time, and a block of points
     # at once (odeopt.lanes) becomes SIMD code.
     return Problem.from_kernels(
-        "rosenbrock", _plane_fg if dim == 2 else _fg, _hv, dim=dim, x0=np.resize((-1.2, 1.0), dim), minima=(np.ones(dim),),
+        "rosenbrock", _plane_fg if dim == 2 else _fg, _hv, dim=dim, x0=np.resize((-1.2, 1.0), dim),
+        minima=(np.ones(dim),),
         f_min=0.0, window=((-2.0, 2.0), (-1.0, 3.0)) if dim == 2 else None,
         about=rosenbrock.__doc__)

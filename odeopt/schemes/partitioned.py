@@ -50,7 +50,7 @@ def partitioned_euler(stages, *, look_ahead=False):
     if min(stages) < 0 or set(stages) != set(range(max(stages) + 1)):
         raise ValueError(f"stages must be numbers from 0 without a gap, got {stages}")
 
-    def check(flow, problem):  # noqa: ARG001
+    def check(flow, problem):
         if flow.rows != len(stages):
             raise ValueError(f"stages must have one number for each of the flow's {flow.rows} rows, got {stages}")
 

@@ -44,7 +44,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
             newer[j, i] = z[j, i] + first * field[j, i]
     # T_{j-2}, T_{j-1} at w0 and their derivatives (stage times c_j = w1 T_j'/T_j)
     t_old, t_new, d_old, d_new = 1.0, w0, 0.0, 1.0
-    for m in range(2, stages + 1):
+    for _ in range(2, stages + 1):
         rhs(fg, hv, data, t + h * w1 * d_new / t_new, p, newer, field)
         t_next = 2.0 * w0 * t_new - t_old
         d_next = 2.0 * t_new + 2.0 * w0 * d_new - d_old

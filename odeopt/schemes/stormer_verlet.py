@@ -41,7 +41,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     return 0.0
 
 
-def _check(flow, problem):  # noqa: ARG001
+def _check(flow, problem):
     if flow.order_of_position != 2 or flow.rows != 2:
         raise ValueError(f"Stormer-Verlet needs a second-order flow x'' = ..., got {flow.name!r}")
 

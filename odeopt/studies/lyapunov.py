@@ -20,7 +20,8 @@ two for lr <= 1/L); the monitor reports the first step at which it rose.
 
 Sources: Su, Boyd, Candes, arXiv:1503.01243, theorems 3 and 5; Beck, Teboulle (2009), lemma 4.1 with
 t_k = (k + 2)/2, for the discrete one; Wilson, Recht, Jordan,
-arXiv:1611.02635, and Sanz-Serna, Zygalakis, arXiv:2009.00673, for the heavy ball; for gradient flow, arXiv:1702.06751, proposition 11.
+arXiv:1611.02635, and Sanz-Serna, Zygalakis, arXiv:2009.00673, for the heavy ball; for gradient flow,
+arXiv:1702.06751, proposition 11.
 """
 
 import math

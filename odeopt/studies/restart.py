@@ -53,7 +53,8 @@ class Restarted(Study):
                 {"method": self.method, "steps": int(self.k[-1]), "restarts": 0, "f": float(self.plain_f[-1])}]
 
     def headline(self):
-        return f"{self.rule} restart on {self.problem}: {self.restarts.size} restarts in {int(self.k[-1])} steps, {self.status}"
+        return (f"{self.rule} restart on {self.problem}: {self.restarts.size} restarts in {int(self.k[-1])} steps, "
+                f"{self.status}")
 
 
 def restarted(optimizer, problem, x0=None, steps=1000, *, rule="speed", patience=2):

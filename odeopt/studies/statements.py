@@ -81,7 +81,8 @@ def _chebyshev_damped(problem, mu=1.0, L=30.0, stages=8):
     from .tunings import rkc
 
     steps = np.tile(chebyshev_steps(mu, L, stages), 12)
-    return (Side(Discretization(gradient_flow(), explicit_euler, steps), every=stages), Side(rkc(mu, L, stages).optimizer))
+    return (Side(Discretization(gradient_flow(), explicit_euler, steps), every=stages),
+            Side(rkc(mu, L, stages).optimizer))
 
 
 def _chebyshev_undamped(problem, L=30.0, stages=8):
@@ -114,7 +115,9 @@ def _principal(problem, h=0.05):
 
 
 _BOWL, _VALLEY = sine_bowl, lambda: log_cosh_valley(10.0)
-_QUADRATIC = lambda: quadratic([1.0, 3.0, 11.0, 30.0], seed=3)
+def _quadratic():
+    return quadratic([1.0, 3.0, 11.0, 30.0], seed=3)
+
 
 STATEMENTS = {
     "momentum-two-step": Statement(
@@ -140,17 +143,17 @@ STATEMENTS = {
         1e-13, "Su, Boyd, Candes, arXiv:1503.01243, eq. 1"),
     "chebyshev-rkc": Statement(
         "gradient descent with Chebyshev steps is Runge–Kutta–Chebyshev (damped to fit [mu, L])", _chebyshev_damped,
-        _QUADRATIC, 12, 1e-13, "arXiv:1805.07199"),
+        _quadratic, 12, 1e-13, "arXiv:1805.07199"),
     "chebyshev-rkc-undamped": Statement(
         "gradient descent with Chebyshev steps for [0, L] is undamped Runge–Kutta–Chebyshev", _chebyshev_undamped,
-        _QUADRATIC, 12, 1e-13),
+        _quadratic, 12, 1e-13),
     "bregman-dilation": Statement(
         "Bregman flows are one curve at different speeds: X_3(t) = X_2(t^{3/2})", _dilation, _VALLEY, 100, 1e-10,
         "Wibisono, Wilson, Jordan, arXiv:1603.04245"),
     "bregman-nesterov": Statement(
         "the Bregman flow with p = 2, C = 1/4 is Nesterov's flow", _bregman_nesterov, _VALLEY, 100, 1e-10),
     "principal-flow": Statement(
-        "gradient descent on a quadratic lies on the principal flow, also at h c > 1", _principal, _QUADRATIC, 200,
+        "gradient descent on a quadratic lies on the principal flow, also at h c > 1", _principal, _quadratic, 200,
         1e-13, "Rosca et al., arXiv:2302.01952"),
     "rmsprop-euler": Statement(
         "RMSprop is semi-implicit Euler of its flow",
@@ -164,7 +167,8 @@ STATEMENTS = {
         _VALLEY, 200, 1e-12),
     "sign-error-control": Statement(
         "in one dimension error-controlled Euler is sign descent (on another clock)",
-        lambda problem: (Side(ErrorControlledEuler(tol=0.01)), Side(SignGD(lr=0.01))), lambda: quadratic([3.0]), 90, 1e-13,
+        lambda problem: (Side(ErrorControlledEuler(tol=0.01)), Side(SignGD(lr=0.01))), lambda: quadratic([3.0]), 90,
+        1e-13,
         "article 000, eq. 11"),
 }
 
@@ -206,5 +210,6 @@ def equivalences(names=None, *, progress=False):
 
     done, interrupted = gather(names, work, progress=progress)
     kept = [STATEMENTS[n] for n in names[: len(done)]]
-    return Equivalences(tuple(names[: len(done)]), tuple(s.claim for s in kept), np.array([float(s.steps) for s in kept]),
+    return Equivalences(tuple(names[: len(done)]), tuple(s.claim for s in kept),
+                        np.array([float(s.steps) for s in kept]),
                         np.array(done), np.array([s.tolerance for s in kept]), interrupted)

@@ -3,7 +3,7 @@
 With kappa = L/mu, the spectral radius a step (a gradient):
 
     gradient descent   lr = 2/(L + mu)                                              (kappa - 1)/(kappa + 1)
-    heavy ball         lr = 4/(sqrt L + sqrt mu)^2, momentum = q^2,                   q = (sqrt kappa - 1)/(sqrt kappa + 1)
+    heavy ball         lr = 4/(sqrt L + sqrt mu)^2, momentum = q^2,                q = (sqrt kappa - 1)/(sqrt kappa + 1)
     Nesterov           lr = 1/L, momentum = q                                       1 - 1/sqrt kappa
     Nesterov, tuned    lr = 4/(3 L + mu), momentum = (r - 2)/(r + 2), r = sqrt(3 kappa + 1)   1 - 2/r
     Chebyshev          n steps 1/(roots moved to [mu, L])                           (2 q^n/(1 + q^{2n}))^{1/n}
@@ -167,7 +167,8 @@ def gradient_descent_bound(L, R, steps, lr=None):
 
 
 def worst_huber(L, R, steps):
-    """The function on which N = ``steps`` gradient steps of size 1/L do worst: Huber's, knee R/(2 N + 1), as a Problem."""
+    """The function on which N = ``steps`` gradient steps of size 1/L do worst: Huber's with knee
+    R/(2 N + 1), as a Problem."""
     from ..problems import Problem
 
     knee = checks.real("R", R, 0.0, open_low=True) / (2 * steps + 1)
