@@ -42,11 +42,13 @@ def choice(name, value, allowed):
 def point(name, value, dim=None):
     """A fresh, finite, C-contiguous float64 vector (of length ``dim``), never the caller's."""
     try:
+        if np.iscomplexobj(value):  # the conversion would only warn
+            raise TypeError(f"{name} must be a vector of real numbers, got complex values")
         array = np.array(value, dtype=np.float64, order="C", copy=True)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        if "complex values" in str(error):
+            raise
         raise TypeError(f"{name} must be a vector of real numbers, got {type(value).__name__}") from None
-    if np.iscomplexobj(value):
-        raise TypeError(f"{name} must be a vector of real numbers, got complex values")
     if array.ndim != 1 or array.size == 0 or (dim is not None and array.size != dim):
         wanted = f"({dim},)" if dim is not None else "(n,) with n >= 1"
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")

@@ -187,7 +187,14 @@ def task(problem, optimizer, starts, steps, every, keep, t_end, gtol):
 
 def _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, threads, executor, chunk, out, progress, many,
          grid):
-    starts = np.array(starts, dtype=np.float64, order="C")
+    try:
+        given = np.asarray(starts)
+        if given.dtype.kind not in "fiu":
+            raise TypeError
+        starts = np.array(given, dtype=np.float64, order="C")
+    except (TypeError, ValueError):
+        raise TypeError("starts must be an (N, n) array of real numbers, got "
+                        f"{getattr(starts, 'dtype', type(starts).__name__)}") from None
     if starts.ndim != 2 or starts.shape[1] != problem.dim or not starts.size or not np.isfinite(starts).all():
         raise ValueError(f"starts must be finite with shape (N, {problem.dim}), got shape {starts.shape}")
     steps, every = checks.integer("steps", steps, 0), checks.integer("every", every, 0)
