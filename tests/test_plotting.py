@@ -278,7 +278,7 @@ def test_gif_repeats_to_the_byte(tmp_path, comparisons):
 def test_race_is_at_equal_gradients_or_time(comparisons):
     made = movie(comparisons[:2], pace="time")
     made.save("nothing", writer=Nothing())
-    heads = [line for line in plt.gcf().axes[0].lines if line.get_zorder() == 5]
+    heads = [line for line in plt.gcf().axes[0].lines if line.get_zorder() == 8]
     t = min(c.run.t[-1] for c in comparisons[:2])
     for line, c in zip(heads, comparisons):
         assert np.array_equal(line.get_xydata()[0], c.run.x[c.run.t <= t][-1])

@@ -72,7 +72,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
             (drawn,) = ax.plot([], [], "-", color=line.look.color, lw=1.2, alpha=0.7, zorder=2)
             path = path[0], inside(path[1], window)
         (dots,) = ax.plot([], [], "-", marker=".", color=line.look.color, ms=4, mew=0, lw=0.5, alpha=0.75, zorder=3)
-        (head,) = ax.plot([], [], line.look.marker, color=line.look.color, ms=10, mec="white", mew=1.1, zorder=5)
+        (head,) = ax.plot([], [], line.look.marker, color=line.look.color, ms=10, mec="white", mew=1.1, zorder=8)
         artists.append((line, clock, points, path, drawn, dots, head))
     ax.plot(*chosen[0].run.x[0], "o", ms=8, mfc="white", mec="#222222", mew=1.5, zorder=4)
     clock_text = ax.set_title(" ", fontsize=12, loc="left")
