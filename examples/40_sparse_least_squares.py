@@ -42,8 +42,8 @@ def draw(ax):
     place = np.arange(len(rows))
     ax.barh(place, [row["gradients"] for row in rows])
     ax.set_yticks(place, [row["method"] for row in rows])
-    ax.set(xlabel="gradients until |A'(Ax - b)| has fallen by 1e-6", xscale="log",
-           title=f"smoothing by least squares, {N:,} unknowns")
+    ax.set(xlabel="gradients until $|A'(Ax - b)|$ fell by 1e-6",
+           title=f"least squares, {N:,} unknowns")
     return ax
 
 

@@ -45,10 +45,11 @@ def main():
 
 def draw(ax):
     """Momentum's basins."""
-    ax.imshow(basins(HEAVY).reshape(AXIS.size, AXIS.size), origin="lower", extent=(-5, 5, -5, 5), cmap="viridis",
+    ax.imshow(basins(HEAVY).reshape(AXIS.size, AXIS.size), origin="lower", extent=(-5, 5, -5, 5), cmap="Set2",
               interpolation="nearest")
     ax.plot(*np.array(PROBLEM.minima).T, "wo", mec="black")
-    ax.set(xlabel="x", ylabel="y", title="where momentum 0.9 leads from each start")
+    ax.grid(False)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="where momentum 0.9 leads from each start")
     return ax
 
 
