@@ -42,6 +42,8 @@ _LAZY = {
     "equivalences": "studies.statements",
     "lyapunov": "studies.lyapunov",
     "restarted": "studies.restart",
+    "tune": "studies.tuning",
+    "basins": "studies.basins",
     "directions": "studies.directions",
     "train": "studies.training",
     "learning_rate_decay": "studies.training",
