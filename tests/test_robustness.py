@@ -199,6 +199,7 @@ def _child(x0):
 
 @pytest.mark.parametrize("method", [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")  # of JAX, where a test of peers imported it
 def test_fork_and_spawn(method):
     x0 = np.array([0.5, 0.5])
     expected = _child(x0)

@@ -87,6 +87,7 @@ def test_the_learning_rate_may_change_on_the_way(small_slices):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")  # of JAX, where a test of peers imported it
 def test_a_forked_child_makes_workers_of_its_own(small_slices):
     x, g = np.ones(SIZE), np.ones(SIZE)
     team = Team(oo.GradientDescent(0.5), 2)
