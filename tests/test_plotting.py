@@ -312,6 +312,12 @@ def test_missing_ffmpeg_falls_back_to_gif(tmp_path, comparisons, monkeypatch, ca
         plotting.save_animation(made, tmp_path / "race.avi")
 
 
+@pytest.mark.skipif(not matplotlib.animation.writers.is_available("ffmpeg"), reason="ffmpeg is not there")
+def test_mp4_where_ffmpeg_is_there(tmp_path, comparisons):
+    written = plotting.save_animation(movie(comparisons[:1]), tmp_path / "race.mp4")
+    assert written == tmp_path / "race.mp4" and written.read_bytes()[4:8] == b"ftyp"
+
+
 def test_html_has_its_frames_inside(tmp_path, comparisons):
     page = plotting.save_animation(movie(comparisons[:1]), tmp_path / "race.html").read_text()
     assert page.count("data:image/png;base64") >= 4
