@@ -2,26 +2,20 @@
 
 import weakref
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 import numpy as np
 
-from . import checks, drive
+from . import checks
 from .flows import Flow
 from .optimizers import Optimizer
-from .record import record
 from .scheduled import Moving, ScheduledSolution
 from .schedules import Schedule
-from .schemes import Discretization, dormand_prince
+from .solvers import solve, solve_auto
 
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted")
 _KEPT = weakref.WeakKeyDictionary()  # problem -> {what was solved: Reference}, for reuse=True
 _KEEP = 16  # references a problem
 _LONGER = 4.0  # a kept solution may cover this many times the interval asked for
-_TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
-PATIENCE_LARGE = 3_000  # the same where the state is too large for anything but explicit steps
-PATIENCE = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
-_DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,42 +134,42 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         if moving.changes_the_flow():
             return _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check)
     if reuse and problem.compiled:
-        key = (flow.rhs, flow.p.tobytes(), z0.tobytes(), problem.data.tobytes(), float(t0), rtol, atol, solver, check)
-        kept = _KEPT.setdefault(problem, {})
-        found = kept.get(key)
-        # Not from a much longer interval: its uncertainty would be another problem's.
-        if found is not None and t_end <= found.t_end <= t0 + _LONGER * (t_end - t0):
-            return replace(found, t_end=t_end, nfev=0)
-        found = reference(flow, problem, z0, t_end, rtol=rtol, atol=atol, solver=solver, t0=t0, check=check)
-        if found.success:
-            kept.pop(key, None)
-            kept[key] = found
-            while len(kept) > _KEEP:
-                kept.pop(next(iter(kept)))
-        return found
-    if solver != "auto":
-        solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
-    elif z0.size > _DENSE_JACOBIAN:
-        solver = "DOP853"
-        solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, PATIENCE_LARGE)
+        return _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check)
+    if solver == "auto":
+        solution, solver = solve_auto(flow, problem, z0, t0, t_end, rtol, atol)
     else:
-        try:
-            solver = "DOP853"
-            solution = _solve(flow, problem, z0, t0, t_end, rtol, atol, solver, PATIENCE)
-        except _Stiff:
-            solver = "LSODA"
-            solution = _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, 5 * PATIENCE)
-    end = float(solution.t[-1])
-    uncertainty, nfev = np.nan, solution.nfev
+        solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
     if check and end > t0:
-        loose = _solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, solver)
-        nfev += loose.nfev
-        if loose.success:
-            t = np.linspace(t0, end, 201)[1:]
-            n = problem.dim
-            uncertainty = float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
-    return Reference(flow, problem.dim, float(t0), float(solution.t[-1]), rtol, atol, solver, bool(solution.success),
+        loose = solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, solver)
+        uncertainty, nfev = _distance(solution, loose, t0, end, problem.dim), nfev + loose.nfev
+    return Reference(flow, problem.dim, float(t0), end, rtol, atol, solver, bool(solution.success),
                      str(solution.message), uncertainty, int(nfev), solution.sol)
+
+
+def _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check):
+    """The reference from those kept with the problem, or a new one that is kept."""
+    key = (flow.rhs, flow.p.tobytes(), z0.tobytes(), problem.data.tobytes(), float(t0), rtol, atol, solver, check)
+    kept = _KEPT.setdefault(problem, {})
+    found = kept.get(key)
+    # Not from a much longer interval: its uncertainty would be another problem's.
+    if found is not None and t_end <= found.t_end <= t0 + _LONGER * (t_end - t0):
+        return replace(found, t_end=t_end, nfev=0)
+    found = reference(flow, problem, z0, t_end, rtol=rtol, atol=atol, solver=solver, t0=t0, check=check)
+    if found.success:
+        kept.pop(key, None)
+        kept[key] = found
+        while len(kept) > _KEEP:
+            kept.pop(next(iter(kept)))
+    return found
+
+
+def _distance(solution, loose, t0, end, n):
+    """Largest distance of the positions of two solutions at 200 times; nan if the loose one failed."""
+    if not loose.success:
+        return np.nan
+    t = np.linspace(t0, end, 201)[1:]
+    return float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
 
 
 def _moving(method, schedule, t0):
@@ -199,9 +193,7 @@ def _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check):
     if check and solution.success:
         loose = ScheduledSolution(moving, problem, z0, t_end, steps, min(100 * rtol, 0.1), 100 * atol, solver)
         nfev += loose.nfev
-        if loose.success:
-            t, n = np.linspace(0.0, min(end, float(loose.t[-1])), 201)[1:], problem.dim
-            uncertainty = float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
+        uncertainty = _distance(solution, loose, 0.0, min(end, float(loose.t[-1])), problem.dim)
     return Reference(moving.base.flow(), problem.dim, 0.0, end, rtol, atol, solution.solver, solution.success,
                      solution.message, uncertainty, nfev, solution.sol)
 
@@ -219,114 +211,3 @@ def start_state(method, problem, x0=None, start="cold"):
     if np.ndim(x0) == 2:
         return method, np.array(x0, dtype=float)
     return method, method.start(problem.x0 if x0 is None else checks.point("x0", x0, problem.dim))
-
-
-def curvature(problem, x, iterations=12):
-    """Largest |eigenvalue| of the Hessian at ``x`` by power iteration (gradient differences without hv)."""
-    v = np.random.default_rng(0).standard_normal(problem.dim)
-    v /= np.linalg.norm(v)
-    g = None if problem.has_hessian else problem.grad(x)
-    largest = 0.0
-    for _ in range(iterations):
-        w = problem.hessp(x, v) if g is None else (problem.grad(x + 1e-6 * v) - g) / 1e-6
-        largest = np.linalg.norm(w)
-        if not np.isfinite(largest) or largest == 0.0:
-            break
-        v = w / largest
-    return float(largest)
-
-
-class _Stiff(Exception):
-    """An explicit solver has spent its evaluations."""
-
-
-def _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, patience, parts=32):
-    """``_solve`` part by part, until the evaluations are spent: what is solved is kept."""
-    from scipy.integrate import OdeSolution
-
-    ends, z, spent = np.linspace(t0, t_end, parts + 1), z0, 0
-    times, pieces, message = [t0], [], ""
-    for begin, end in zip(ends, ends[1:]):
-        try:
-            part = _solve(flow, problem, z, begin, end, rtol, atol, solver, patience - spent)
-        except _Stiff:
-            message = (f"{patience} evaluations of the field spent: " + (
-                "it is not smooth there" if solver == "LSODA" else
-                f"it is stiff, and a state of {z0.size} entries is too large for an implicit solver"))
-            break
-        spent += part.nfev
-        times += [*part.sol.ts[1:]]
-        pieces += part.sol.interpolants
-        if not part.success:
-            message = part.message
-            break
-        z = part.y[:, -1].reshape(z0.shape)
-        if not np.isfinite(z).all():
-            message = f"the solution is not finite at t = {end:.3g}"
-            break
-    return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=spent,
-                           sol=OdeSolution(times, pieces) if pieces else None)
-
-
-class _JittedSolution:
-    """The package's own Dormand–Prince, with the attributes of ``solve_ivp``'s result used here.
-
-    Between accepted steps the solution is one more step from the last one, no interpolation: it
-    keeps the fifth order, and needs no smoothness that the steps did not need.
-    """
-
-    def __init__(self, flow, problem, z0, t0, t_end, rtol, atol):
-        self._flow, self._problem = flow, problem
-        speed = np.linalg.norm(flow.field(problem)(t0, z0)) / (np.linalg.norm(z0) + 1.0)
-        h = min(1e-3 * (t_end - t0), 1e-2 * rtol**0.2 / max(speed, 1e-300))  # the controller takes over
-        run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0, _TRIALS,
-                     t_end=t_end, memory=True)
-        if run.status == "interrupted":
-            raise KeyboardInterrupt
-        self.t, self.message = run.t, run.message
-        self.success = run.ok and run.t[-1] >= t_end * (1 - 1e-12)
-        if run.ok and not self.success:
-            self.message = f"{_TRIALS} steps did not reach t_end = {t_end:g}: the flow is stiff, take another solver"
-        self._z = np.concatenate([run.x[:, None, :], run.memory], axis=1)
-        self.nfev = int(run.n_grad[-1])
-
-    def sol(self, t):
-        """The flattened state at ``t``, with the shape of scipy's dense output."""
-        flow, problem, scheme = self._flow, self._problem, dormand_prince
-        times = np.atleast_1d(np.array(t, dtype=np.float64))
-        out = np.empty((times.size, *self._z.shape[1:]))
-        loop = drive.compiled(drive.sample_loop) if problem.compiled else drive.sample_loop
-        rhs, step = (flow.rhs, scheme.step) if problem.compiled else (flow.rhs.py_func, scheme.step.py_func)
-        loop(problem.fg, problem.hv, problem.data, rhs, step, scheme.parameters(flow), self.t, self._z, times,
-             scheme.workspace(self._z[0]), out)
-        y = out.reshape(times.size, -1).T
-        return y if np.ndim(t) else y[:, 0]
-
-
-def _solve(flow, problem, z0, t0, t_end, rtol, atol, solver, patience=np.inf):
-    if solver == "jitted":
-        return _JittedSolution(flow, problem, z0, t0, t_end, rtol, atol)
-    rows, n = z0.shape
-    field, p = flow.field(problem), flow.p
-    spent = 0
-
-    def fun(t, y):
-        nonlocal spent
-        spent += 1
-        if spent > patience:
-            raise _Stiff
-        return field(t, y.reshape(rows, n)).ravel()
-
-    from scipy.integrate import solve_ivp  # here, so that `import odeopt` stays light
-
-    options = {}
-    if solver in ("Radau", "BDF", "LSODA") and flow.jacobian and problem.has_hessian and rows * n <= _DENSE_JACOBIAN:
-
-        def jac(t, y):
-            z = y.reshape(rows, n)
-            return flow.jacobian(t, z, problem.hess(z[0]), p)
-
-        options["jac"] = jac
-    with np.errstate(all="ignore"):
-        return solve_ivp(fun, (t0, t_end), z0.ravel(), method=solver, rtol=max(rtol, 2.3e-14), atol=atol,
-                         dense_output=True, **options)

@@ -4,14 +4,13 @@ import dataclasses
 import importlib
 import json
 import math
-import time
 
 import numpy as np
 import pytest
 from rows import ROWS
 
 import odeopt as oo
-from odeopt import flows, schemes
+from odeopt import flows, schemes, solvers
 from odeopt.studies.base import gather
 from odeopt.studies.fit import fit_order
 
@@ -136,8 +135,7 @@ def test_a_diverging_level_is_infinite_and_not_fitted():
 
 
 def test_a_reference_that_fails_is_reported_and_not_fitted(monkeypatch):
-    module = importlib.import_module("odeopt.reference")
-    monkeypatch.setattr(module, "_TRIALS", 0)
+    monkeypatch.setattr(solvers, "_TRIALS", 0)
     study = oo.convergence(oo.GradientDescent(0.05), BOWL, t_end=1.0, levels=4, solver="jitted", rtol=1e-11)
     assert not study.asymptotic and np.isnan(study.error).all() and "the reference ends at t = 0" in study.message
     assert not study.certified and "the reference ends" in study.verdict
@@ -173,19 +171,8 @@ def test_jitted_solver_equals_scipys():
             assert own(1.0).shape == (2,) and own.state(t).shape == (41, own.flow.rows, 2)
 
 
-def test_jitted_solver_is_faster_and_gives_up_on_stiff_flows(monkeypatch):
-    rosenbrock = oo.problems.rosenbrock()
-
-    def seconds(solver):
-        times = []
-        for _ in range(3):
-            begin = time.perf_counter()
-            oo.reference(GRADIENT, rosenbrock, t_end=2.0, solver=solver, check=False)
-            times.append(time.perf_counter() - begin)
-        return min(times)
-
-    assert seconds("jitted") < 0.5 * seconds("DOP853")
-    monkeypatch.setattr(importlib.import_module("odeopt.reference"), "_TRIALS", 10_000)
+def test_jitted_solver_gives_up_on_stiff_flows(monkeypatch):
+    monkeypatch.setattr(solvers, "_TRIALS", 10_000)
     stiff = oo.problems.quadratic([1.0, 1e5], x0=[1.0, 1.0])
     failed = oo.reference(GRADIENT, stiff, t_end=2.0, solver="jitted", check=False)
     assert not failed.success and "stiff" in failed.message and failed.t_end < 2.0

@@ -17,7 +17,7 @@ LAYERS = (
     ("schemes",),
     ("optimizers", "kernels", "threads"),
     ("schedules", "drive", "trajectory", "record", "specialized", "lanes", "stochastic"),
-    ("reference", "scheduled"),
+    ("reference", "scheduled", "solvers"),
     ("studies",),
     ("interop", "plotting", "bench"),
     ("cli", "__main__"),

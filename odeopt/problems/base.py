@@ -180,6 +180,21 @@ class Problem:
         h = np.array([self.hessp(x, e) for e in np.eye(self.dim)])
         return 0.5 * (h + h.T)
 
+    def curvature(self, x, iterations=12):
+        """Largest |eigenvalue| of the Hessian at ``x``, by power iteration from a fixed start (with
+        differences of gradients where there is no Hessian product)."""
+        v = np.random.default_rng(0).standard_normal(self.dim)
+        v /= np.linalg.norm(v)
+        g = None if self.has_hessian else self.grad(x)
+        largest = 0.0
+        for _ in range(iterations):
+            w = self.hessp(x, v) if g is None else (self.grad(x + 1e-6 * v) - g) / 1e-6
+            largest = np.linalg.norm(w)
+            if not np.isfinite(largest) or largest == 0.0:
+                break
+            v = w / largest
+        return float(largest)
+
     def need_hessian(self, what):
         """Raise ValueError unless the problem has a Hessian product."""
         if not self.has_hessian:

@@ -26,7 +26,6 @@ from ..flows import gradient_flow
 from ..optimizers import ErrorControlledEuler
 from ..problems import quadratic
 from ..record import CONTROLLERS, record
-from ..reference import curvature
 from ..schemes import Discretization, dormand_prince, explicit_euler
 from .base import Study, gather, uninterrupted
 
@@ -172,7 +171,7 @@ def step_control(problem, x0=None, t_end=1.0, tol=0.1, *, rules=RULES, scheme="h
 
 def _embedded(problem, x0, t_end, tol, rule, pair, steps):
     flow = gradient_flow()
-    first = 0.1 / max(curvature(problem, x0), 1e-300)
+    first = 0.1 / max(problem.curvature(x0), 1e-300)
     run = uninterrupted(record(Discretization(flow, pair, min(first, t_end), rtol=min(tol, 1.0), atol=tol), problem,
                                x0, steps, t_end=t_end, controller=rule))
     trials = run.step_log
@@ -236,7 +235,7 @@ def _advance(problem, scheme, states, hs, substeps):
 
 def _curvature(problem, x):
     if problem.dim > _DENSE:
-        return curvature(problem, x)
+        return problem.curvature(x)
     hessian = problem.hess(x)
     return float(np.abs(np.linalg.eigvalsh(hessian)).max()) if np.isfinite(hessian).all() else np.nan
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from ..optimizers import GradientDescent
 from ..record import record
-from ..reference import curvature
 
 COURANT = 0.25
 TRAVEL = 3.0
@@ -22,13 +21,13 @@ TRAVEL = 3.0
 
 def path_curvature(problem, x0, steps=200):
     """``(L, end)``: largest curvature along gradient descent from ``x0``, and where it ended."""
-    largest = max(curvature(problem, np.asarray(x0, dtype=float)), 1e-12)
+    largest = max(problem.curvature(np.asarray(x0, dtype=float)), 1e-12)
     for _ in range(12):
         run = record(GradientDescent(0.5 / largest), problem, x0, steps, max(1, steps // 10))
         if not run.ok:
             largest *= 4
             continue
-        seen = max((curvature(problem, x) for x in run.x), default=largest)
+        seen = max((problem.curvature(x) for x in run.x), default=largest)
         if seen <= 2 * largest:
             break
         largest = seen
