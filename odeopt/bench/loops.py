@@ -35,7 +35,8 @@ def rows(quick=False):
             add(what, best(lambda o=optimizer, s=special: record(o, problem, steps=steps, every=1000, specialize=s), 3)
                 / steps)
         for what, name in (("C -O3 -march=native", "gradientdescent" if key == "gradientdescent" else "adam_plain"),
-                           ("C with the recorder's checks", f"{key}_checked")):
+                           ("C with the recorder's checks", f"{key}_checked"),
+                           ("the same, no fused multiply-add", f"{key}_checked_rounded")):
             if name in c:
                 add(what, c[name] * 1e-9)
         for what, peer in (("torch", _torch), ("optax in a fori_loop", _optax), ("pyensmallen", _ensmallen)):
@@ -47,25 +48,29 @@ def rows(quick=False):
 
 
 def _c(steps):
-    """Nanoseconds a step of each loop of loop.c, by name; notes."""
+    """Nanoseconds a step of each loop of loop.c, by name; notes.
+
+    Names that end in ``_rounded`` are of a second build that rounds after every operation, as the
+    jitted loops do (a compiler that fuses multiplications and additions gives other digits).
+    """
     compiler = next((path for path in map(shutil.which, ("gcc", "clang", "cc")) if path), None)
     if compiler is None:
         return {}, ["C: skipped, no compiler found"]
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "loop"
-        source = Path(__file__).with_name("loop.c")
-        try:
-            subprocess.run([compiler, "-O3", "-march=native", str(source), "-o", str(program), "-lm"], check=True,
-                           capture_output=True, timeout=120)
-            runs = [subprocess.run([str(program), str(steps)], check=True, capture_output=True, text=True, timeout=300)
-                    for _ in range(3)]
-        except (OSError, subprocess.SubprocessError) as error:
-            return {}, [f"C: skipped, {error}"]
-    times = {}
-    for run in runs:
-        for line in run.stdout.splitlines():
-            name, ns, *_ = line.split()
-            times[name] = min(float(ns), times.get(name, float("inf")))
+        source, times = Path(__file__).with_name("loop.c"), {}
+        for ending, flags in (("", []), ("_rounded", ["-ffp-contract=off"])):
+            program = Path(folder) / f"loop{ending}"
+            command = [compiler, "-O3", "-march=native", *flags, str(source), "-o", str(program), "-lm"]
+            try:
+                subprocess.run(command, check=True, capture_output=True, timeout=120)
+                runs = [subprocess.run([str(program), str(steps)], check=True, capture_output=True, text=True,
+                                       timeout=300) for _ in range(3)]
+            except (OSError, subprocess.SubprocessError) as error:
+                return {}, [f"C: skipped, {error}"]
+            for run in runs:
+                for line in run.stdout.splitlines():
+                    name, ns, *_ = line.split()
+                    times[name + ending] = min(float(ns), times.get(name + ending, float("inf")))
     return times, []
 
 
