@@ -43,7 +43,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, patience=np.inf):
 
         def jac(t, y):
             z = y.reshape(rows, n)
-            return flow.jacobian(t, z, problem.hess(z[0]), p)
+            return flow.jacobian(t, z, problem.grad(z[0]), problem.hess(z[0]), p)
 
         options["jac"] = jac
     with np.errstate(all="ignore"):

@@ -42,6 +42,31 @@ def test_adam_flow_starts_like_sign_descent():
     assert np.allclose((sol(1e-6) - BOWL.x0) / 1e-6, -np.sign(BOWL.grad(BOWL.x0)), rtol=1e-3)
 
 
+FLOWS = [oo.flows.gradient_flow(0.3), oo.flows.heavy_ball_flow(1.0, decay=0.2, drift=0.1), oo.flows.nesterov_flow(),
+         oo.flows.averaged_gradient_flow(0.3, decay=0.2, drift=0.1),
+         oo.flows.rmsprop_flow(0.3, 0.1, decay=0.2), oo.flows.rmsprop_flow(0.3, 0.1, eps_mode="outside"),
+         oo.flows.adam_flow(0.3, 0.7, 0.1, decay=0.2, drift=0.1), oo.flows.adam_flow(0.3, 0.7, 0.1, eps_mode="inside")]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.equation)
+def test_jacobians_against_differences_of_the_field(flow):
+    rng = np.random.default_rng(1)
+    z = np.abs(rng.standard_normal((flow.rows, 2))) + 0.5
+    weights = [i for i, slot in enumerate(flow.slots, 1) if "weight" in slot]
+    for row in weights:
+        z[row] = 0.6, 0.0
+    field, n = flow.field(BOWL), z.size
+    got = flow.jacobian(0.7, z, BOWL.grad(z[0]), BOWL.hess(z[0]), flow.p)
+    for column in range(n):
+        if column // 2 in weights and column % 2:
+            continue  # not state: only element 0 of a weight's row is
+        step = np.zeros(n)
+        step[column] = 1e-5
+        step = step.reshape(z.shape)
+        difference = (field(0.7, z + step) - field(0.7, z - step)).ravel() / 2e-5
+        assert np.allclose(got[:, column], difference, rtol=1e-7, atol=1e-8), column
+
+
 def test_stiff_flow_changes_the_solver():
     stiff = oo.problems.quadratic([1.0, 1e5], x0=[1.0, 1.0])
     sol = oo.reference(oo.flows.gradient_flow(), stiff, t_end=2.0)

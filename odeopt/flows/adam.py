@@ -37,6 +37,31 @@ def rhs(fg, hv, data, t, p, z, dz):
         dx[i] = -mean / root - p[5] * x[i]
 
 
+def _jacobian(t, z, g, hessian, p):
+    tau1, tau2, eps, inside, decay, drift = p
+    x, m, v, q1, q2 = z[0], z[1], np.maximum(z[2], 0.0), z[3, 0], z[4, 0]
+    n, one = x.size, np.eye(x.size)
+    gi, h = g + decay * x, hessian + decay * one
+    j = np.zeros((5, n, 5, n))
+    j[1, :, 0], j[2, :, 0] = h / tau1, 2 * gi[:, None] * h / tau2
+    j[1, :, 1], j[2, :, 2] = -one / tau1, -one / tau2
+    j[3, 0, 3, 0], j[4, 0, 4, 0] = -1 / tau1, -1 / tau2
+    square = v / q2 if q2 > 0 else gi * gi
+    # d root/d square; infinite at 0 when eps stands outside
+    shifted = square + eps if inside else np.maximum(square, 1e-300)
+    root = np.sqrt(shifted) if inside else np.sqrt(square) + eps
+    slope = 0.5 / np.sqrt(shifted)
+    if q1 > 0 and q2 > 0:
+        mean = m / q1
+        by_square = mean * slope / root**2
+        j[0, :, 1], j[0, :, 2] = np.diag(-1 / (q1 * root)), np.diag(by_square / q2)
+        j[0, :, 3, 0], j[0, :, 4, 0] = mean / (q1 * root), -by_square * square / q2
+    else:  # at the very start the field is -g/root(g^2)
+        j[0, :, 0] = (-1 / root + 2 * gi * gi * slope / root**2)[:, None] * h
+    j[0, :, 0] -= drift * one
+    return j.reshape(5 * n, 5 * n)
+
+
 def adam_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0):
     """Adam's flow with memory times ``tau1``, ``tau2`` (flow time), ``eps`` in the unit of g (of g^2
     when inside the root), ``decay`` in the unit of curvature and ``drift`` in 1/flow time."""
@@ -47,4 +72,5 @@ def adam_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0):
         equation += ", g + decay x for g"
     constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps),
                  "inside": float(eps_mode == "inside"), "decay": float(decay), "drift": float(drift)}
-    return Flow("Adam", equation, rhs, constants, ("mean", "square", "mean weight", "square weight"))
+    return Flow("Adam", equation, rhs, constants, ("mean", "square", "mean weight", "square weight"),
+                jacobian=_jacobian)

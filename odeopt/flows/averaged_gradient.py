@@ -21,7 +21,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dm[i] = (dm[i] + p[1] * x[i] - m[i]) / p[0]
 
 
-def _jacobian(t, z, hessian, p):
+def _jacobian(t, z, g, hessian, p):
     one = np.eye(z.shape[1])
     return np.block([[-p[2] * one, -one], [(hessian + p[1] * one) / p[0], -one / p[0]]])
 

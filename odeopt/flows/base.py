@@ -40,7 +40,8 @@ class Flow:
     order_of_position : int
         1 when x' is given by the memory and the gradient, 2 for x'' = ... (memory row 1 is x').
     jacobian : callable, optional
-        ``jacobian(t, z, hessian, p) -> (r n, r n)`` of the flattened field, used by stiff solvers.
+        ``jacobian(t, z, g, hessian, p) -> (r n, r n)`` of the flattened field, from the gradient and the
+        Hessian at z[0]; used by stiff solvers. Without one these take differences of the field.
     needs_hessian : bool
         Whether ``rhs`` calls ``hv``; then a problem without Hessian product is a ValueError.
     """

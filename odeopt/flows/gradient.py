@@ -20,7 +20,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dx[i] = -(dx[i] + p[0] * x[i])
 
 
-def _jacobian(t, z, hessian, p):
+def _jacobian(t, z, g, hessian, p):
     return -hessian - p[0] * np.eye(z.shape[1])
 
 

@@ -28,7 +28,7 @@ def rhs(fg, hv, data, t, p, z, dz):
             dw[i] = -dw[i] / (1.0 + p[0])
 
 
-def _jacobian(t, z, hessian, p):
+def _jacobian(t, z, g, hessian, p):
     n = z.shape[1]
     friction = p[0] / t if t > 0 else 0.0
     force = hessian if t > 0 else hessian / (1 + p[0])

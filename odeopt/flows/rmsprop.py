@@ -82,6 +82,22 @@ def rhs_general(fg, hv, data, t, p, z, dz):
             dw[i] = 0.0
 
 
+def _jacobian(inside):
+    """Of the plain field: two blocks of H with rows scaled, two diagonal ones."""
+
+    def jacobian(t, z, g, hessian, p):
+        tau, eps, decay = p[0], p[1], p[2]
+        x, v = z[0], np.maximum(z[1], 0.0)
+        gi, h = g + decay * x, hessian + decay * np.eye(x.size)
+        shifted = v + eps if inside else np.maximum(v, 1e-300)  # d sqrt(v)/dv is infinite at v = 0
+        root = np.sqrt(shifted) if inside else np.sqrt(v) + eps
+        by_v = gi / (2 * root**2 * np.sqrt(shifted))
+        return np.block([[-h / root[:, None], np.diag(by_v)],
+                         [2 * gi[:, None] * h / tau, -np.eye(x.size) / tau]])
+
+    return jacobian
+
+
 def rmsprop_flow(tau, eps, *, eps_mode="inside", bias_correction=False, decay=0.0, centered=False, friction=None):
     """x' = -g/sqrt(v + eps), v' = (g^2 - v)/tau; ``tau`` in flow time, ``eps`` in the unit of g^2
     (of g when it stands outside the root), ``decay`` in the unit of curvature, ``friction`` (the a
@@ -108,4 +124,4 @@ def rmsprop_flow(tau, eps, *, eps_mode="inside", bias_correction=False, decay=0.
         return Flow("RMSprop (bias-corrected)", equation + ", tau q' = 1 - q", rhs_corrected,
                     constants | {"inside": float(inside), "decay": float(decay)}, ("square", "weight"))
     return Flow("RMSprop", equation, rhs_inside if inside else rhs_outside,
-                constants | {"decay": float(decay)}, ("square",))
+                constants | {"decay": float(decay)}, ("square",), jacobian=_jacobian(inside))
