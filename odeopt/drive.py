@@ -1,6 +1,8 @@
-"""The jitted loops, the only ones: one runs any optimizer, one any scheme on any flow.
+"""The jitted loops: one runs any optimizer, one any scheme on any flow with given steps, one with error
+control; two small ones sample and advance solutions. (Noise has its loops in ``stochastic/``, many
+trajectories at once theirs in ``lanes.py``, which calls the first of these.)
 
-Both are ordinary functions of this file. :func:`compiled` compiles a loop once, for typed
+They are ordinary functions of this file. :func:`compiled` compiles a loop once, for typed
 function pointers, whatever kernels it is then given; a problem made of plain Python callables
 runs the same source in the interpreter. Loops run in chunks, so that a progress bar can move and
 Ctrl-C keeps what is recorded; the numbers do not depend on the chunks.
@@ -15,7 +17,6 @@ from . import abi
 from .trajectory import Trajectory
 
 RUNNING, COMPLETED, CONVERGED, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED = range(7)
-UNLIMITED = 2**62
 _CHUNK_SECONDS = 0.2
 
 # Layout of the loops' own state: what must survive between chunks.
@@ -128,8 +129,8 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
 
 
 def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
-                 counters, clock, k_stop, k_end, every, t_end,
-                 out_k, out_n, out_scalars, out_x, out_memory):
+                counters, clock, k_stop, k_end, every, t_end,
+                out_k, out_n, out_scalars, out_x, out_memory):
     """Fixed steps ``steps[k]`` (or ``steps[0]`` when there is one), clipped to land on ``t_end``."""
     k, next_record = counters[K], counters[NEXT]
     t, carry = clock[T], -clock[CARRY]
@@ -172,8 +173,8 @@ def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
 
 
 def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w, g, stages,
-                   counters, clock, k_stop, k_end, every, t_end,
-                   log, out_k, out_n, out_scalars, out_x, out_memory):
+                  counters, clock, k_stop, k_end, every, t_end,
+                  log, out_k, out_n, out_scalars, out_x, out_memory):
     """Trial steps; ``counters[K]`` counts trials, a step is accepted when its scaled error is <= 1.
 
     ``tolerances`` = (rtol, atol); ``controller`` = (b1, b2, b3, safety, smallest and largest

@@ -53,7 +53,6 @@ class Flow:
     slots: tuple = ()
     order_of_position: int = 1
     jacobian: object = None
-    sources: str = ""
     needs_hessian: bool = False
 
     @property

@@ -1,6 +1,6 @@
 """``Scheme``: a one-step method for any flow, and ``Discretization``: a flow, a scheme and a step."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,7 +38,6 @@ class Scheme:
     embedded_order: int = 0
     constants: tuple = ()
     check: object = None
-    about: str = field(default="", repr=False)
 
     def parameters(self, flow):
         """Flow constants, then the scheme's own: the vector ``p`` of ``step``."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import checks
 from ..record import record
-from ..reference import Reference, reference, start_state
+from ..reference import Reference, reference
 from ..scheduled import Moving
 from ..trajectory import Trajectory
 from .base import html_table
@@ -190,5 +190,3 @@ def _local_errors(optimizer, problem, run, schedule=None):
             errors.append(float(np.linalg.norm(x - exact(t + dt))))
     return np.array(times), np.array(errors)
 
-
-__all__ = ["Comparison", "compare", "start_state"]
