@@ -41,9 +41,11 @@ def modified_gradient(fg, hv, data, t, p, z, dz):
 
 
 def modified_gradient_flow(h, decay=0.0):
-    """x' = -grad(F + (h/4)|grad F|^2), F = f + (decay/2)|x|^2: what gradient descent follows to order 2."""
-    return Flow("modified gradient flow", "x' = -(I + (h/2) H) g", modified_gradient, {"h": h, "decay": decay},
-                sources="Barrett, Dherin, arXiv:2009.11162, eq. 5; Li, Tai, E, arXiv:1511.06251")
+    """x' = -grad(F + (h/4)|grad F|^2), F = f + (decay/2)|x|^2: what gradient descent follows to order 2.
+
+    Sources: Barrett, Dherin, arXiv:2009.11162, eq. 5; Li, Tai, E, arXiv:1511.06251.
+    """
+    return Flow("modified gradient flow", "x' = -(I + (h/2) H) g", modified_gradient, {"h": h, "decay": decay})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
