@@ -55,11 +55,13 @@ _EDITS = (
 )
 _HEAD = '''"""Written by odeopt.specialized for {fg} and {update}, n = {n}. May be deleted."""
 import numpy as np
-from odeopt.abi import kernel, stack_matrix, stack_vector
+from odeopt.abi import cold_path, inlined, kernel, stack_matrix, stack_vector
 from odeopt.drive import (BAD_GRADIENT, BAD_STATE, BAD_VALUE, CARRY, COMPLETED, CONVERGED, GRADIENT_NORM, GRADIENTS,
                           K, NEXT, RUNNING, STALLED, STATUS, T, _all_finite, _store)
-from {fg_module} import {fg_name} as fg
-from {update_module} import {update_name} as update
+from {fg_module} import {fg_name} as compiled_fg
+from {update_module} import {update_name} as compiled_update
+
+fg, update = inlined(compiled_fg), inlined(compiled_update)
 
 
 @kernel

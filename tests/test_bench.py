@@ -29,7 +29,7 @@ def test_the_c_yardstick_walks_the_same_path():
     times, notes = loops._c(2000)
     if not times:
         pytest.skip(notes[0])
-    names = {"gradientdescent", "adam_plain", "gradientdescent_checked", "adam_checked"}
+    names = {"gradientdescent", "adam", "gradientdescent_checked", "adam_checked"}
     assert set(times) == names | {f"{name}_rounded" for name in names}
     import shutil
     import subprocess
@@ -45,7 +45,7 @@ def test_the_c_yardstick_walks_the_same_path():
     ends = {line.split()[0]: float(line.split()[2]) for line in lines if line}
     problem = oo.problems.rosenbrock()
     for optimizer, names in ((oo.GradientDescent(1e-4), ("gradientdescent", "gradientdescent_checked")),
-                             (oo.Adam(1e-4), ("adam_plain", "adam_checked"))):
+                             (oo.Adam(1e-4), ("adam", "adam_checked"))):
         x = oo.record(optimizer, problem, steps=2000).x[-1, 0]
         for name in names:
             assert ends[name] == pytest.approx(x, rel=1e-9)

@@ -27,7 +27,7 @@ static double descend(state *s, double *x, const double *g) {
     return s->lr;
 }
 
-static double adam(state *s, double *x, const double *g) {
+static double move(state *s, double *x, const double *g) {
     s->q1 += s->new1 * (1.0 - s->q1);
     s->q2 += s->new2 * (1.0 - s->q2);
     double step = s->lr / s->q1, scale = 1.0 / s->q2;
@@ -67,14 +67,14 @@ static double adam(state *s, double *x, const double *g) {
     }
 
 PLAIN(gradientdescent, descend)
-PLAIN(adam_plain, adam)
+PLAIN(adam, move)
 CHECKED(gradientdescent_checked, descend)
-CHECKED(adam_checked, adam)
+CHECKED(adam_checked, move)
 
 int main(int argc, char **argv) {
     long steps = argc > 1 ? atol(argv[1]) : 10000000;
     gradientdescent(steps);
-    adam_plain(steps);
+    adam(steps);
     gradientdescent_checked(steps);
     adam_checked(steps);
     return 0;
