@@ -58,7 +58,7 @@ def test_threads_cuts_and_company_do_not_matter(noise, tmp_path):
         np.testing.assert_array_equal(other.mean[:5], whole.mean)
     part = st.sample(optimizer, problem, noise, steps=18, paths=5, seed=3, every=5, average_from=11)
     part.save(tmp_path / "part.npz")
-    joined = st.sample(optimizer, problem, noise, steps=19, resume=st.Ensemble.load(tmp_path / "part.npz"), threads=2)
+    joined = st.sample(optimizer, problem, noise, steps=19, resume=st.Paths.load(tmp_path / "part.npz"), threads=2)
     for name in ("k", "x", "mean", "stopped"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
     np.testing.assert_array_equal(joined.final["s"], whole.final["s"])

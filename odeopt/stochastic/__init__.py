@@ -5,7 +5,6 @@ spawned stream a path, and hand the numbers to the jitted loops. Results therefo
 on the number of threads, on block sizes, or on where a run was cut and resumed.
 """
 
-from .ensemble import Ensemble, sample
 from .noise import (
     Minibatch,
     Noise,
@@ -15,7 +14,8 @@ from .noise import (
     state_dependent,
     tangent,
 )
+from .paths import Paths, sample
 from .sde import SDE, sde, simulate
 
-__all__ = ["SDE", "Ensemble", "Minibatch", "Noise", "batch_covariance", "diagonal_multiplicative", "gaussian", "sample",
+__all__ = ["SDE", "Minibatch", "Noise", "Paths", "batch_covariance", "diagonal_multiplicative", "gaussian", "sample",
            "sde", "simulate", "state_dependent", "tangent"]

@@ -19,8 +19,8 @@ from ..abi import kernel
 from ..flows import Flow
 from ..optimizers import GradientDescent, Momentum, Nesterov, Optimizer
 from . import loops
-from .ensemble import start_points
 from .noise import Noise
+from .paths import Paths, start_points
 from .streams import Streams, run_blocks
 
 SCHEMES = {"euler_maruyama": loops.euler_maruyama, "weak_second_order": loops.weak_second_order}
@@ -99,7 +99,7 @@ def sde(optimizer, order=1):
 
 def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="weak_second_order", paths=1, seed=0,
              every=None, threads=None, progress=False):
-    """Integrate ``paths`` paths of an :class:`SDE` and return an Ensemble of positions.
+    """Integrate ``paths`` paths of an :class:`SDE` and return their positions as :class:`Paths`.
 
     Parameters
     ----------
@@ -117,7 +117,6 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
     paths, seed, every, threads, progress
         As in :func:`sample`.
     """
-    from .ensemble import Ensemble
 
     if not isinstance(equation, SDE):
         raise TypeError(f"equation must be an SDE, got {type(equation).__name__}")
@@ -156,7 +155,7 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
     message = (f"{steps} steps done" if not bad else
                f"{bad} of {paths} paths diverged, the first at step {stopped[stopped >= 0].min()}")
     final = {"k": steps, "every": every, "x": z[:, 0].copy(), "z": z}
-    return Ensemble(k, k * h, out, stopped, None, "diverged" if bad else "completed", message,
+    return Paths(k, k * h, out, stopped, None, "diverged" if bad else "completed", message,
                     f"{scheme} of {equation!r}", problem.name, repr(noise), final)
 
 

@@ -1,4 +1,4 @@
-"""``sample``: an ensemble of stochastic runs of any optimizer, on threads."""
+"""``sample``: many stochastic runs of any optimizer, on threads."""
 
 import json
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _NO_CONSTANTS = np.zeros(1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ensemble:
+class Paths:
     """Paths of a stochastic method, all recorded at the same steps.
 
     Attributes
@@ -62,7 +62,7 @@ class Ensemble:
         return self.x[:, -1]
 
     def __repr__(self):
-        return (f"<Ensemble of {self.paths} paths: {self.method} on {self.problem} with {self.noise}, "
+        return (f"<{self.paths} paths of {self.method} on {self.problem} with {self.noise}, "
                 f"{self.k[-1]} steps, {self.status}>")
 
     def save(self, path):
@@ -80,7 +80,7 @@ class Ensemble:
         with np.load(path, allow_pickle=False) as stored:
             words = json.loads(str(stored["words"])) if "words" in stored else {}
             if words.pop("format", None) != FORMAT or "stopped" not in stored:
-                raise ValueError(f"path must be a saved Ensemble, got {path}")
+                raise ValueError(f"path must be a file that Paths.save wrote, got {path}")
             final = {key[6:]: stored[key] if stored[key].ndim else stored[key].item()
                      for key in stored.files if key.startswith("final.")}
             return cls(**words, **{name: stored[name] for name in ("k", "t", "x", "stopped")},
@@ -89,7 +89,7 @@ class Ensemble:
 
 def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed=0, every=None, schedule=None,
            start="cold", average_from=None, threads=None, resume=None, progress=False):
-    """Run ``paths`` independent stochastic runs of ``optimizer`` and return an :class:`Ensemble`.
+    """Run ``paths`` independent stochastic runs of ``optimizer`` and return an :class:`Paths`.
 
     Path i draws from its own stream, child i of ``seed`` (``SeedSequence.spawn``), so that it is
     the same path whatever ``paths`` and ``threads`` are, and whether or not the run was cut in
@@ -116,7 +116,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
         Average the iterates from this step on into ``mean``.
     threads : int, optional
         Default: the processors that this process may use. The paths do not depend on it.
-    resume : Ensemble, optional
+    resume : Paths, optional
         Go on from its end with its streams (then ``x0``, ``paths``, ``seed``, ``start``,
         ``every`` and ``average_from`` come from there); the result is the whole ensemble.
     progress : bool
@@ -177,7 +177,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
                f"{bad} of {stopped.size} paths diverged, the first at step {stopped[stopped >= 0].min()}")
     final = dict(k=last, every=every, average_from=average_from, streams=streams.saved(), order=streams.orders(),
                  noise_constants=c, **state)
-    return Ensemble(k, k * optimizer.h, out, stopped.copy(), state["mean"].copy() if average_from >= 0 else None,
+    return Paths(k, k * optimizer.h, out, stopped.copy(), state["mean"].copy() if average_from >= 0 else None,
                     "diverged" if bad else "completed", message, repr(optimizer), problem.name, repr(noise), final)
 
 
@@ -226,8 +226,8 @@ def _fresh(optimizer, problem, x0, paths, start):
 
 
 def _check_resume(old, optimizer, problem, noise, c):
-    if not isinstance(old, Ensemble):
-        raise TypeError(f"resume must be an Ensemble, got {type(old).__name__}")
+    if not isinstance(old, Paths):
+        raise TypeError(f"resume must be a Paths, got {type(old).__name__}")
     for name, new in (("method", repr(optimizer)), ("problem", problem.name), ("noise", repr(noise))):
         if getattr(old, name) != new:
             raise ValueError(f"resume must come from the same {name} {new}, got {getattr(old, name)}")
