@@ -9,6 +9,7 @@ import scipy.optimize as so
 import odeopt as oo
 from odeopt.flows import gradient_flow, heavy_ball_flow
 from odeopt.interop import auto_lr, minimize_method
+from odeopt.interop.minimize import PROJECTED
 from odeopt.schemes import BACKTRACKING, armijo_euler
 
 ROSEN = [-1.2, 1.0]
@@ -181,7 +182,6 @@ def test_bounds_are_refused_where_projection_is_unsound(method):
     ({"constraints": {"type": "eq", "fun": bowl}}, "constraints must be empty"),
     ({"bounds": [(0, 1)]}, "bounds must be"),
     ({"bounds": [(1, 0), (0, 1)]}, "min <= max"),
-    ({"options": {"lrr": 1.0}}, "did you mean 'lr'"),
     ({"options": {"lr": -1.0}}, "lr must be in"),
     ({"options": {"maxiter": 1.5}}, "maxiter must be an integer"),
     ({"tol": -1.0}, "gtol must be in"),
@@ -194,8 +194,12 @@ def test_bad_arguments_are_named(call, words):
 def test_more_bad_arguments():
     with pytest.raises(ValueError, match="did you mean 'adam'"):
         minimize_method("adamm")
-    with pytest.raises(ValueError, match="x0 must be a point"):
-        oo.minimize(lambda x: np.nan, [0.0], method="spg")
+    with pytest.raises(ValueError, match="did you mean 'lr'"):
+        minimize_method("gd", lrr=1.0)
+    with pytest.raises(ValueError, match="did you mean 'maxiter'"):
+        oo.minimize(bowl, [0.0, 0.0], jac=bowl_grad, method="gd", maxiters=3)
+    with pytest.raises(TypeError, match="method must be a name"):
+        minimize_method(None)
     with pytest.raises(ValueError, match="x0 must be finite"):
         oo.minimize(bowl, [np.nan, 0.0])
     with pytest.raises(ValueError, match="fun must return"):
@@ -208,6 +212,159 @@ def test_more_bad_arguments():
         oo.minimize(bowl, [0.0, 0.0], method="errorcontrolledeuler")
     with pytest.raises(ValueError, match="needs a number"):
         oo.minimize(bowl, [0.0, 0.0], method="adam", lr="auto")
+
+
+def test_unknown_options_draw_scipys_warning_and_change_nothing():
+    with pytest.warns(so.OptimizeWarning, match=r"Unknown solver options: maxfun, lrr \(did you mean 'lr'\?\)"):
+        r = scipy_minimize("gd", bowl, [3.0, -2.0], jac=bowl_grad, options={"maxfun": 1, "lrr": 9.0, "lr": 0.2})
+    assert np.array_equal(r.x, scipy_minimize("gd", bowl, [3.0, -2.0], jac=bowl_grad, options={"lr": 0.2}).x)
+    with pytest.warns(so.OptimizeWarning, match="maxfun"):
+        oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method="spg", options={"maxfun": 1})
+
+
+def test_options_as_scipys_methods_take_them():
+    r = scipy_minimize("gd", bowl, [3.0, -2.0], jac=bowl_grad, options={"maxiter": 2e0, "ftol": None, "lr": 0.01})
+    assert r.nit == 2 and r.status == 1
+    method = minimize_method("gd", lr=0.2, maxiter=3)  # its own options give way to the call's
+    assert so.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method=method, options={"maxiter": 2}).nit == 2
+    given = oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method="gd", lr=0.2, tol=1.0, options={"gtol": 1e-3})
+    assert "gtol = 0.001" in given.message
+    for hess in ("2-point", so.BFGS()):  # SciPy's ways of having no Hessian
+        assert oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, hess=hess, method="gd").nhev == 0
+
+
+@pytest.mark.parametrize("name", sorted(oo.optimizers.ALL))
+def test_every_optimizer_returns_a_complete_result(name):
+    cls = oo.optimizers.ALL[name]
+    needed = {"tol": 1e-2} if name == "errorcontrolledeuler" else {"lr": 1e-2}
+    for method in (cls(**needed), minimize_method(cls(**needed))):
+        r = (oo.minimize if isinstance(method, oo.optimizers.Optimizer) else so.minimize)(
+            bowl, [3.0, -2.0], jac=bowl_grad, method=method, options={"maxiter": 5})
+        assert isinstance(r, so.OptimizeResult)
+        assert {"x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message"} <= set(r)
+        assert (r.nit, r.nfev, r.njev, r.status, r.success) == (5, 6, 6, 1, False)
+        assert r.fun == bowl(r.x) < bowl([3.0, -2.0]) and np.array_equal(r.jac, bowl_grad(r.x)) and r.t > 0
+
+
+def test_a_start_that_is_not_finite_is_a_result_and_a_global_search_goes_on():
+    def fun(x):
+        return np.log(x[0]) ** 2 + 0.1 * np.cos(9 * x[0]) if x[0] > 0 else np.nan
+
+    for method in ("spg", "gd", "adam"):
+        r = scipy_minimize(method, fun, [-1.0])
+        assert (r.status, r.success, r.nit, r.nfev) == (2, False, 0, 2) and "not finite at x0" in r.message
+        assert np.array_equal(r.x, [-1.0])
+    outside = []
+    r = so.basinhopping(fun, [3.0], niter=30, stepsize=3.0, rng=1,
+                        minimizer_kwargs={"method": minimize_method("spg")},
+                        callback=lambda x, f, accept: outside.append(x[0] <= 0))
+    assert any(outside) and r.lowest_optimization_result.success
+    grid = np.linspace(0.05, 6, 60_000)
+    assert abs(r.fun - min(fun([v]) for v in grid)) < 1e-6
+
+
+def test_no_curvature_where_there_is_nothing_to_do():
+    quartic = {"jac": lambda x: 4 * x**3, "method": "gd"}
+    r = oo.minimize(lambda x: float((x**4).sum()), [0.0, 0.0], hess=lambda x: np.diag(12 * x**2), **quartic)
+    assert r.success and (r.nit, r.nfev, r.nhev) == (0, 1, 0)
+    with pytest.raises(ValueError, match="curvature at x0"):
+        oo.minimize(lambda x: float(x.sum()), [0.0, 0.0], jac=np.ones_like, method="gd")
+
+
+def test_a_class_and_a_wrapper_as_method():
+    by_class, by_name = (oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method=m, lr=0.05, maxiter=9)
+                         for m in (oo.Adam, "adam"))
+    assert np.array_equal(by_class.x, by_name.x)
+    swa = oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method=oo.SWA(oo.Adam(), 2), lr=0.05, maxiter=9)
+    assert np.array_equal(swa.x, by_name.x)
+
+
+class Keeper:
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, intermediate_result):
+        self.seen.append(intermediate_result)
+
+    def by_position(self, xk):
+        self.seen.append(xk)
+
+
+def test_callbacks_of_every_kind_are_called_as_scipys_methods_call_them():
+    import functools
+
+    for door in (oo.minimize, lambda *a, method, **k: so.minimize(*a, method=minimize_method(method), **k)):
+        ours, bound, theirs = Keeper(), Keeper(), Keeper()
+        for callback in (ours, bound.by_position, functools.partial(lambda k, xk: None, 1), [].append):
+            r = door(bowl, [3.0, -2.0], jac=bowl_grad, method="spg", callback=callback)
+        so.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method="BFGS", callback=theirs)
+        assert len(ours.seen) == len(bound.seen) == r.nit
+        assert isinstance(ours.seen[0], so.OptimizeResult) and set(theirs.seen[0]) <= set(ours.seen[0])
+        assert np.array_equal(ours.seen[-1].x, r.x) and ours.seen[-1].fun == r.fun
+        assert all(np.array_equal(a.x, b) for a, b in zip(ours.seen, bound.seen))
+
+
+def test_a_callback_that_stops_at_convergence_and_one_that_fails():
+    def stop(xk):
+        raise StopIteration
+
+    r = oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method="gd", lr=0.2, ftol=1e9, callback=stop, return_all=True)
+    assert (r.status, r.success, r.nit, len(r.allvecs)) == (99, False, 1, 2) and "StopIteration" in r.message
+    with pytest.raises(ZeroDivisionError):
+        oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method="gd", lr=0.2, callback=lambda xk: 1 / 0)
+
+
+@pytest.mark.parametrize("jac, error", [("2-point", 1e-6), ("3-point", 1e-9), ("cs", 1e-14)])
+@pytest.mark.parametrize("bounds", [None, [(3.0, 4.0), (-9, -2.0)], [(3.0 - 1e-7, 3.0 + 1e-9), (-2.0, -2.0)]])
+def test_differences_beside_and_within_bounds_keep_their_order(jac, error, bounds):
+    seen = []
+
+    def fun(x):
+        seen.append(x)
+        return np.exp(x[0]) * np.sin(x[1])
+
+    r = oo.minimize(fun, [3.0, -2.0], jac=jac, bounds=bounds, method="spg", maxiter=0)
+    assert r.nfev == len(seen)
+    exact = np.exp(3.0) * np.array([np.sin(-2.0), np.cos(-2.0)])
+    narrow = bounds is not None and bounds[1][0] == bounds[1][1]
+    assert abs(r.jac[0] - exact[0]) < (error if jac == "cs" or not narrow else 1e-5) * np.exp(3.0)
+    assert abs(r.jac[1] - exact[1]) < error * np.exp(3.0) or (narrow and r.jac[1] == 0.0)
+    if bounds is not None:
+        inside = np.array(bounds)
+        assert all((x.real >= inside[:, 0]).all() and (x.real <= inside[:, 1]).all() for x in seen)
+
+
+@pytest.mark.parametrize("name", PROJECTED)
+def test_projected_steps_rest_at_constrained_minima_and_nowhere_else(name):
+    """What makes projection sound: P(x - D g) = x exactly where g pushes against the active bounds."""
+    optimizer = oo.optimizers.ALL[name](**({"tol": 0.3} if name == "errorcontrolledeuler" else {"lr": 0.3}))
+    rng = np.random.default_rng(0)
+    moved = 0
+    for _ in range(200):
+        x = rng.choice([0.0, 0.5, 1.0], 3)
+        g = rng.choice([-1.0, 0.0, 0.5], 3)
+        s = rng.uniform(0.1, 2.0, (len(optimizer.slots), 3))
+        new = x.copy()
+        optimizer.kernel(0, optimizer.p, new, g, s)
+        rests = np.array_equal(np.clip(new, 0, 1), x)
+        assert rests == ((g == 0) | ((x == 0) & (g > 0)) | ((x == 1) & (g < 0))).all()
+        moved += not rests
+    assert 20 < moved < 200
+
+
+@pytest.mark.parametrize("name", ["signgd", "normalizedgd", "errorcontrolledeuler"])
+def test_steps_of_fixed_length_end_beside_the_constrained_minimum(name):
+    step = {"tol": 1e-3} if name == "errorcontrolledeuler" else {"lr": 1e-3}
+    method = minimize_method(oo.optimizers.ALL[name](**step))
+    r = so.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method=method, bounds=[(0.5, 4.0), (None, None)],
+                    options={"maxiter": 6000})
+    assert np.abs(r.x - [0.5, 1.0]).max() < 1.5e-3 and r.x[0] >= 0.5
+
+
+def test_infinite_bounds_are_none():
+    free, boxed, pairs = (scipy_minimize("adam", bowl, [3.0, -2.0], jac=bowl_grad, bounds=b, options={"maxiter": 9})
+                          for b in (None, so.Bounds(), [(None, None), (-np.inf, None)]))
+    assert np.array_equal(free.x, boxed.x) and np.array_equal(free.x, pairs.x)
 
 
 def test_numbers_and_integers_as_start():

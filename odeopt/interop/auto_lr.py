@@ -49,6 +49,14 @@ def spectrum_ends(product, n, iterations=ITERATIONS):
     return largest, largest - shifted
 
 
+def check_auto_lr(cls, **given):
+    """An instance of ``cls`` with lr = 1; ValueError where ``lr="auto"`` has no rule for it."""
+    if cls not in SUPPORTED:
+        raise ValueError(f"lr='auto' is for {', '.join(c.__name__ for c in SUPPORTED)}; "
+                         f"{cls.__name__} needs a number")
+    return cls(lr=1.0, **given)
+
+
 def auto_lr(cls, product, n, **given):
     """``(lr, words)`` for the optimizer class ``cls`` with hyperparameters ``given``.
 
@@ -64,14 +72,11 @@ def auto_lr(cls, product, n, **given):
     ValueError
         Another class; a Hessian that is zero or not finite at the start.
     """
-    if cls not in SUPPORTED:
-        raise ValueError(f"lr='auto' is for {', '.join(c.__name__ for c in SUPPORTED)}; "
-                         f"{cls.__name__} needs a number")
+    probe = check_auto_lr(cls, **given)
     estimate, mu = spectrum_ends(product, n)
     if not np.isfinite(estimate) or estimate <= 0.0:
         raise ValueError(f"lr='auto' needs a curvature at x0, and the Hessian there has norm {estimate}")
     largest = MARGIN * estimate
-    probe = cls(lr=1.0, **given)
     if cls is GradientDescent:
         lr, rule = (2 / (largest + mu), "2/(L + mu)") if mu > 0 else (1 / largest, "1/L")
     elif cls is Momentum:

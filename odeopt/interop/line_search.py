@@ -35,8 +35,7 @@ class LineSearch:
         self.spectral = name == "spg"
         self.values = deque(maxlen=10 if self.spectral else 1)
         self.h = self.lr = first  # lr: the step accepted last
-        self.previous = None
-        self.t = 0.0
+        self.previous, self.t, self.words = None, 0.0, ""
 
     def _trial(self, x, g):
         if self.h is None:

@@ -1,20 +1,23 @@
 """``minimize`` and ``minimize_method``: the optimizers behind SciPy's ``minimize`` contract."""
 
 import dataclasses
+import difflib
 import inspect
+import warnings
 
 import numpy as np
-from scipy.optimize import OptimizeResult
+from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from .. import checks, optimizers
 from ..optimizers import Optimizer
 from ..problems import Problem
-from .auto_lr import SUPPORTED, auto_lr
+from .auto_lr import SUPPORTED, auto_lr, check_auto_lr
 from .line_search import NAMES, LineSearch
 from .objective import Objective, limits, start
 
 CONVERGED, LIMIT, DIVERGED, NO_DECREASE, STOPPED = 0, 1, 2, 3, 99
 _OWN = ("maxiter", "gtol", "ftol", "xtol", "tol", "disp", "return_all")
+PROJECTED = ("gradientdescent", "normalizedgd", "signgd", "errorcontrolledeuler", "adagrad", "rmsprop")
 
 
 def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=None, bounds=None, constraints=(),
@@ -30,21 +33,24 @@ def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=No
         gradient and start.
     x0 : (n,) array
     method : str or Optimizer, default "adam"
-        A name of ``odeopt list optimizers``, an instance, "armijo" (explicit Euler with
+        A name of ``odeopt list optimizers``, a class or instance, "armijo" (explicit Euler with
         backtracking) or "spg" (Barzilai-Borwein steps, non-monotone backtracking).
     jac : callable, True, None, "2-point", "3-point" or "cs"
     hess, hessp : callable, optional
         Used by ``lr="auto"``; without them it differences gradients.
     bounds : Bounds or sequence of (min, max), optional
-        By projection, for the methods whose projected fixed points are the constrained ones:
-        gradientdescent, adagrad, rmsprop without momentum, armijo, spg. Refused for the others.
+        By projection, for the methods whose projected fixed points are the constrained ones: those
+        whose step is a positive diagonal matrix times -g (gradientdescent, normalizedgd, signgd,
+        errorcontrolledeuler, adagrad, rmsprop without momentum), armijo and spg. Refused for the
+        others, unless all bounds are infinite.
     tol : float, optional
         ``gtol`` unless that is given.
     callback : callable
         ``callback(xk)`` or ``callback(intermediate_result=r)``, after each step; StopIteration ends
         the run with status 99.
     options : dict
-        The keywords below and hyperparameters.
+        The keywords below and hyperparameters. Unknown names draw SciPy's ``OptimizeWarning`` here,
+        as keywords of this function a ValueError.
     maxiter : int, default 10000
     gtol : float, default 1e-5
         Stop when no entry of the (projected) gradient exceeds it.
@@ -61,13 +67,15 @@ def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=No
     -------
     scipy.optimize.OptimizeResult
         x, fun, jac, success, status, message, nit, nfev, njev, nhev, t (flow time), lr.
-        ``status`` 0: a tolerance is met; 1: maxiter; 2: not finite (x is the last finite point);
-        3: no decrease found; 99: stopped by the callback. Only 0 is a success.
+        ``status`` 0: a tolerance is met; 1: maxiter; 2: not finite (x is the last finite point, or
+        x0 if fun is not finite there); 3: no decrease found; 99: stopped by the callback. Only 0 is
+        a success.
 
     Raises
     ------
     TypeError, ValueError
-        Wrong arguments; constraints; bounds with a method that cannot keep them; unknown options.
+        Wrong arguments; constraints; bounds with a method that cannot keep them; unknown keywords;
+        ``lr="auto"`` without curvature at x0.
 
     Notes
     -----
@@ -82,10 +90,11 @@ def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=No
             hessp = problem.hessp
     elif x0 is None:
         raise TypeError("x0 must be given unless fun is a Problem")
-    options = dict(options or {}) | hyperparameters
-    if tol is not None:
-        options.setdefault("tol", tol)
-    return MinimizeMethod(method)(fun, x0, args, jac, hess, hessp, bounds, constraints, callback, **options)
+    given = dict(options or {})
+    call = MinimizeMethod(method, **hyperparameters)
+    options = {} if tol is None else {"tol": tol}
+    options |= {key: value for key, value in (given).items() if key not in hyperparameters}
+    return call(fun, x0, args, jac, hess, hessp, bounds, constraints, callback, **options)
 
 
 def minimize_method(method, **defaults):
@@ -101,7 +110,7 @@ def minimize_method(method, **defaults):
     Raises
     ------
     ValueError
-        An unknown name (with the nearest match).
+        An unknown name of a method or an option (with the nearest match).
     """
     return MinimizeMethod(method, **defaults)
 
@@ -110,16 +119,38 @@ class MinimizeMethod:
     """What :func:`minimize_method` returns; picklable."""
 
     def __init__(self, method, **defaults):
-        if not isinstance(method, Optimizer):
-            key = str(method).lower().replace("-", "").replace("_", "")
+        known = isinstance(method, Optimizer) or isinstance(method, type) and issubclass(method, Optimizer)
+        if not known:
+            if not isinstance(method, str):
+                raise TypeError(f"method must be a name or an Optimizer, got {method!r}")
+            key = method.lower().replace("-", "").replace("_", "")
             if key not in NAMES:
                 names = (*optimizers.ALL, *optimizers.ALIASES, *NAMES)
                 optimizers.by_name(checks.choice("method", key, names))
             method = key
         self.method, self.defaults = method, defaults
+        for name in defaults:
+            checks.choice("option", name, (*_OWN, *self._hyperparameters()))
 
     def __repr__(self):
         return f"<odeopt method {self.method}>"
+
+    def _hyperparameters(self):
+        if self.method in NAMES:
+            return ("lr",)
+        if getattr(self.method, "wrapper", False):
+            return ("start", *(f.name for f in dataclasses.fields(self.method.optimizer)))
+        return tuple(f.name for f in dataclasses.fields(_class(self.method)))
+
+    def _drop_unknown(self, options):
+        """``options`` without the names that mean nothing here; SciPy's warning about those."""
+        allowed = (*_OWN, *self._hyperparameters())
+        unknown = [name for name in options if name not in allowed]
+        if unknown:
+            near = [difflib.get_close_matches(name, allowed, 1, 0.5) for name in unknown]
+            words = ", ".join(name + (f" (did you mean {n[0]!r}?)" if n else "") for name, n in zip(unknown, near))
+            warnings.warn(f"Unknown solver options: {words}", OptimizeWarning, stacklevel=4)
+        return {name: value for name, value in options.items() if name in allowed}
 
     def __call__(self, fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(),
                  callback=None, **options):
@@ -128,28 +159,29 @@ class MinimizeMethod:
             raise ValueError("constraints must be empty: these methods handle bounds at most")
         x = start(x0)
         box = limits(bounds, x.size)
-        project = None if bounds is None else lambda y: np.minimum(np.maximum(y, box[0]), box[1])
-        if project is not None:
+        bounded = bool(np.isfinite(box).any())
+        project = (lambda y: np.minimum(np.maximum(y, box[0]), box[1])) if bounded else None
+        if bounded:
             x = project(x)
         args = args if isinstance(args, tuple) else (args,)
         objective = Objective(fun, args, jac, hess, hessp, box)
-        options = self.defaults | options
+        options = self.defaults | self._drop_unknown(options)
         own = _settings({key: options.pop(key) for key in _OWN if key in options})
-        words = ""
         if self.method in NAMES:
             stepper = _line_search(self.method, options)
         else:
-            optimizer, words = _optimizer(self.method, options, objective, x)
-            if project is not None:
-                _check_projection(optimizer)
-            stepper = _Update(optimizer)
-        return _run(objective, x, stepper, project, _notifier(callback), own, words)
+            if bounded:
+                _check_projection(self.method, options)
+            stepper = _Update(self.method, options)
+        return _run(objective, x, stepper, project, _notifier(callback), own)
 
 
 def _settings(given):
     tol = given.pop("tol", None)
     values = {"maxiter": 10_000, "gtol": 1e-5 if tol is None else tol, "ftol": 0.0, "xtol": 0.0,
               "disp": False, "return_all": False} | {k: v for k, v in given.items() if v is not None}
+    if isinstance(values["maxiter"], float) and values["maxiter"].is_integer():  # 1e4, as SciPy's methods take it
+        values["maxiter"] = int(values["maxiter"])
     values["maxiter"] = checks.integer("maxiter", values["maxiter"], 0)
     for name in ("gtol", "ftol", "xtol"):
         values[name] = checks.real(name, values[name], 0.0)
@@ -157,58 +189,74 @@ def _settings(given):
 
 
 def _line_search(name, options):
-    first = options.pop("lr", None)
-    if options:
-        checks.choice("option", next(iter(options)), (*_OWN, "lr"))
+    first = options.get("lr")
     first = None if first is None or first == "auto" else checks.real("lr", first, 0.0, open_low=True)
     return LineSearch(name, first)
 
 
-def _optimizer(method, options, objective, x):
-    """``(instance, words about lr)`` for a name or an instance and hyperparameters."""
+def _class(method):
+    return type(method) if isinstance(method, Optimizer) else optimizers.by_name(method) if isinstance(
+        method, str) else method
+
+
+def _optimizer(method, options):
+    """``(instance, None)``; or ``(None, hyperparameters)`` of one whose lr is to be found at x0."""
+    cls = _class(method)
     if isinstance(method, Optimizer):
-        cls, given = type(method), {f.name: getattr(method, f.name) for f in dataclasses.fields(method)} | options
-    else:
-        cls, given = optimizers.by_name(method), dict(options)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    for key in given:
-        if key not in fields:
-            checks.choice("option", key, (*_OWN, *fields))
-    missing = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in given]
-    if missing == ["lr"] and cls in SUPPORTED:
-        given["lr"], missing = "auto", []
-    if missing:
-        raise ValueError(f"{missing[0]} must be given: {cls.__name__} has no default for it "
-                         f"(pass the instance as method=odeopt.{cls.__name__}({missing[0]}=...))")
-    words = ""
-    if isinstance(given.get("lr"), str):
-        checks.choice("lr", given["lr"], ("auto",))
-        rest = {k: v for k, v in given.items() if k != "lr"}
-        given["lr"], words = auto_lr(cls, objective.product(x), x.size, **rest)
-    return cls(**given), words
+        if not isinstance(options.get("lr"), str):
+            return (method.changed(**options) if options else method), None
+        options = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)} | options
+    needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in options]
+    if needed == ["lr"] and cls in SUPPORTED:
+        options, needed = {**options, "lr": "auto"}, []
+    if needed:
+        raise ValueError(f"{needed[0]} must be given: {cls.__name__} has no default for it "
+                         f"(pass the instance as method=odeopt.{cls.__name__}({needed[0]}=...))")
+    if not isinstance(options.get("lr"), str):
+        return cls(**options), None
+    checks.choice("lr", options["lr"], ("auto",))
+    given = {name: value for name, value in options.items() if name != "lr"}
+    check_auto_lr(cls, **given)
+    return None, given
 
 
-def _check_projection(optimizer):
-    """Projection after the step is sound where the step is a positive diagonal matrix times -g."""
-    sound = optimizer.name in ("gradientdescent", "adagrad", "rmsprop") and not getattr(optimizer, "momentum", 0.0)
-    if sound and getattr(optimizer, "centered", False):
+def _check_projection(method, options):
+    """Projection after the step is sound where the step is a positive diagonal matrix times -g.
+
+    Then P(x - D g) = x says that g_i = 0, or that g_i pushes against the bound that x_i is on: the
+    conditions of a constrained minimum (Bertsekas, SIAM J. Control Optim. 20 (1982) 221).
+    """
+    name = _class(method).__name__.lower()
+
+    def value(key):
+        return options.get(key, getattr(method, key, False))
+
+    sound = name in PROJECTED and not value("momentum")
+    if value("centered"):
         sound = False  # the centred mean square may vanish at an active bound
     if not sound:
-        raise ValueError(f"bounds must be None for {optimizer.name}: a projected step with memory may stop at a "
-                         "point that is no solution (use gradientdescent, adagrad, rmsprop, armijo or spg)")
+        raise ValueError(f"bounds must be None for {name}: a projected step with memory may stop at a "
+                         f"point that is no solution (use {', '.join((*PROJECTED, *NAMES))})")
 
 
 class _Update:
     """An optimizer's kernel as a stepper."""
 
-    def __init__(self, optimizer):
-        self.optimizer, self.kernel, self.p = optimizer, optimizer.kernel, optimizer.p
-        self.k, self.t, self.slots = 0, 0.0, None
-        self.lr = getattr(optimizer, "lr", None)
+    def __init__(self, method, options):
+        self.cls = _class(method)
+        self.optimizer, self.given = _optimizer(method, options)
+        self.k, self.t, self.slots, self.words = 0, 0.0, None, ""
+        self.lr = getattr(self.optimizer, "lr", None)
+
+    def _begin(self, objective, x, g):
+        if self.optimizer is None:
+            self.lr, self.words = auto_lr(self.cls, objective.product(x), x.size, **self.given)
+            self.optimizer = self.cls(lr=self.lr, **self.given)
+        self.kernel, self.p, self.slots = self.optimizer.kernel, self.optimizer.p, self.optimizer.start(x, g)
 
     def step(self, objective, project, x, f, g):
         if self.slots is None:
-            self.slots = self.optimizer.start(x, g)
+            self._begin(objective, x, g)
         new = x.copy()
         self.t += self.kernel(self.k, self.p, new, g, self.slots)
         self.k += 1
@@ -237,21 +285,21 @@ def _notifier(callback):
     return notify
 
 
-def _run(objective, x, stepper, project, notify, own, words):
+def _run(objective, x, stepper, project, notify, own):
     bounded = project is not None
     project = project or (lambda y: y)
     f, g = objective.value_and_grad(x)
-    if not (np.isfinite(f) and np.isfinite(g).all()):
-        raise ValueError(f"x0 must be a point where fun and its gradient are finite, got f = {f}")
     path = [x.copy()] if own["return_all"] else None
     nit, status, message = 0, None, ""
-    while True:
+    if not (np.isfinite(f) and np.isfinite(g).all()):  # no error: a global search goes on elsewhere
+        status, message = DIVERGED, f"fun or its gradient is not finite at x0 (fun = {f:g})"
+    while status is None:
         residual = np.abs(project(x - g) - x).max() if bounded else np.abs(g).max()
         if residual <= own["gtol"]:
             status, message = CONVERGED, f"{'projected ' if bounded else ''}gradient <= gtol = {own['gtol']:g}"
-        elif status is None and nit >= own["maxiter"]:
+            break
+        if nit >= own["maxiter"]:
             status, message = LIMIT, f"maximum number of iterations ({own['maxiter']}) reached"
-        if status is not None:
             break
         with np.errstate(all="ignore"):
             new = stepper.step(objective, project, x, f, g)
@@ -273,8 +321,7 @@ def _run(objective, x, stepper, project, notify, own, words):
             path.append(x.copy())
         if notify(x, f):
             status, message = STOPPED, "`callback` raised `StopIteration`."
-            break
-    message = "; ".join(m for m in (message, words) if m)
+    message = "; ".join(m for m in (message, stepper.words) if m)
     if own["disp"]:
         print(f"{message}\n  fun: {f:.10g}\n  nit: {nit}\n  nfev: {objective.nfev}\n  njev: {objective.njev}")
     result = OptimizeResult(x=x, fun=f, jac=g, success=status == CONVERGED, status=status, message=message, nit=nit,

@@ -1,6 +1,7 @@
 """The objective as SciPy hands it over: value and gradient with counts, differences, bounds."""
 
 import numpy as np
+from scipy.optimize import HessianUpdateStrategy
 
 from .. import checks
 
@@ -29,8 +30,8 @@ class Objective:
         if not callable(fun):
             raise TypeError(f"fun must be callable, got {fun!r}")
         for name, part in (("hess", hess), ("hessp", hessp)):
-            if isinstance(part, str) and part in DIFFERENCES:
-                part = None
+            if isinstance(part, HessianUpdateStrategy) or (isinstance(part, str) and part in DIFFERENCES):
+                part = None  # SciPy's ways of having none
             if part is not None and not callable(part):
                 raise TypeError(f"{name} must be callable, got {part!r}")
         if not callable(jac) and jac not in (None, True, False, *DIFFERENCES):
@@ -100,20 +101,29 @@ class Objective:
                 g[i] = np.imag(self.function(shifted, *self.args)) / 1e-30
                 continue
             h = (_EPS ** (1 / 3) if self.jac == "3-point" else _EPS**0.5) * max(1.0, abs(x[i]))
-            above, below = (self._shifted(x, i, s * h) for s in (1, -1))
-            if self.jac == "3-point" and above is not None and below is not None:
-                g[i] = (self.value(above) - self.value(below)) / (above[i] - below[i])
-            elif above is None and below is None:  # a variable fixed by its bounds does not move
+            down, up = x[i] - self.lower[i], self.upper[i] - x[i]
+            if self.jac == "3-point" and min(down, up) >= h:
+                (above, da), (below, db) = self._shifted(x, i, h), self._shifted(x, i, -h)
+                g[i] = (above - below) / (da - db)
+                continue
+            h = min(h, max(down, up))
+            side = 1 if up >= h else -1
+            if h == 0.0:  # a variable fixed by its bounds does not move
                 g[i] = 0.0
+                continue
+            far, d = self._shifted(x, i, side * h)
+            if self.jac == "3-point":  # beside a bound: one-sided, of second order as well
+                near, d2 = self._shifted(x, i, side * h / 2)
+                g[i] = ((near - f) * d / d2 - (far - f) * d2 / d) / (d - d2)
             else:
-                other = below if above is None else above
-                g[i] = (self.value(other) - f) / (other[i] - x[i])
+                g[i] = (far - f) / d
         return g
 
     def _shifted(self, x, i, h):
+        """f with coordinate i moved by h, and by how much it has moved."""
         moved = x.copy()
-        moved[i] += h
-        return moved if self.lower[i] <= moved[i] <= self.upper[i] else None
+        moved[i] = min(max(x[i] + h, self.lower[i]), self.upper[i])
+        return self.value(moved), moved[i] - x[i]
 
 
 def limits(bounds, n):
