@@ -31,7 +31,6 @@ _LAZY = {
     "ensemble": "studies.ensemble",
     "Ensemble": "studies.ensemble",
     "sweep": "studies.ensemble",
-    "Team": "threads",
     "amplification_matrix": "studies.amplification",
     "stability_limit": "studies.stability",
     "stability_region": "studies.regions",

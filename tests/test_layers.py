@@ -11,11 +11,11 @@ import odeopt
 ROOT = pathlib.Path(odeopt.__file__).parent
 # From the ground up; names in one entry may import each other.
 LAYERS = (
-    ("abi", "checks"),
+    ("abi", "checks", "threads"),
     ("problems",),
     ("flows",),
     ("schemes",),
-    ("optimizers", "kernels", "threads"),
+    ("optimizers", "kernels"),
     ("schedules", "drive", "trajectory", "record", "specialized", "lanes", "stochastic"),
     ("reference", "scheduled", "solvers"),
     ("studies",),

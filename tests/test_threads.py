@@ -1,7 +1,6 @@
 """Threads change the time that a large update takes, and nothing else."""
 
 import os
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,20 +8,9 @@ from rows import ROWS
 
 import odeopt as oo
 from odeopt import threads
-from odeopt.threads import Team, elementwise
+from odeopt.threads import elementwise
 
 SIZE = 1000  # with slices of 256 below: four, the last one short
-
-
-def steps(optimizer, x, count, dtype=np.float64, workers=None):
-    """x after some steps, through a Team (or the plain update), and its state."""
-    rng = np.random.default_rng(3)
-    x = x.astype(dtype)
-    face = optimizer if workers is None else Team(optimizer, workers)
-    state = face.init(x)
-    for _ in range(count):
-        face.update(x, rng.standard_normal(x.size).astype(dtype), state)
-    return x, state
 
 
 @pytest.fixture
@@ -30,21 +18,46 @@ def small_slices(monkeypatch):
     monkeypatch.setattr(threads, "SLICE", 256)
 
 
+def gradients(count, dtype):
+    rng = np.random.default_rng(3)
+    return [rng.standard_normal(SIZE).astype(dtype) for _ in range(count)]
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_the_result_is_the_serial_one_for_any_number_of_threads(row, dtype, small_slices):
+def test_any_number_of_threads_gives_what_one_kernel_call_gives(row, dtype, small_slices):
     optimizer = row.make()
-    x0 = np.random.default_rng(0).standard_normal(SIZE)
-    serial, state = steps(optimizer, x0, 5, dtype)
-    for workers in (1, 2, 3):
-        x, team_state = steps(optimizer, x0, 5, dtype, workers)
-        assert np.array_equal(x, serial)
-        assert (team_state.k, team_state.t) == (state.k, state.t)
-        if len(team_state.slots) > 1:
-            for r in range(len(optimizer.slots)):
-                full = np.array(state.slots[0][r])
-                if full[1:].any():
-                    assert np.array_equal(team_state.row(r), full)
+    x0 = np.random.default_rng(0).standard_normal(SIZE).astype(dtype)
+    whole, t = x0.copy(), 0.0
+    s, p = np.ascontiguousarray(optimizer.cold_start(whole), dtype=dtype), optimizer.p_for(whole)
+    for k, g in enumerate(gradients(5, dtype)):
+        t += optimizer.kernel(k, p, whole, g, s)
+    for count in (1, 2, 3, None):
+        x, state = x0.copy(), optimizer.init(x0)
+        for g in gradients(5, dtype):
+            optimizer.update(x, g, state, threads=count)
+        assert np.array_equal(x, whole) and (state.k, state.t) == (5, t)
+        for slot, row_of_whole in enumerate(s):
+            if row_of_whole[1:].any():  # the others hold one number, in element 0
+                assert np.array_equal(state.row(slot), row_of_whole)
+
+
+@pytest.mark.parametrize("optimizer", [oo.Adam(0.1), oo.RMSprop(0.1, form="scalar"), oo.Amos(0.1)],
+                         ids=["elementwise", "reduces over all arrays", "reduces in an array"])
+def test_a_list_of_arrays_on_several_threads(optimizer, small_slices):
+    rng = np.random.default_rng(1)
+    shapes = (30, 40), (7,), (2, 5, 50), (513,)
+    start, gs = ([rng.standard_normal(shape) for shape in shapes] for _ in range(2))
+    results = []
+    for count in (1, 2, 3):
+        xs = [x.copy() for x in start]
+        state = optimizer.init(xs, groups=[{"arrays": [1], "lr": 0.3}])
+        for _ in range(4):
+            optimizer.update(xs, gs, state, threads=count)
+        assert [r.shape for r in state.row(0)] == [*shapes]
+        results.append(np.concatenate([x.ravel() for x in xs]))
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+    assert not np.array_equal(results[0], np.concatenate([x.ravel() for x in start]))
 
 
 def test_which_updates_are_sliced(small_slices):
@@ -52,36 +65,46 @@ def test_which_updates_are_sliced(small_slices):
     for optimizer in (oo.RMSprop(1e-2, form="scalar"), oo.ErrorControlledEuler(0.1), oo.Amos(1e-2),
                       oo.BarzilaiBorwein()):
         assert not elementwise(optimizer)
-        assert len(Team(optimizer).init(np.ones(SIZE)).slots) == 1
-    assert [s.shape[1] for s in Team(oo.Adam()).init(np.ones(SIZE)).slots] == [256, 256, 256, 232]
+        assert len(optimizer.init(np.ones(SIZE)).slots) == 1
+    assert [s.shape[1] for s in oo.Adam().init(np.ones(SIZE)).slots] == [256, 256, 256, 232]
 
 
-def test_bad_arrays_are_refused_and_nothing_moves():
-    x, g = np.ones(10), np.ones(10)
-    team = Team(oo.Adam(), 2)
-    state = team.init(x)
-    frozen = x.copy()
-    frozen.flags.writeable = False
-    for bad_x, bad_g, words in ((np.ones(20)[::2], g, "C-contiguous"), (frozen, g, "writable"),
-                                (x.astype(int), g, "float32 or float64"), (x, np.ones(9), "g must match"),
-                                (x, g.astype(np.float32), "g must match"), (x, x, "share memory"),
-                                (np.ones(12), np.ones(12), "state must come from init"), ([1.0], g, "numpy array")):
-        with pytest.raises((TypeError, ValueError), match=words):
-            team.update(bad_x, bad_g, state)
+def test_a_state_in_slices_is_saved_and_loaded(small_slices, tmp_path):
+    adam, (first, second) = oo.Adam(), gradients(2, np.float64)
+    x, state = np.ones(SIZE), adam.init(np.ones(SIZE))
+    adam.update(x, first, state, threads=2)
+    state.save(tmp_path / "state.npz")
+    again, loaded = x.copy(), oo.State.load(tmp_path / "state.npz")
+    adam.update(x, second, state, threads=2)
+    adam.update(again, second, loaded)
+    assert np.array_equal(x, again) and loaded.blocks == state.blocks
+
+
+def test_work_is_shared_out(small_slices):
+    """Two jobs that wait for each other can only end on two threads."""
+    import threading
+
+    both = threading.Barrier(2, timeout=20)
+    assert len(threads.run([(lambda a: both.wait() * 0 + a, i) for i in range(2)], 2)) == 2
+    assert threads.run([(pow, 2, i) for i in range(9)], 3) == [2**i for i in range(9)]
+    with pytest.raises(ZeroDivisionError):
+        threads.run([(divmod, 1, i) for i in (1, 0, 1)], 2)
+
+
+def test_bad_numbers_of_threads_are_refused_and_nothing_moves():
+    x, adam = np.ones(10), oo.Adam()
+    state = adam.init(x)
+    for bad, error in ((0, ValueError), (1.5, TypeError), ("2", TypeError)):
+        with pytest.raises(error, match="threads must be"):
+            adam.update(x, np.ones(10), state, threads=bad)
     assert state.k == 0 and (x == 1).all()
-    with pytest.raises(ValueError, match="threads must be at least 1"):
-        Team(oo.Adam(), 0)
-    with pytest.raises(TypeError, match="optimizer must be"):
-        Team("adam")
 
 
 def test_the_learning_rate_may_change_on_the_way(small_slices):
-    x, g = np.ones(SIZE), np.full(SIZE, 0.5)
-    with Team(oo.Adam(lr=0.1), 2) as team:
-        state = team.init(x)
-        team.update(x, g, state)
-        team.optimizer = replace(team.optimizer, lr=0.2)
-        team.update(x, g, state)
+    x, g, adam = np.ones(SIZE), np.full(SIZE, 0.5), oo.Adam(lr=0.1)
+    state = adam.init(x)
+    adam.update(x, g, state, threads=2)
+    adam.changed(lr=0.2).update(x, g, state, threads=2)
     assert np.allclose(x, 1 - 0.1 - 0.2, rtol=1e-6)
 
 
@@ -89,15 +112,14 @@ def test_the_learning_rate_may_change_on_the_way(small_slices):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")  # of JAX, where a test of peers imported it
 def test_a_forked_child_makes_workers_of_its_own(small_slices):
-    x, g = np.ones(SIZE), np.ones(SIZE)
-    team = Team(oo.GradientDescent(0.5), 2)
-    state = team.init(x)
-    team.update(x, g, state)
+    x, g, descent = np.ones(SIZE), np.ones(SIZE), oo.GradientDescent(0.5)
+    state = descent.init(x)
+    descent.update(x, g, state, threads=2)
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            team.update(x, g, state)
+            descent.update(x, g, state, threads=2)
             code = 0 if (x == 0).all() else 2
         finally:
             os._exit(code)

@@ -229,13 +229,29 @@ class Optimizer:
         """
         return _state.init(self, x, groups)
 
-    def update(self, x, g, state):
+    def update(self, x, g, state, threads=1):
         """One step in place: ``x`` and ``state`` change, ``g`` (gradient at ``x``) is only read.
 
-        Arrays (or lists of arrays) as given to :meth:`init`, ``x`` writable; anything else is a
-        TypeError/ValueError, never a silent copy. The optimizer may differ from the one of ``init``
-        in its numbers (``opt.changed(lr=...)``), not in its slots. Values are not
-        checked: a gradient that is not finite makes ``x`` not finite, and one whose square overflows
-        (|g| > 1e154, 1.8e19 in float32) stops ``x`` where the method divides by it. Returns None.
+        Parameters
+        ----------
+        x, g : array or list of arrays
+            As given to :meth:`init`, ``x`` writable.
+        state : State
+            The optimizer may differ from the one of its ``init`` in its numbers
+            (``opt.changed(lr=...)``), not in its slots.
+        threads : int >= 1 or None, default 1
+            Threads for arrays that have 2^18 entries together or more (:mod:`odeopt.threads`); None for
+            as many as the process may use. The result does not depend on it, bit for bit.
+
+        Ctrl-C waits for the end of a step of 2^15 entries or more; below, a step takes less time than
+        that costs. Values are not checked: a gradient that is not finite makes ``x`` not finite, and
+        one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x`` where the method divides
+        by it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Anything else than such arrays (never a silent copy); a state of another optimizer or other
+            arrays. Nothing has moved then.
         """
-        _state.update(self, x, g, state)
+        _state.update(self, x, g, state, threads)

@@ -2,9 +2,10 @@
 
 A kernel works on flat contiguous vectors. The arrays of a call are cut into *blocks*, one kernel
 call each: an array of its own where the update is elementwise (or reduces within an array, as Amos
-does), all arrays of a group copied into one vector where a step reduces over all coordinates
-(``Optimizer.reduces``: scalar RMSprop, error control, normalised descent). So a list of arrays moves
-exactly as the one vector that they make up.
+does), slices of it where it is large (:mod:`odeopt.threads`), all arrays of a group copied into one
+vector where a step reduces over all coordinates (``Optimizer.reduces``: scalar RMSprop, error
+control, normalised descent). So a list of arrays moves exactly as the one vector that they make up,
+on any number of threads.
 """
 
 import json
@@ -12,10 +13,10 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from .. import checks
+from .. import checks, threads
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(eq=False)
@@ -32,8 +33,9 @@ class State:
         Memory of each block, in the dtype of its arrays; rows as named by ``names``.
     groups : list of (indices, overrides)
         Indices of each group's arrays, and its own hyperparameters.
-    blocks : list of (group, indices)
-        The arrays that each entry of ``slots`` belongs to.
+    blocks : list of (group, indices, cut)
+        The arrays that each entry of ``slots`` belongs to; ``cut`` is None or (begin, end), the slice
+        of a large array.
     shapes : list of tuple
         Shapes of the arrays given to ``init``.
     names : tuple of str
@@ -55,11 +57,12 @@ class State:
     _plan: tuple = field(default=(None, ()), repr=False)  # (optimizer, (kernel, p) of each block)
 
     def __post_init__(self):
-        """``dtypes``: of each array, from its block's memory."""
+        """``dtypes``: of each array, from its block's memory; ``size``: entries of all arrays."""
         self.dtypes = [None] * len(self.shapes)
-        for (_, indices), s in zip(self.blocks, self.slots):
+        for (_, indices, _), s in zip(self.blocks, self.slots):
             for i in indices:
                 self.dtypes[i] = s.dtype
+        self.size = sum(s.shape[1] for s in self.slots)
 
     @property
     def t(self):
@@ -67,15 +70,17 @@ class State:
         return self.times[0]
 
     def row(self, slot):
-        """Views of one row of memory (by name or number), shaped like the arrays given to ``init``."""
+        """One row of memory (by name or number), shaped like the arrays given to ``init``: views, or a
+        copy for an array so large that its memory is in slices (of 2^17 entries)."""
         if isinstance(slot, str):
             slot = self.names.index(checks.choice("slot", slot, self.names))
-        views = [None] * len(self.shapes)
-        for (_, indices), s in zip(self.blocks, self.slots):
-            ends = np.cumsum([_size(self.shapes[i]) for i in indices])
-            for i, part in zip(indices, np.split(s[slot], ends[:-1])):
-                views[i] = part.reshape(self.shapes[i])
-        return views[0] if self.single else views
+        pieces = [[] for _ in self.shapes]
+        for (_, indices, _), s in zip(self.blocks, self.slots):
+            ends = np.cumsum([_size(self.shapes[i]) for i in indices[:-1]], dtype=int)
+            for i, piece in zip(indices, np.split(s[slot], ends)):
+                pieces[i].append(piece)
+        rows = [(p[0] if len(p) == 1 else np.concatenate(p)).reshape(shape) for p, shape in zip(pieces, self.shapes)]
+        return rows[0] if self.single else rows
 
     def save(self, path):
         """Write everything to ``path`` (npz, no pickle); ``.npz`` is appended if missing."""
@@ -95,7 +100,7 @@ class State:
             slots = [stored[f"slots_{i}"] for i in range(len(words["blocks"]))]
         words["groups"] = [(indices, {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()})
                            for indices, overrides in words["groups"]]
-        words["blocks"] = [tuple(block) for block in words["blocks"]]
+        words["blocks"] = [(group, indices, cut and tuple(cut)) for group, indices, cut in words["blocks"]]
         words["shapes"] = [tuple(shape) for shape in words["shapes"]]
         return cls(slots=slots, **(words | {"names": tuple(words["names"])}))
 
@@ -136,14 +141,15 @@ def _grouped(groups, count):
     return [(rest, {})] * bool(rest) + named
 
 
-def _plan(optimizer, groups, blocks, shapes, dtypes):
+def _plan(optimizer, state):
     """Kernel and hyperparameters of each block: what does not change from step to step."""
-    variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
-    calls = []
-    for (j, indices), dtype in zip(blocks, dtypes):
-        like = np.broadcast_to(np.zeros((), dtype), shapes[indices[0]] if len(indices) == 1 else (1,))
-        calls.append((variants[j].kernel, variants[j].p_for(like)))
-    return optimizer, tuple(calls)
+    variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in state.groups]
+    calls = {}
+    for (j, indices, _), s in zip(state.blocks, state.slots):
+        if indices[0] not in calls:
+            shape = state.shapes[indices[0]] if len(indices) == 1 else (1,)
+            calls[indices[0]] = variants[j].kernel, variants[j].p_for(np.broadcast_to(np.zeros((), s.dtype), shape))
+    return optimizer, tuple(calls[indices[0]] for _, indices, _ in state.blocks)
 
 
 def init(optimizer, x, groups=None):
@@ -156,7 +162,7 @@ def init(optimizer, x, groups=None):
     variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
     if len({v.slots for v in variants}) > 1:
         raise ValueError(f"groups must keep the slots {optimizer.slots}, got {[v.slots for v in variants]}")
-    blocks, slots = [], []
+    blocks = []
     for j, (indices, _) in enumerate(groups):
         for part in [indices] if variants[j].reduces else [[i] for i in indices]:
             if len({flat[i].dtype for i in part}) > 1:
@@ -164,10 +170,12 @@ def init(optimizer, x, groups=None):
             vector = flat[part[0]] if len(part) == 1 else np.concatenate([flat[i] for i in part])
             if vector.size == 0:
                 raise ValueError("x must have at least one entry in each array, got an empty one")
-            blocks.append((j, part))
-            slots.append(np.ascontiguousarray(variants[j].cold_start(vector), dtype=vector.dtype))
-    order = sorted(range(len(blocks)), key=lambda b: blocks[b][1][0])  # as the arrays are given
-    return State(0, [0.0] * len(groups), [slots[b] for b in order], groups, [blocks[b] for b in order],
+            sliced = vector.size > threads.SLICE and threads.elementwise(variants[j])
+            for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:
+                s = np.ascontiguousarray(variants[j].cold_start(vector[cut]), dtype=vector.dtype)
+                blocks.append(((j, part, (cut.start, cut.stop) if sliced else None), s))
+    blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
+    return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [block for block, _ in blocks],
                  [a.shape for a in arrays], optimizer.slots, optimizer.name, not isinstance(x, (list, tuple)))
 
 
@@ -199,21 +207,36 @@ def _explain(a, b, shape, dtype):
     return u, v
 
 
-def update(optimizer, x, g, state):
+def update(optimizer, x, g, state, workers=1):
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
+    if workers != 1:
+        workers = threads.available() if workers is None else checks.integer("threads", workers, 1)
     flat_x, flat_g = _checked(x, g, state)
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         if optimizer.name != state.method or optimizer.slots != state.names:
             raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
                              f"got {state.method} with {state.names}")
-        state._plan = _plan(optimizer, state.groups, state.blocks, state.shapes, [s.dtype for s in state.slots])
-    advanced = {}
-    for (j, indices), s, (kernel, p) in zip(state.blocks, state.slots, state._plan[1]):
+        state._plan = _plan(optimizer, state)
+    if state.size < threads.WHOLE:
+        _step(flat_x, flat_g, state, 1)
+    else:
+        with threads.uninterrupted():
+            _step(flat_x, flat_g, state, workers if state.size >= 2 * threads.SLICE else 1)
+
+
+def _step(flat_x, flat_g, state, workers):
+    jobs, gathered = [], []
+    for (_, indices, cut), s, (kernel, p) in zip(state.blocks, state.slots, state._plan[1]):
         if len(indices) == 1:
-            advanced[j] = kernel(state.k, p, flat_x[indices[0]], flat_g[indices[0]], s)
-            continue
-        u, v = (np.concatenate([flat[i] for i in indices]) for flat in (flat_x, flat_g))
-        advanced[j] = kernel(state.k, p, u, v, s)
+            u, v = flat_x[indices[0]], flat_g[indices[0]]
+            if cut:
+                u, v = u[cut[0] : cut[1]], v[cut[0] : cut[1]]
+        else:
+            u, v = (np.concatenate([flat[i] for i in indices]) for flat in (flat_x, flat_g))
+            gathered.append((indices, u))
+        jobs.append((kernel, state.k, p, u, v, s))
+    advanced = {j: dt for (j, _, _), dt in zip(state.blocks, threads.run(jobs, workers))}
+    for indices, u in gathered:
         for i, part in zip(indices, np.split(u, np.cumsum([flat_x[i].size for i in indices])[:-1])):
             flat_x[i][:] = part
     for j, dt in advanced.items():
