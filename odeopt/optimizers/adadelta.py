@@ -38,13 +38,13 @@ def adadelta(k, p, x, g, s):
     real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
     lr, new, eps, eps_step = real(lr), real(new), real(eps), real(eps_step)
     for i in range(x.size):
-        gi, vi, ui = g[i], v[i], u[i]
+        gi, vi, ui, xi = g[i], v[i], u[i], x[i]
         vi = vi + new * (gi * gi - vi)
-        d = np.sqrt(ui + eps_step) / np.sqrt(vi + eps) * gi
+        d = np.sqrt((ui + eps_step) / (vi + eps)) * gi  # one root, not two: roots are what takes the time
         ui = ui + new * (d * d - ui)
         v[i] = vi
         u[i] = ui
-        x[i] = x[i] - lr * d
+        x[i] = xi - lr * d
     return 1.0 - p[1]
 
 

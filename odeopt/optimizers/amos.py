@@ -33,6 +33,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..sums import sum_of_squares
 from .base import Optimizer, fraction, nonnegative, positive
 
 _FLOOR = 2.0**-125
@@ -50,14 +51,14 @@ def amos(k, p, x, g, s):
     q = s[2, 0] + new * (1.0 - s[2, 0])
     s[2, 0] = q
     root, root_eta = p[3] * np.sqrt(xi), p[4] * np.sqrt(xi * eta)
+    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    kept, fresh = real(mu), real(1.0 - mu)
     for o in range(outer):
         for i in range(inner):
             block, first = o * inner + i, o * along * inner + i
-            square = 0.0
-            for a in range(along):
-                gi = float(g[first + a * inner])
-                square += gi * gi
-            square = square / along
+            part = slice(first, first + (along - 1) * inner + 1, inner)
+            xs, gs = x[part], g[part]
+            square = sum_of_squares(gs) / along
             v, b = float(s[0, block]), float(s[1, block])
             v = v + new * (square - v)
             r = q / max(v, _FLOOR)
@@ -66,14 +67,18 @@ def amos(k, p, x, g, s):
             gamma = np.sqrt(phi) * c * xi * xi * r * square
             s[0, block] = v
             s[1, block] = b + gamma * (phi + b)
-            along_g, along_x = phi * d * xi * eta * np.sqrt(r), phi * d * 0.5 * gamma
-            for a in range(along):
-                j = first + a * inner
-                move = -along_g * g[j] - along_x * x[j]
-                if mu > 0.0:
-                    move = mu * s[3, j] + (1.0 - mu) * move
-                    s[3, j] = move
-                x[j] = x[j] + move
+            along_g, along_x = real(phi * d * xi * eta * np.sqrt(r)), real(phi * d * 0.5 * gamma)
+            if mu > 0.0:
+                mean = s[3][part]
+                for a in range(along):
+                    xa = xs[a]
+                    move = kept * mean[a] - fresh * (along_g * gs[a] + along_x * xa)
+                    mean[a] = move
+                    xs[a] = xa + move
+            else:
+                for a in range(along):
+                    xa = xs[a]
+                    xs[a] = xa - (along_g * gs[a] + along_x * xa)
     return xi
 
 

@@ -25,18 +25,17 @@ import numpy as np
 from ..abi import kernel
 from ..flows import gradient_flow
 from ..schemes import explicit_euler
+from ..sums import sum_of_squares
 from .base import Optimizer, positive
 
 
 @kernel
 def error_controlled_euler(k, p, x, g, s):
     """p = (tol); no slots. Returns gamma, the flow time of the step."""
-    square = 0.0
-    for i in range(g.size):
-        square += g[i] * g[i]
+    square = sum_of_squares(g)
     gamma = p[0] / np.sqrt(square) if square > 0.0 else 0.0
     for i in range(x.size):
-        x[i] = x[i] - gamma * g[i]
+        x[i] = x[i] - gamma * g[i]  # gamma stays float64: near a stationary point it may exceed float32
     return gamma
 
 

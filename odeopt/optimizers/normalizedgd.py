@@ -22,13 +22,22 @@ import numpy as np
 from ..abi import kernel
 from ..flows import normalized_flow
 from ..schemes import explicit_euler
+from ..sums import sum_of_squares
 from .base import Optimizer, positive
+
+_SAFE = 1e-280  # a sum of squares above this has lost nothing to underflow
 
 
 @kernel
 def normalized_gd(k, p, x, g, s):
     """p = (lr); no slots. The norm is scaled, so that it neither overflows nor underflows."""
-    lr, largest = p[0], 0.0
+    lr, square = p[0], sum_of_squares(g)
+    if _SAFE < square < 1.0 / _SAFE:
+        step = lr / np.sqrt(square)  # float64 for float32 arrays too: it may exceed them
+        for i in range(x.size):
+            x[i] = x[i] - step * g[i]
+        return lr
+    largest = 0.0
     for i in range(g.size):
         size = abs(float(g[i]))
         if not size <= largest:  # a NaN gets through and shows

@@ -41,6 +41,7 @@ import numpy as np
 from ..abi import kernel
 from ..flows import gradient_flow, rmsprop_flow
 from ..schemes import explicit_euler, partitioned_euler, semi_implicit_euler
+from ..sums import sum_of_squares
 from .base import Optimizer, fraction, nonnegative, positive, switch, variant
 
 
@@ -126,10 +127,13 @@ def rmsprop_scalar(k, p, x, g, s):
     """
     new, decay = 1.0 - p[1], p[4]
     inside = p[2] * p[5]
-    square = 0.0
-    for i in range(g.size):
-        gi = g[i] + decay * x[i]
-        square += gi * gi
+    if decay > 0.0:
+        square = 0.0
+        for i in range(g.size):
+            gi = g[i] + decay * x[i]
+            square += gi * gi
+    else:
+        square = sum_of_squares(g)
     v = s[0, 0] + new * (square - s[0, 0])
     q = s[1, 0] + new * (1.0 - s[1, 0])
     s[0, 0], s[1, 0] = v, q

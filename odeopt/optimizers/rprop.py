@@ -35,16 +35,18 @@ def irprop_minus(k, p, x, g, s):
     real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
     down, up, low, high, zero = real(down), real(up), real(low), real(high), real(zero)
     for i in range(x.size):
-        gi, di = g[i], delta[i]
-        agree = np.sign(gi) * np.sign(previous[i])
-        if agree > 0.0:
-            di = min(di * up, high)
-        elif agree < 0.0:
-            di = max(di * down, low)
+        gi, di, xi = g[i], delta[i], x[i]
+        agree = gi * np.sign(previous[i])
+        longer, shorter = min(di * up, high), max(di * down, low)
+        if agree > zero:  # assignments of what is there already: no branch is left when this is vectorised
+            di = longer
+        if agree < zero:
+            di = shorter
+        if agree < zero:
             gi = gi * zero
         delta[i] = di
         previous[i] = gi
-        x[i] = x[i] - di * np.sign(gi)
+        x[i] = xi - di * np.sign(gi)
     return 1.0
 
 
@@ -56,18 +58,22 @@ def rprop_plus(k, p, x, g, s):
     real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
     down, up, low, high, zero = real(down), real(up), real(low), real(high), real(zero)
     for i in range(x.size):
-        gi, di = g[i], delta[i]
-        agree = np.sign(gi) * np.sign(previous[i])
-        if agree > 0.0:
-            di = min(di * up, high)
-        elif agree < 0.0:
-            di = max(di * down, low)
+        gi, di, xi, back = g[i], delta[i], x[i], -moved[i]
+        agree = gi * np.sign(previous[i])
+        longer, shorter = min(di * up, high), max(di * down, low)
+        if agree > zero:
+            di = longer
+        if agree < zero:
+            di = shorter
+        if agree < zero:
             gi = gi * zero
-        move = -moved[i] if agree < 0.0 else -di * np.sign(gi)
+        move = -di * np.sign(gi)
+        if agree < zero:
+            move = back
         delta[i] = di
         previous[i] = gi
         moved[i] = move
-        x[i] = x[i] + move
+        x[i] = xi + move
     return 1.0
 
 
