@@ -22,6 +22,8 @@ for the second.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..abi import kernel
 from .base import Optimizer, fraction, nonnegative, positive, variant
 
@@ -34,26 +36,22 @@ def adaptive_gains(k, p, x, g, s):
     gain, v, previous = s[0], s[1], s[2]
     with_velocity = p[6] > 0.0
     real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
-    lr, more, less, low, high, mu = real(lr), real(more), real(less), real(low), real(high), real(mu)
+    lr, more, less, low, high, mu, zero = (real(lr), real(more), real(less), real(low), real(high), real(mu),
+                                           real(0.0))
     for i in range(x.size):
-        gi, vi, factor = g[i], v[i], gain[i]
-        if with_velocity:
-            rises = (vi > 0.0 and gi < 0.0) or (vi < 0.0 and gi > 0.0)
-            falls = not rises
-        else:
-            old = previous[i]
-            rises = (old > 0.0 and gi > 0.0) or (old < 0.0 and gi < 0.0)
-            falls = (old > 0.0 and gi < 0.0) or (old < 0.0 and gi > 0.0)
-        if rises:
-            factor = factor + more
-        elif falls:
-            factor = factor * less
+        gi, vi, factor, xi = g[i], v[i], gain[i], x[i]
+        agree = -gi * np.sign(vi) if with_velocity else gi * np.sign(previous[i])
+        raised, lowered = factor + more, factor * less
+        if agree > zero:
+            factor = raised
+        if agree < zero or (with_velocity and not agree > zero):
+            factor = lowered
         factor = min(max(factor, low), high)
         vi = mu * vi - lr * factor * gi
         gain[i] = factor
         v[i] = vi
         previous[i] = gi
-        x[i] = x[i] + vi
+        x[i] = xi + vi
     return p[0]
 
 
