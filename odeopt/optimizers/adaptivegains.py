@@ -36,15 +36,14 @@ def adaptive_gains(k, p, x, g, s):
     gain, v, previous = s[0], s[1], s[2]
     with_velocity = p[6] > 0.0
     real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
-    lr, more, less, low, high, mu, zero = (real(lr), real(more), real(less), real(low), real(high), real(mu),
-                                           real(0.0))
+    lr, more, less, low, high, mu = real(lr), real(more), real(less), real(low), real(high), real(mu)
     for i in range(x.size):
         gi, vi, factor, xi = g[i], v[i], gain[i], x[i]
         agree = -gi * np.sign(vi) if with_velocity else gi * np.sign(previous[i])
         raised, lowered = factor + more, factor * less
-        if agree > zero:
+        if agree > 0.0:
             factor = raised
-        if agree < zero or (with_velocity and not agree > zero):
+        if agree < 0.0 or (with_velocity and not agree > 0.0):
             factor = lowered
         factor = min(max(factor, low), high)
         vi = mu * vi - lr * factor * gi
