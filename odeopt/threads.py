@@ -21,8 +21,10 @@ import threading
 
 import numpy as np
 
-SLICE = 2**17  # entries; 1 MB of each array
-WHOLE = 2**15  # entries from which on a step is made uninterruptible, which costs 10 microseconds
+# All in entries.
+SLICE = 2**16  # small enough for no large memory pages: a row that holds one number then takes one small page
+WORTH = 2**18  # from here on, handing work over pays for every optimizer
+WHOLE = 2**15  # from here on, a step is made uninterruptible (which costs 10 microseconds)
 
 
 def available():

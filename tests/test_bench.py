@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import odeopt as oo
-from odeopt import bench
-from odeopt.bench import ensembles, kernels, loops, peers, real
+from odeopt import bench, threads
+from odeopt.bench import _clock, ensembles, kernels, loops, peers, real
 from odeopt.cli import main
 
 
@@ -19,10 +19,23 @@ def test_arrays_that_a_kernel_moves():
     assert {name: found[name] for name in expected} == expected
 
 
-def test_kernel_rows_add_up():
-    limits = {}
-    ns, limit = kernels.measure(oo.Adam(), 5000, np.dtype("float32"), 2, limits)
-    assert ns > 0 and limits == {2: limit} and limit > 0
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_stream_is_a_limit_and_changes_nothing(count, monkeypatch):
+    monkeypatch.setattr(threads, "SLICE", 2000)
+    ns, limit = kernels.measure(oo.Adam(), 5000, np.dtype("float32"), 2, count)
+    assert ns > 0 and limit > 0
+    for full, bare in enumerate(kernels.STREAMS):
+        x, g, s = np.ones(9), np.full(9, 3.0), np.full((full, 9), 2.0)
+        bare(0.0, x, g, s)
+        assert (x == 1).all() and (s == 2).all() and (g == 3).all()
+        bare(0.5, x, g, s)
+        assert (x == -0.5).all() and (s == 3.5).all()  # it reads and writes all of them
+
+
+def test_the_clock_takes_turns():
+    order = []
+    times = _clock.turns([lambda: order.append("a"), lambda: order.append("b")], repeat=3, least=0.0)
+    assert order == ["a", "b"] * 4 and len(times) == 2
 
 
 def test_the_c_yardstick_walks_the_same_path():

@@ -16,6 +16,7 @@ SIZE = 1000  # with slices of 256 below: four, the last one short
 @pytest.fixture
 def small_slices(monkeypatch):
     monkeypatch.setattr(threads, "SLICE", 256)
+    monkeypatch.setattr(threads, "WORTH", 256)
 
 
 def gradients(count, dtype):

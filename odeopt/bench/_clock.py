@@ -5,19 +5,21 @@ import time
 
 def best(call, repeat=5, least=2e-3):
     """Smallest CPU seconds of one ``call()``; short calls are timed in groups of at least ``least`` seconds."""
-    count = 1
-    while True:
-        begin = time.process_time()
-        for _ in range(count):
-            call()
-        seconds = time.process_time() - begin
-        if seconds >= least:
-            break
-        count = max(2 * count, int(1.2 * count * least / max(seconds, 1e-6)))
-    times = [seconds / count]
-    for _ in range(repeat - 1):
-        begin = time.process_time()
-        for _ in range(count):
-            call()
-        times.append((time.process_time() - begin) / count)
-    return min(times)
+    return turns([call], repeat, least)[0]
+
+
+def turns(calls, repeat=7, least=2e-3, clock=time.process_time):
+    """The same for several calls that take turns, so that what else the machine does meets them all."""
+    counts = [1] * len(calls)
+    for i, call in enumerate(calls):
+        while (seconds := _time(call, counts[i], clock)) < least:
+            counts[i] = max(2 * counts[i], int(1.2 * counts[i] * least / max(seconds, 1e-6)))
+    laps = [[_time(call, count, clock) / count for call, count in zip(calls, counts)] for _ in range(repeat)]
+    return [min(times) for times in zip(*laps)]
+
+
+def _time(call, count, clock):
+    begin = clock()
+    for _ in range(count):
+        call()
+    return clock() - begin

@@ -1,60 +1,66 @@
-"""Every kernel as a fraction of the memory's bandwidth, and bytes a parameter."""
+"""Every kernel as a fraction of the memory's bandwidth, and bytes a parameter.
+
+The limit is a *stream*: one pass that reads g, and reads and writes x and as many rows as the kernel
+has, with next to no arithmetic. Kernel and stream take turns on the very same arrays, and the best
+time of each counts, so that neither the pages nor the minute make the difference. On one thread an
+update with a root and a division an entry may be held up by these (in cache, n = 10,000, one sees
+by how much); on all threads the memory is what is short, as it is for a program that uses the
+machine. CPU time on one thread, wall time on several.
+"""
 
 import dataclasses
+import time
 
 import numpy as np
 
-from .. import abi, optimizers
-from ._clock import best
+from .. import abi, optimizers, threads
+from ._clock import turns
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 
 
 @abi.kernel
-def stream(x, g, s):
-    """The least that an update with these arrays can do: read g, read and write x and every row of s."""
+def stream0(c, x, g, s):
+    """x alone."""
+    c = x.dtype.type(c)
     for i in range(x.size):
-        x[i] = x[i] - 0.5 * g[i]
-    for j in range(s.shape[0]):
-        row = s[j]
-        for i in range(x.size):
-            row[i] = row[i] + 1.0
+        x[i] = x[i] - c * g[i]
 
 
 @abi.kernel
-def stream1(x, g, s):
-    """x, one row: one pass."""
-    m = s[0]
+def stream1(c, x, g, s):
+    """x, one row."""
+    c, m = x.dtype.type(c), s[0]
     for i in range(x.size):
-        gi, mi, xi = g[i], m[i], x[i]
+        gi, mi, xi = c * g[i], m[i], x[i]
         m[i] = mi + gi
-        x[i] = xi - mi
+        x[i] = xi - gi
 
 
 @abi.kernel
-def stream2(x, g, s):
-    """x, two rows: one pass."""
-    m, v = s[0], s[1]
+def stream2(c, x, g, s):
+    """x, two rows."""
+    c, m, v = x.dtype.type(c), s[0], s[1]
     for i in range(x.size):
-        gi, mi, vi, xi = g[i], m[i], v[i], x[i]
+        gi, mi, vi, xi = c * g[i], m[i], v[i], x[i]
         m[i] = mi + gi
-        v[i] = vi - gi
-        x[i] = xi - mi
+        v[i] = vi + gi
+        x[i] = xi - gi
 
 
 @abi.kernel
-def stream3(x, g, s):
-    """x, three rows: one pass."""
-    m, v, u = s[0], s[1], s[2]
+def stream3(c, x, g, s):
+    """x, three rows."""
+    c, m, v, u = x.dtype.type(c), s[0], s[1], s[2]
     for i in range(x.size):
-        gi, mi, vi, ui, xi = g[i], m[i], v[i], u[i], x[i]
+        gi, mi, vi, ui, xi = c * g[i], m[i], v[i], u[i], x[i]
         m[i] = mi + gi
-        v[i] = vi - gi
+        v[i] = vi + gi
         u[i] = ui + gi
-        x[i] = xi - mi
+        x[i] = xi - gi
 
 
-STREAMS = (stream, stream1, stream2, stream3)
+STREAMS = (stream0, stream1, stream2, stream3)  # by the number of rows
 
 
 def instances():
@@ -68,7 +74,7 @@ def instances():
 
 
 def full_rows(optimizer):
-    """Rows of the state that hold a number for every parameter."""
+    """Rows of the state that hold a number for every parameter (they come first)."""
     x, s = np.ones(4), np.zeros((len(optimizer.slots), 4))
     for k in range(3):
         optimizer.kernel(k, optimizer.p, x, np.array([1.0, -2.0, 3.0, 4.0]) * (-1) ** k, s)
@@ -76,30 +82,33 @@ def full_rows(optimizer):
 
 
 def rows(quick=False, dtypes=("float64", "float32")):
-    """``(rows, notes)``: ns a parameter, bytes a parameter, and the fraction of the stream's bandwidth."""
-    found, notes = [], []
+    """``(rows, notes)``: ns and bytes a parameter, and the fraction of the stream's bandwidth."""
+    found = []
     for dtype in map(np.dtype, dtypes):
         for size in SIZES[:2] if quick else SIZES:
-            limits = {}
             for optimizer in instances():
-                full = full_rows(optimizer)
-                ns, limit = measure(optimizer, size, dtype, full, limits)
+                full, alone = full_rows(optimizer), threads.elementwise(optimizer)
                 moved = (1 + 2 * (1 + full)) * dtype.itemsize
-                found.append({"optimizer": optimizer.name, "dtype": str(dtype), "n": size, "ns a parameter": ns,
-                              "bytes a parameter": moved, "GB/s": moved / ns, "of stream": limit / ns,
-                              "state bytes": full * dtype.itemsize})
-    return found, notes
+                for count in sorted({1, threads.available()}) if alone and size >= threads.WORTH else (1,):
+                    ns, limit = measure(optimizer, size, dtype, full, count)
+                    found.append({"optimizer": optimizer.name, "dtype": str(dtype), "n": size, "threads": count,
+                                  "passes": "one" if alone else "several", "ns a parameter": ns,
+                                  "bytes a parameter": moved, "GB/s": moved / ns, "of stream": limit / ns,
+                                  "state bytes": full * dtype.itemsize})
+    return found, ["an update that reduces over all entries passes over the arrays more than once: its fraction is "
+                   "of a stream that passes once"]
 
 
-def measure(optimizer, size, dtype, full, limits):
-    """ns a parameter of the kernel, and of the bare stream over as many arrays (kept in ``limits``)."""
+def measure(optimizer, size, dtype, full, count=1):
+    """ns a parameter of the kernel and of the bare stream over the same arrays, on ``count`` threads."""
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal(size).astype(dtype), rng.standard_normal(size).astype(dtype)
-    s, p, kernel = np.zeros((len(optimizer.slots), size), dtype), optimizer.p, optimizer.kernel
-    kernel(0, p, x, g, s)
-    ns = best(lambda: kernel(1, p, x, g, s)) / size * 1e9
-    if full not in limits:
-        rows, bare = np.zeros((full, size), dtype), STREAMS[full] if full < len(STREAMS) else stream
-        bare(x, g, rows)
-        limits[full] = best(lambda: bare(x, g, rows)) / size * 1e9
-    return ns, limits[full]
+    kernels, streams, state = [], [], optimizer.init(x)
+    for (_, _, cut), s in zip(state.blocks, state.slots):
+        u, v = (x[slice(*cut)], g[slice(*cut)]) if cut else (x, g)
+        optimizer.kernel(0, optimizer.p, u, v, s)
+        kernels.append((optimizer.kernel, 1, optimizer.p, u, v, s))
+        streams.append((STREAMS[full], 0.0, u, v, s[:full]))  # times 0: the numbers stay what they are
+    clock = time.perf_counter if count > 1 else time.process_time
+    seconds = turns([lambda: threads.run(kernels, count), lambda: threads.run(streams, count)], clock=clock)
+    return tuple(each / size * 1e9 for each in seconds)

@@ -73,7 +73,7 @@ class State:
 
     def row(self, slot):
         """One row of memory (by name or number), shaped like the arrays given to ``init``: views, or a
-        copy for an array so large that its memory is in slices (of 2^17 entries)."""
+        copy for an array so large that its memory is in slices (of 2^16 entries)."""
         if isinstance(slot, str):
             slot = self.names.index(checks.choice("slot", slot, self.names))
         pieces = [[] for _ in self.shapes]
@@ -174,11 +174,20 @@ def init(optimizer, x, groups=None):
                 raise ValueError("x must have at least one entry in each array, got an empty one")
             sliced = vector.size > threads.SLICE and threads.elementwise(variants[j])
             for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:
-                s = np.ascontiguousarray(variants[j].cold_start(vector[cut]), dtype=vector.dtype)
+                s = _zeros_but(variants[j].cold_start(vector[cut]), vector.dtype)
                 blocks.append(((j, part, (cut.start, cut.stop) if sliced else None), s))
     blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
     return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [block for block, _ in blocks],
                  [a.shape for a in arrays], optimizer.slots, optimizer.name, not isinstance(x, (list, tuple)))
+
+
+def _zeros_but(start, dtype):
+    """A copy that writes no row of zeros: rows that hold a single number then take no memory."""
+    s = np.zeros(start.shape, dtype)
+    for row, value in zip(s, start):
+        if value.any():
+            row[:] = value
+    return s
 
 
 def _checked(x, g, state):
@@ -234,7 +243,7 @@ def update(optimizer, x, g, state, workers=1):
         _step(flat_x, flat_g, state, 1)
     else:
         with threads.uninterrupted():
-            _step(flat_x, flat_g, state, workers if state.size >= 2 * threads.SLICE else 1)
+            _step(flat_x, flat_g, state, workers if state.size >= threads.WORTH else 1)
 
 
 def _step(flat_x, flat_g, state, workers):
