@@ -1,15 +1,18 @@
 """``solver_class``: the package's schemes and optimizers as methods of SciPy's ``solve_ivp``."""
 
-import functools
 import warnings
 
 import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
 
-from .. import abi
 from ..optimizers import Optimizer
 from ..record import CONTROLLERS
-from ..schemes import Discretization, Scheme
+from ..schemes import Discretization, Scheme, dormand_prince, explicit_euler, runge_kutta
+
+# Of Dormand and Prince's continuous extension of order 4, weights of the stages in the term that it
+# has beside the cubic (Hairer, Norsett, Wanner I, section II.6: the d_i of their code DOPRI5).
+_DENSE = np.array([-12715105075 / 11282082432, 0.0, 87487479700 / 32700410799, -10690763975 / 1880347072,
+                   701980252875 / 199316789632, -1453857185 / 822651844, 69997945 / 29380423])
 
 
 def solver_class(method, problem=None, *, rows=1, start="cold"):
@@ -19,10 +22,12 @@ def solver_class(method, problem=None, *, rows=1, start="cold"):
     ----------
     method : Scheme, Discretization or Optimizer
         - Scheme: integrates whatever ``fun`` it is given, like SciPy's own methods. Partitioned
-          schemes (semi-implicit Euler, Störmer-Verlet) need ``rows``.
+          schemes (semi-implicit Euler, look-ahead) need ``rows``. Explicit Runge-Kutta schemes also
+          integrate complex states.
         - Discretization: its scheme on its flow with its step, compiled.
         - Optimizer: its own update, one gradient a step; the last step, which must land on the end
-          of the interval, is a shorter step of its scheme on its flow.
+          of the interval, is a shorter step of its scheme on its flow (of NAdam, which has no
+          scheme: the part of the step that fits in).
     problem : Problem
         Required for a Discretization and an Optimizer: SciPy hands over the field, not the
         gradient. ``fun`` must be that flow's field, and is compared with it at the start.
@@ -34,100 +39,133 @@ def solver_class(method, problem=None, *, rows=1, start="cold"):
     Returns
     -------
     type
-        A subclass of ``scipy.integrate.OdeSolver``. Options of ``solve_ivp`` that it takes:
-        ``step`` (step of a Scheme without error control; default a hundredth of the interval),
-        ``first_step``, ``max_step``, ``min_step``, ``rtol`` and ``atol`` (embedded schemes accept
-        and reject by them; an array ``atol`` is allowed). Others draw SciPy's warning.
+        A subclass of ``scipy.integrate.OdeSolver``. The options of ``solve_ivp`` that it takes are
+        below; others draw SciPy's warning that they have no effect.
+
+        ==================================== =======================================================
+        Scheme or Discretization, equal      ``first_step``, ``max_step``, ``min_step``; a Scheme:
+        steps                                ``step``, default a hundredth of the interval
+        the same with error control          ``rtol``, ``atol`` (numbers or one for each component;
+                                             a Discretization brings its own), ``first_step`` (a
+                                             Scheme's default: Hairer, Norsett, Wanner I, section
+                                             II.4), ``max_step``, ``min_step``
+        Optimizer                            none: its hyperparameters are its steps
+        ==================================== =======================================================
 
     Raises
     ------
     TypeError, ValueError
         Here: another kind of method, a problem missing or too many. From ``solve_ivp``: a field
         that is not the method's flow; ``y0`` that is not the optimizer's start; an interval run
-        backwards by an Optimizer; a scheme that needs the Hessian, without a problem.
+        backwards by an Optimizer; options out of range; equal steps to infinity without a ``step``.
 
     Notes
     -----
-    ``nfev`` counts evaluations of the field by a Scheme (and dense output, one more a step), and of
-    the gradient by the other two. Dense output is the cubic Hermite interpolant, of order 3: below
-    the order of RK4 and Dormand-Prince, so for those ``t_eval`` points inside long steps are less
-    accurate than the steps themselves. A state that is not finite ends the run with ``status`` -1.
+    ``nfev`` counts evaluations of the field by a Scheme, and of the gradient by the other two.
+
+    Dense output is the method's own extension of order 4 for Dormand-Prince (no evaluation), and the
+    cubic Hermite interpolant elsewhere, of order 3: below RK4's, so for that one values inside long
+    steps are less accurate than the steps themselves. It costs an evaluation a step (and one more at
+    its first), which the next step of an explicit Runge-Kutta Scheme saves again. For an Optimizer
+    its slopes are limited so that no component leaves the interval between its two ends (Fritsch,
+    Carlson, SIAM J. Numer. Anal. 17 (1980) 238): the flow may start with a slope that the first step
+    does not see, or with none.
+
+    A state that is not finite ends the run with ``status`` -1.
     """
+    from . import flow_solvers
+
     if isinstance(method, Scheme):
         if problem is not None:
             raise ValueError("problem must be None for a Scheme, which integrates the fun it is given "
                              "(use Discretization(flow, scheme, h) for a flow of a problem)")
         if method.check is not None:
             raise ValueError(f"method must be a Scheme that needs nothing but the field, and {method.name} needs more")
-        return type("SchemeSolver", (_SchemeSolver,), {"scheme": method, "rows": rows})
+        base = SchemeSolver if tableau(method) is None or rows != 1 else RungeKuttaSolver
+        return type("SchemeSolver", (base,), {"scheme": method, "rows": rows})
     if not isinstance(method, (Discretization, Optimizer)):
         raise TypeError(f"method must be a Scheme, Discretization or Optimizer, got {type(method).__name__}")
     if problem is None:
         raise ValueError("problem must be given: solve_ivp hands over the field, not the gradient")
-    if isinstance(method, Discretization):
-        if method.scheme.check is not None:
-            method.scheme.check(method.flow, problem)
-        if np.size(method.h) > 1:
-            raise ValueError("method must have one step h, not a vector of them")
-        return type("DiscretizationSolver", (_DiscretizationSolver,),
-                    {"scheme": method.scheme, "rows": method.flow.rows, "method": method, "problem": problem})
-    flow = method.flow()
-    if flow is None:
-        raise ValueError(f"method must have a classical flow, and {method.name} has none")
-    return type("OptimizerSolver", (_OptimizerSolver,), {"scheme": method.scheme(), "rows": flow.rows,
-                "optimizer": method, "problem": problem, "start": start})
+    return flow_solvers.made(method, problem, start)
 
 
-class _Hermite(DenseOutput):
-    def __init__(self, t_old, t, y_old, y, f_old, f):
+def tableau(scheme):
+    """``(a, b, e)`` of an explicit Runge-Kutta scheme (e: weights of the error estimate), or None."""
+    if scheme is explicit_euler:
+        return np.zeros((1, 1)), np.ones(1), np.zeros(1)
+    if scheme is None or scheme.step is not runge_kutta.step:
+        return None
+    s = scheme.stages
+    a, b, e, _ = np.split(np.array(scheme.constants), np.cumsum([s * s, s, s]))
+    return a.reshape(s, s), b, e
+
+
+class Hermite(DenseOutput):
+    """Cubic through the values and slopes at both ends, plus ``bump`` s^2 (1 - s)^2."""
+
+    def __init__(self, t_old, t, y_old, y, f_old, f, bump=0.0):
         super().__init__(t_old, t)
-        self.values = y_old, y, f_old, f
+        self.values = y_old, y, f_old, f, np.broadcast_to(bump, np.shape(y))
 
     def _call_impl(self, t):
-        y0, y1, f0, f1 = (v if np.ndim(t) == 0 else v[:, None] for v in self.values)
+        y0, y1, f0, f1, bump = (v if np.ndim(t) == 0 else v[:, None] for v in self.values)
         h = self.t - self.t_old
         s = (t - self.t_old) / h
         r = 1 - s
-        return r * y0 + s * y1 + s * r * ((s - r) * (y1 - y0) + h * (r * f0 - s * f1))
+        return r * y0 + s * y1 + s * r * ((s - r) * (y1 - y0) + h * (r * f0 - s * f1) + s * r * bump)
 
 
-class _SchemeSolver(OdeSolver):
+class SchemeSolver(OdeSolver):
     """One of our schemes on the field that SciPy hands over."""
 
-    scheme, rows = None, 1
+    scheme, rows, complex = None, 1, False
 
-    def __init__(self, fun, t0, y0, t_bound, vectorized=False, step=None, first_step=None, max_step=np.inf,
-                 min_step=0.0, rtol=1e-3, atol=1e-6, **extraneous):
-        if extraneous:
+    def __init__(self, fun, t0, y0, t_bound, vectorized=False, **options):
+        given = {name: options.pop(name) for name in self._options() if name in options}
+        if options:
             warnings.warn("The following arguments have no effect for a chosen solver: "
-                          f"{', '.join(f'`{name}`' for name in extraneous)}.", UserWarning, stacklevel=4)
-        super().__init__(fun, t0, y0, t_bound, vectorized)
+                          f"{', '.join(f'`{name}`' for name in options)}.", UserWarning, stacklevel=4)
+        super().__init__(fun, t0, y0, t_bound, vectorized, support_complex=self.complex)
         if self.n % self.rows:
             raise ValueError(f"y0 must have {self.rows} rows, got length {self.n}")
-        for name, value in (("step", step), ("first_step", first_step)):
-            if value is not None and not value > 0:
+        for name in ("step", "first_step", "max_step"):
+            if given.get(name) is not None and not given[name] > 0:
                 raise ValueError(f"`{name}` must be positive.")
-        if not max_step > 0:
-            raise ValueError("`max_step` must be positive.")
-        if not 0 <= min_step <= max_step:
+        self.max_step, self.min_step = given.get("max_step", np.inf), given.get("min_step", 0.0)
+        if not 0 <= self.min_step <= self.max_step:
             raise ValueError("`min_step` must be in [0, max_step].")
-        length = abs(t_bound - t0)
-        if first_step is not None and length and first_step > length:
+        first, length = given.get("first_step"), abs(t_bound - t0)
+        if first is not None and length and first > length:
             raise ValueError("`first_step` exceeds bounds.")
         self.adaptive = self._error_controlled()
-        self.max_step, self.min_step = max_step, min_step
-        self.rtol, self.atol = max(rtol, 100 * np.finfo(float).eps), atol
-        if np.any(np.asarray(atol) < 0):
-            raise ValueError("`atol` must be positive.")
-        default = self._default_step(length)
-        self.h_abs = min(max_step, max(min_step, first_step or step or default))
-        self.errors = (1.0, 1.0)
+        if self.adaptive:
+            self._tolerances(*(given.get(name, value) for name, value in zip(("rtol", "atol"), self._default_tol())))
+            self.h_abs = self._default_first_step() if first is None else first  # None: found at the first step
+            self.errors = (1.0, 1.0)
+        else:
+            step = self._default_step(length) if given.get("step") is None else given["step"]
+            self.step_abs = min(self.max_step, max(self.min_step, step))
+            if not np.isfinite(self.step_abs):
+                raise ValueError("`step` must be given for an infinite interval.")
+            self.h_abs = self.step_abs if first is None else min(self.max_step, max(self.min_step, first))
+            self._grid = (t0, 0)  # equal steps end at t + j h: no drift of t
+        self._known = {}
         self._prepare(t0, y0)
 
-    # What the other two kinds of method replace -------------------------------------------------
+    # What the other kinds of method replace -----------------------------------------------------
+
+    def _options(self):
+        return ("first_step", "max_step", "min_step", *(("rtol", "atol") if self._error_controlled() else ("step",)))
 
     def _error_controlled(self):
         return self.scheme.embedded_order > 0
+
+    def _default_tol(self):
+        return 1e-3, 1e-6
+
+    def _default_first_step(self):
+        return None
 
     def _default_step(self, length):
         return length / 100 or 1.0
@@ -142,26 +180,64 @@ class _SchemeSolver(OdeSolver):
         self.scheme.step.py_func(self._field, None, None, None, self._p, t, h, z, self._w)
         return z.ravel()
 
+    def _estimate(self):
+        """The error estimate of the step just tried."""
+        return self._w[: self.rows].ravel()
+
+    def _evaluate(self, t, y):
+        """The field at a point inside the interval (t + h may pass its end by a rounding error)."""
+        return self.fun(self.t_bound if self.direction * (t - self.t_bound) > 0 else t, y)
+
     def _field(self, fg, hv, data, t, p, z, dz):
-        dz[:] = self.fun(t, z.ravel()).reshape(dz.shape)
+        dz[:] = self._evaluate(t, z.ravel()).reshape(dz.shape)
 
-    def _slope(self, t, y):
-        return self.fun(t, y)
+    def _stages(self):
+        """The stages (s, n) of the step just done, where the scheme is an explicit Runge-Kutta one."""
+        return None
 
-    # The step ----------------------------------------------------------------------------------
+    # Steps ---------------------------------------------------------------------------------------
+
+    def _tolerances(self, rtol, atol):
+        least = 100 * np.finfo(float).eps
+        if np.any(np.asarray(rtol) < least):
+            warnings.warn("At least one element of `rtol` is too small. "
+                          f"Setting `rtol = np.maximum(rtol, {least:.3g})`.", UserWarning, stacklevel=5)
+        self.rtol, self.atol = np.maximum(rtol, least), np.asarray(atol)
+        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+            if value.ndim > 0 and value.shape != (self.n,):
+                raise ValueError(f"`{name}` has wrong shape.")
+        if np.any(self.atol < 0):
+            raise ValueError("`atol` must be positive.")
+
+    def _norm(self, v):
+        return np.sqrt(np.mean(np.abs(v) ** 2)) if self.n else 0.0
+
+    def _first_step(self):
+        """Hairer, Norsett, Wanner I, section II.4: from the sizes of y, y' and a difference for y''."""
+        t, y, length = self.t, self.y, abs(self.t_bound - self.t)
+        if self.n == 0:
+            return length if np.isfinite(length) else 1.0
+        scale = self.atol + np.abs(y) * self.rtol
+        f = self._slope(t, y)
+        with np.errstate(all="ignore"):  # where atol = 0 meets y = 0
+            d0, d1 = self._norm(y / scale), self._norm(f / scale)
+            h0 = min(length, 1e-6 if not (d0 >= 1e-5 and d1 >= 1e-5) else 0.01 * d0 / d1)
+            d2 = self._norm((self._evaluate(t + self.direction * h0, y + self.direction * h0 * f) - f) / scale) / h0
+        largest = max(d1, d2)
+        h1 = max(1e-6, 1e-3 * h0) if largest <= 1e-15 else (0.01 / largest) ** (1 / (self.scheme.embedded_order + 1))
+        return min(100 * h0, h1 if h1 > 0 else h0, length)  # largest may be inf or NaN
 
     def _step_impl(self):
         t, y = self.t, self.y
+        if self.h_abs is None:
+            self.h_abs = self._first_step()
         least = max(self.min_step, 10 * abs(np.nextafter(t, self.direction * np.inf) - t))
         h_abs = min(max(self.h_abs, least), self.max_step)
         while True:
-            remaining = abs(self.t_bound - t)
-            # Within a thousandth of the end there is no further step, so as not to leave a sliver.
-            last = h_abs >= remaining * (1 - 1e-3 if self.adaptive and h_abs < self.max_step else 1 - 1e-12)
-            h = self.direction * (remaining if last else h_abs)
+            t_new, h = self._plan(t, h_abs)
             with np.errstate(all="ignore"):
                 new = self._advance(t, y, h)
-                accepted, factor = self._judge(y, new, h) if self.adaptive else (True, 1.0)
+                accepted, factor = self._judge(y, new) if self.adaptive else (True, 1.0)
             if accepted:
                 break
             h_abs = abs(h) * factor
@@ -171,15 +247,32 @@ class _SchemeSolver(OdeSolver):
             return False, f"The state is not finite at t = {t + h:.6g}."
         if self.adaptive:
             self.h_abs = abs(h) * factor
-        self.t_old_step, self.y_old = t, y
-        self.t = self.t_bound if last else t + h
-        self.y = new
+        else:
+            self.h_abs, (anchor, count) = self.step_abs, self._grid
+            self._grid = (anchor, count + 1) if h_abs == self.step_abs else (t_new, 0)
+        self.y_old, self.t, self.y = y, t_new, new
         return True, None
 
-    def _judge(self, old, new, h):
+    def _plan(self, t, h_abs):
+        """(end of the step, its signed length)."""
+        remaining = abs(self.t_bound - t)
+        if self.adaptive:
+            # No sliver at the end: the last step is up to a thousandth longer, or where it may not be, two of half.
+            near = h_abs >= remaining * (1 - 1e-3)
+            last = near and remaining <= max(h_abs, self.max_step)
+            h = self.direction * (remaining if last else remaining / 2 if near else h_abs)
+            return (self.t_bound if last else t + h), h
+        anchor, count = self._grid
+        t_new = anchor + self.direction * (count + 1) * h_abs if h_abs == self.step_abs else t + self.direction * h_abs
+        beyond = self.direction * (t_new - self.t_bound)
+        if beyond > 1e-9 * h_abs:
+            return self.t_bound, self.t_bound - t
+        return (self.t_bound if beyond >= -1e-9 * h_abs else t_new), self.direction * h_abs
+
+    def _judge(self, old, new):
         """(accepted, factor of the next step): PI control as in ``odeopt.record``."""
         scale = self.atol + self.rtol * np.maximum(np.abs(old), np.abs(new))
-        error = np.sqrt(np.mean((self._w[: self.rows].ravel() / scale) ** 2)) if self.n else 0.0
+        error = self._norm(self._estimate() / scale)
         b1, b2, _, safety, smallest, largest = CONTROLLERS["PI"]
         order = self.scheme.embedded_order + 1
         if not np.isfinite(error):
@@ -191,129 +284,66 @@ class _SchemeSolver(OdeSolver):
             self.errors = (e, self.errors[0])
         return accepted, factor if accepted else min(factor, 0.9)
 
+    # Dense output ----------------------------------------------------------------------------------
+
+    def _slope(self, t, y):
+        """The field at a point that this solver has reached; evaluated once."""
+        if t not in self._known:
+            self._known = {t: self._evaluate(t, y)}
+        return self._known[t]
+
     def _dense_output_impl(self):
-        return _Hermite(self.t_old, self.t, self.y_old, self.y, self._slope(self.t_old, self.y_old),
-                        self._slope(self.t, self.y))
+        stages, bump = self._stages(), 0.0
+        if stages is None:
+            f_old = self._slope(self.t_old, self.y_old)
+            return Hermite(self.t_old, self.t, self.y_old, self.y, f_old, self._slope(self.t, self.y))
+        a, b, _ = tableau(self.scheme)
+        f_old, f = stages[0].copy(), stages[-1].copy() if _first_same_as_last(a, b) else self._slope(self.t, self.y)
+        if self.scheme is dormand_prince:
+            bump = (self.t - self.t_old) * (_DENSE @ stages)
+        return Hermite(self.t_old, self.t, self.y_old, self.y, f_old, f, bump)
+
+
+def _first_same_as_last(a, b):
+    return len(b) > 1 and np.array_equal(a[-1], b)
+
+
+class RungeKuttaSolver(SchemeSolver):
+    """An explicit Runge-Kutta scheme over whole arrays; evaluates no point twice."""
+
+    complex = True
+
+    def _prepare(self, t0, y0):
+        self._a, self._b, self._e = tableau(self.scheme)
+        c = self._a.sum(axis=1)
+        self._c = np.where(abs(c - 1) < 1e-12, 1.0, c)
+        self._same = _first_same_as_last(self._a, self._b)
+        self._k = np.zeros((len(self._b), self.n), dtype=self.y.dtype)
+
+    def _advance(self, t, y, h):
+        k, a = self._k, self._a
+        k[0] = self._slope(t, y)
+        stage = y
+        for i in range(1, len(k)):
+            stage = y + h * (a[i, :i] @ k[:i])
+            k[i] = self._evaluate(t + self._c[i] * h, stage)
+        self._error = h * (self._e @ k)
+        return stage if self._same else y + h * (self._b @ k)
+
+    def _estimate(self):
+        return self._error
+
+    def _stages(self):
+        return self._k
+
+    def _step_impl(self):
+        done = super()._step_impl()
+        if done[0] and self._same:
+            self._known = {self.t: self._k[-1].copy()}
+        return done
 
 
 class _NoFlow:
     """A Scheme's parameters without constants of a flow."""
 
     p = np.array([0.0])
-
-
-class _DiscretizationSolver(_SchemeSolver):
-    """A scheme on a flow of the package, by compiled kernels where the problem is compiled."""
-
-    method = problem = None
-
-    def _error_controlled(self):
-        return self.method.rtol is not None
-
-    def _default_step(self, length):
-        return float(np.atleast_1d(self.method.h)[0])
-
-    def _flow(self):
-        return self.method.flow
-
-    def _prepare(self, t0, y0):
-        flow, problem, scheme = self._flow(), self.problem, self.scheme
-        z = np.array(y0, dtype=float)
-        if z.size != flow.rows * problem.dim:
-            raise ValueError(f"y0 must have length {flow.rows} * {problem.dim} for {flow.name} on {problem.name}, "
-                             f"got {z.size}")
-        self._evaluate = flow.field(problem)
-        with np.errstate(all="ignore"):
-            ours, theirs = self._slope(t0, z), self.fun_single(t0, z)
-        if not np.allclose(ours, theirs, rtol=1e-6, atol=1e-9 * (1 + np.abs(ours).max()), equal_nan=True):
-            raise ValueError(f"fun must be the field of the flow that the method integrates ({flow.equation}); "
-                             "they differ at the start")
-        self.nfev = 0
-        self._p = scheme.parameters(flow)
-        self._w = scheme.workspace(z.reshape(flow.rows, -1))
-        self._rhs, self._kernel = ((flow.rhs, scheme.step) if problem.compiled
-                                   else (flow.rhs.py_func, scheme.step.py_func))
-        if problem.compiled:
-            self._kernel = _compiled_step()
-            self._addresses = np.array([*abi.addresses(scheme.step, abi.STEP), *abi.addresses(flow.rhs, abi.RHS),
-                                        *abi.addresses(problem.fg, abi.FG), *abi.addresses(problem.hv, abi.HV)])
-
-    def _advance(self, t, y, h):
-        problem = self.problem
-        z = np.array(y, dtype=float).reshape(self.rows, -1)
-        if problem.compiled:
-            self._kernel(self._addresses, problem.data, self._p, t, h, z, self._w)
-        else:
-            self._kernel(self._rhs, problem.fg, problem.hv, problem.data, self._p, t, h, z, self._w)
-        stages = self.scheme.stages
-        self.nfev += stages if stages > 0 else int(self._w[-1, 0])
-        return z.ravel()
-
-    def _slope(self, t, y):
-        self.nfev += 1
-        return self._evaluate(t, np.ascontiguousarray(y).reshape(self.rows, -1)).ravel()
-
-
-class _OptimizerSolver(_DiscretizationSolver):
-    """An optimizer's own update; position and slots are kept beside y."""
-
-    optimizer, start = None, "cold"
-
-    def _error_controlled(self):
-        return False
-
-    def _default_step(self, length):
-        return length or 1.0
-
-    def _flow(self):
-        return self.optimizer.flow()
-
-    def _prepare(self, t0, y0):
-        super()._prepare(t0, y0)
-        if self.direction < 0:
-            raise ValueError("t_span must run forwards: an optimizer has no step back in time")
-        optimizer, problem = self.optimizer, self.problem
-        x = np.array(y0[: problem.dim], dtype=float)
-        g = problem.grad(x)
-        self.nfev += 1
-        slots = optimizer.start(x, g, self.start)
-        expected = optimizer.to_flow(x, slots).ravel()
-        if not np.allclose(expected, y0, rtol=1e-10, atol=1e-12):
-            raise ValueError(f"y0 must be flow_start(x0, g0, {self.start!r}).ravel() of the optimizer")
-        self._x, self._s, self._k = x, slots, 0
-
-    def _step_impl(self):
-        optimizer, problem = self.optimizer, self.problem
-        t, y = self.t, self.y
-        x, s = self._x.copy(), self._s.copy()
-        with np.errstate(all="ignore"):
-            g = problem.grad(x)
-            self.nfev += 1
-            dt = optimizer.kernel(self._k, optimizer.p, x, g, s)
-        remaining = self.t_bound - t
-        if not (dt > 0 and np.isfinite(x).all() and np.isfinite(s).all()):
-            return False, f"The step after t = {t:.6g} is not finite or 0."
-        if dt >= remaining * (1 - 1e-12):
-            last, new = True, optimizer.to_flow(x, s).ravel()
-            if dt > remaining * (1 + 1e-12):
-                new = self._advance(t, y, remaining)
-        else:
-            last, new = False, optimizer.to_flow(x, s).ravel()
-        self._x, self._s, self._k = x, s, self._k + 1
-        self.y_old = y
-        self.t = self.t_bound if last else t + dt
-        self.y = new
-        return True, None
-
-
-def _step_entry(kernels, data, p, t, h, z, w):
-    step, rhs = abi.step_at(kernels[0], kernels[1]), abi.rhs_at(kernels[2], kernels[3])
-    fg, hv = abi.fg_at(kernels[4], kernels[5]), abi.hv_at(kernels[6], kernels[7])
-    return step(rhs, fg, hv, data, p, t, h, z, w)
-
-
-@functools.cache
-def _compiled_step():
-    """One compiled entry for every (scheme, flow, problem)."""
-    return abi.kernel(_step_entry, abi.REAL(abi.INDICES, abi.VECTOR, abi.VECTOR, abi.REAL, abi.REAL, abi.MATRIX,
-                                            abi.MATRIX))
