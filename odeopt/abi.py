@@ -25,9 +25,10 @@ scheme's workspace; a scheme's own constants stand at the *end* of ``p``. ``k`` 
 0, ``dt`` is the flow time that the step advanced, and ``e`` is the Euclidean norm of the local
 error estimate that an embedded scheme leaves in the first rows of ``w`` (0.0 for the others).
 
-Rules inside a kernel: no allocation in ``update``, no globals, no randomness, no fastmath;
-running products such as beta**k live in the state; elementwise loops load, compute in scalars
-and store (``gi = g[i]; ...; x[i] = xi``) over ``range(x.size)``, the form that vectorises.
+Rules inside a kernel: no allocation in ``update``, no globals, no randomness, no fastmath; constants
+of an ``update`` in its arrays' own :func:`precision`; running products such as beta**k live in the
+state; elementwise loops load, compute in scalars and store (``gi = g[i]; ...; x[i] = xi``) over
+``range(x.size)``, the form that vectorises.
 
 Kernels are module-level functions: numba's disk cache never hits for functions made inside a
 factory. They compile on first use. numba calls first-class functions experimental, which is why
@@ -41,6 +42,7 @@ import warnings
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.errors import NumbaTypeError
 from numba.experimental import function_type
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
@@ -190,6 +192,22 @@ def stack_matrix(typing, rows, n):
         return _on_the_stack(context, builder, MATRIX, (rows.literal_value, n.literal_value))
 
     return MATRIX(rows, n), codegen
+
+
+def precision(x, g, s):
+    """The number type of an update's arrays, float32 or float64: ``real = precision(x, g, s)``, and then
+    ``lr = real(lr)``, since a float64 constant would widen a float32 loop. Compiled for anything else, say
+    integers, in which steps would be lost, it is an error."""
+    return x.dtype.type
+
+
+@overload(precision, inline="always")
+def _compiled_precision(x, g, s):
+    kinds = [array.dtype for array in (x, g, s)]
+    if kinds[0] not in (types.float32, types.float64) or len(set(kinds)) > 1:
+        raise NumbaTypeError("x, g and s must be float32 or float64 arrays, all of one kind, got "
+                             f"{', '.join(map(str, kinds))}")
+    return lambda x, g, s: x.dtype.type
 
 
 def cold_path():

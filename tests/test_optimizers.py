@@ -4,11 +4,13 @@ import pathlib
 import warnings
 from dataclasses import fields
 
+import numba
 import numpy as np
 import pytest
 from rows import ROWS
 
 import odeopt as oo
+from odeopt import kernels
 from odeopt.optimizers import ALL, WRAPPERS
 from odeopt.optimizers.base import SCALING_LAWS
 
@@ -131,6 +133,55 @@ def test_kernels_compile_for_both_precisions_and_only_once(row):
         np.testing.assert_array_equal(g, g64.astype(dtype))
     size = 1 + np.abs(moved[np.float64]).max()
     np.testing.assert_allclose(moved[np.float32], moved[np.float64], rtol=0, atol=2e-5 * size)
+
+
+def test_every_kernel_can_be_imported():
+    for row in ROWS:
+        kernel = row.make().kernel
+        if type(row.make()) is not oo.SWA:  # whose kernel finds the wrapped one by its address
+            assert getattr(kernels, kernel.__name__) is kernel and kernel.__name__ in kernels.__all__
+    assert kernels.momentum is oo.Momentum(0.1).kernel
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_kernels_in_jitted_code_of_users(dtype):
+    adam, rmsprop = kernels.adam, kernels.rmsprop
+
+    @numba.njit
+    def train(p_adam, p_rmsprop, x, s_adam, s_rmsprop):
+        g = np.empty_like(x)
+        for k in range(20):
+            g[:] = x
+            adam(k, p_adam, x, g, s_adam)
+            g[:] = x
+            rmsprop(k, p_rmsprop, x, g, s_rmsprop)
+
+    x, y = np.linspace(1, 2, 5).astype(dtype), np.linspace(1, 2, 5).astype(dtype)
+    first, second = oo.Adam(0.01), oo.RMSprop(0.02)
+    states = first.init(y), second.init(y)
+    train(first.p, second.p, x, *(opt.cold_start(x).astype(dtype) for opt in (first, second)))
+    for _ in range(20):
+        first.update(y, y.copy(), states[0])
+        second.update(y, y.copy(), states[1])
+    np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("name", [name for name in kernels.__all__ if name != "momentum"])
+def test_a_kernel_refuses_arrays_in_which_steps_would_be_lost(name):
+    kernel, p, s = getattr(kernels, name), np.ones(12), np.zeros((5, 3))
+    for x, g in ((np.ones(3, int), np.ones(3, int)), (np.ones(3, np.float32), np.ones(3))):
+        with pytest.raises((numba.TypingError, ValueError), match="all of one kind|mismatch of argument types"):
+            kernel(0, p, x, g, s.astype(x.dtype))
+
+
+def test_a_kernel_on_arrays_that_are_views():
+    frozen = np.ones(3)
+    frozen.flags.writeable = False
+    with pytest.raises(numba.TypingError, match="readonly|Cannot modify"):
+        kernels.gradient_descent(0, np.array([0.5, 0.0]), frozen, np.ones(3), np.empty((0, 3)))
+    whole = np.ones(6)
+    kernels.gradient_descent(0, np.array([0.5, 0.0]), whole[::2], np.ones(3), np.empty((0, 3)))
+    np.testing.assert_array_equal(whole, [0.5, 1, 0.5, 1, 0.5, 1])  # a view is no copy: it moves
 
 
 @every_row

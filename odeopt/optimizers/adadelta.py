@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .. import checks
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import adadelta_flow
 from ..schemes import partitioned_euler
 from .base import Optimizer, fraction, nonnegative, positive
@@ -35,7 +35,7 @@ def adadelta(k, p, x, g, s):
     """p = (lr, rho, eps, eps_step); s = (v, u)."""
     lr, new, eps, eps_step = p[0], 1.0 - p[1], p[2], p[3]
     v, u = s[0], s[1]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, new, eps, eps_step = real(lr), real(new), real(eps), real(eps_step)
     for i in range(x.size):
         gi, vi, ui, xi = g[i], v[i], u[i], x[i]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import adagrad_flow
 from ..schemes import semi_implicit_euler
 from .base import Optimizer, nonnegative, positive, variant
@@ -31,7 +31,7 @@ def adagrad(k, p, x, g, s):
     lr, inside = p[0] / (1.0 + k * p[3]), p[1] * p[4]
     outside = p[1] - inside
     total = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, inside, outside = real(lr), real(inside), real(outside)
     for i in range(x.size):
         gi = g[i]

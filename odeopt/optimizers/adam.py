@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import adam_flow
 from ..schemes import semi_implicit_euler
 from .base import Optimizer, fraction, nonnegative, positive, variant
@@ -44,7 +44,7 @@ def adam(k, p, x, g, s):
     s[2, 0], s[3, 0] = q1, q2
     step, scale = lr / q1, 1.0 / q2
     m, v = s[0], s[1]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     inner, new1, new2, keep, step, scale = real(inner), real(new1), real(new2), real(keep), real(step), real(scale)
     inside, outside = real(inside), real(outside)
     for i in range(x.size):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import adamax_flow
 from ..schemes import catching_up_euler
 from .base import Optimizer, fraction, nonnegative, positive, variant
@@ -36,7 +36,7 @@ def adamax(k, p, x, g, s):
     s[2, 0] = q
     step = lr / q
     m, u = s[0], s[1]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     new, beta2, step, inside, outside = real(new), real(beta2), real(step), real(inside), real(outside)
     for i in range(x.size):
         gi, mi, xi = g[i], m[i], x[i]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
@@ -35,7 +35,7 @@ def adaptive_gains(k, p, x, g, s):
     lr, more, less, low, high, mu = p[0], p[1], p[2], p[3], p[4], p[5]
     gain, v, previous = s[0], s[1], s[2]
     with_velocity = p[6] > 0.0
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, more, less, low, high, mu = real(lr), real(more), real(less), real(low), real(high), real(mu)
     for i in range(x.size):
         gi, vi, factor, xi = g[i], v[i], gain[i], x[i]

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..sums import sum_of_squares
 from .base import Optimizer, fraction, nonnegative, positive
 
@@ -51,7 +51,7 @@ def amos(k, p, x, g, s):
     q = s[2, 0] + new * (1.0 - s[2, 0])
     s[2, 0] = q
     root, root_eta = p[3] * np.sqrt(xi), p[4] * np.sqrt(xi * eta)
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     kept, fresh = real(mu), real(1.0 - mu)
     for o in range(outer):
         for i in range(inner):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import amsgrad_flow
 from ..schemes import catching_up_euler
 from .adam import Adam
@@ -42,7 +42,7 @@ def amsgrad(k, p, x, g, s):
     before = 1.0 / q2 if p[8] > 0.0 else 1.0
     after = 1.0 / q2 if p[9] > 0.0 else 1.0
     m, v, w = s[0], s[1], s[2]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     inner, new1, new2, keep, step, before = real(inner), real(new1), real(new2), real(keep), real(step), real(before)
     after, inside, outside = real(after), real(inside), real(outside)
     for i in range(x.size):

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import gradient_flow
 from ..schemes import explicit_euler
 from .base import Optimizer, positive, variant
@@ -36,6 +36,7 @@ def barzilai_borwein(k, p, x, g, s):
 
     Returns gamma, the flow time of the step.
     """
+    precision(x, g, s)  # refuses integers
     old_x, old_g = s[0], s[1]
     gamma = p[0]
     if k > 0:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import gradient_flow
 from ..schemes import explicit_euler
 from ..sums import sum_of_squares
@@ -32,6 +32,7 @@ from .base import Optimizer, positive
 @kernel
 def error_controlled_euler(k, p, x, g, s):
     """p = (tol); no slots. Returns gamma, the flow time of the step."""
+    precision(x, g, s)  # refuses integers
     square = sum_of_squares(g)
     gamma = p[0] / np.sqrt(square) if square > 0.0 else 0.0
     for i in range(x.size):

@@ -14,7 +14,7 @@ Source: article 000, eq. 4-6.
 
 from dataclasses import dataclass
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import gradient_flow
 from ..schemes import explicit_euler
 from .base import Optimizer, nonnegative, positive, variant
@@ -25,7 +25,7 @@ def gradient_descent(k, p, x, g, s):
     """p = (lr, weight_decay); no slots."""
     lr, decay = p[0], p[1]
     keep = 1.0 - lr * decay
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, keep = real(lr), real(keep)
     for i in range(x.size):
         x[i] = keep * x[i] - lr * g[i]

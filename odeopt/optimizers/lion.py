@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from .base import Optimizer, fraction, nonnegative, positive
 
 
@@ -30,7 +30,7 @@ def lion(k, p, x, g, s):
     other = 1.0 - beta1
     keep = 1.0 - lr * p[3]
     m = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, keep, beta1, other, new = real(lr), real(keep), real(beta1), real(other), real(new)
     for i in range(x.size):
         gi, mi = g[i], m[i]

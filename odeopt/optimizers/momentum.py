@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import averaged_gradient_flow, heavy_ball_flow
 from ..schemes import semi_implicit_euler, stormer_verlet
 from .base import Optimizer, fraction, nonnegative, positive, variant
@@ -45,7 +45,7 @@ def heavy_ball(k, p, x, g, s):
     inner = p[3] - outer
     keep = 1.0 - lr * outer
     v = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, mu, inner, keep = real(lr), real(mu), real(inner), real(keep)
     for i in range(x.size):
         xi = x[i]
@@ -63,7 +63,7 @@ def torch_momentum(k, p, x, g, s):
     new = 1.0 - p[2] if k > 0 else 1.0  # torch's first buffer is the gradient itself
     keep = 1.0 - lr * outer
     b = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, mu, inner, keep, new = real(lr), real(mu), real(inner), real(keep), real(new)
     for i in range(x.size):
         xi = x[i]
@@ -81,7 +81,7 @@ def averaged_momentum(k, p, x, g, s):
     new = 1.0 - p[1]
     keep = 1.0 - lr * outer
     m = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, inner, keep, new = real(lr), real(inner), real(keep), real(new)
     for i in range(x.size):
         xi, mi = x[i], m[i]

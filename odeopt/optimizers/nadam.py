@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import adam_flow, nadam_flow
 from .adam import Adam
 from .base import Optimizer
@@ -52,7 +52,7 @@ def nadam(k, p, x, g, s):
     of_g = lr * (1.0 - mu) / weight
     of_m = lr * ahead / (weight * ahead + (1.0 - ahead))
     m, v = s[0], s[1]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     inner, new1, new2, keep, of_g, of_m = real(inner), real(new1), real(new2), real(keep), real(of_g), real(of_m)
     scale, inside, outside = real(scale), real(inside), real(outside)
     for i in range(x.size):

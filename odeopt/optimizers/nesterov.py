@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import heavy_ball_flow, nesterov_flow
 from ..schemes import look_ahead_euler
 from .base import Optimizer, nonnegative, positive
@@ -36,7 +36,7 @@ def nesterov(k, p, x, g, s):
     """p = (lr, momentum, weight_decay); s = (v)."""
     lr, mu, decay = p[0], p[1], p[2]
     v = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, mu, decay = real(lr), real(mu), real(decay)
     for i in range(x.size):
         xi = x[i]
@@ -53,7 +53,7 @@ def nesterov_fading(k, p, x, g, s):
     lr = p[0]
     mu, ahead = (k - 1.0) / (k + 2.0), k / (k + 3.0)
     v = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, mu, ahead = real(lr), real(mu), real(ahead)
     for i in range(x.size):
         step = lr * g[i]

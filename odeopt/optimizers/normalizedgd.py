@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import normalized_flow
 from ..schemes import explicit_euler
 from ..sums import sum_of_squares
@@ -31,6 +31,7 @@ _SAFE = 1e-280  # a sum of squares above this has lost nothing to underflow
 @kernel
 def normalized_gd(k, p, x, g, s):
     """p = (lr); no slots. The norm is scaled, so that it neither overflows nor underflows."""
+    precision(x, g, s)  # refuses integers
     lr, square = p[0], sum_of_squares(g)
     if _SAFE < square < 1.0 / _SAFE:
         step = lr / np.sqrt(square)  # float64 for float32 arrays too: it may exceed them

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import gradient_flow, rmsprop_flow
 from ..schemes import explicit_euler, partitioned_euler, semi_implicit_euler
 from ..sums import sum_of_squares
@@ -51,7 +51,7 @@ def rmsprop(k, p, x, g, s):
     lr, new, inside, decay = p[0], 1.0 - p[1], p[2] * p[5], p[4]
     outside = p[2] - inside
     v = s[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, new, inside, outside, decay = real(lr), real(new), real(inside), real(outside), real(decay)
     for i in range(x.size):
         xi, vi = x[i], v[i]
@@ -71,7 +71,7 @@ def rmsprop_corrected(k, p, x, g, s):
     q = s[1, 0] + new * (1.0 - s[1, 0])
     s[1, 0] = q
     weight = q
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, new, inside, outside = real(lr), real(new), real(inside), real(outside)
     decay, weight = real(decay), real(weight)
     for i in range(x.size):
@@ -95,7 +95,7 @@ def rmsprop_general(k, p, x, g, s):
     s[3, 0] = q
     scale = 1.0 / q if p[6] > 0.0 else 1.0
     half = 0.5
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr, new, mu, inside, outside, decay = real(lr), real(new), real(mu), real(inside), real(outside), real(decay)
     scale, half = real(scale), real(half)
     for i in range(x.size):
@@ -125,6 +125,7 @@ def rmsprop_scalar(k, p, x, g, s):
 
     Returns gamma, the flow time of the step.
     """
+    precision(x, g, s)  # refuses integers
     new, decay = 1.0 - p[1], p[4]
     inside = p[2] * p[5]
     if decay > 0.0:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from .base import Optimizer, fraction, number, positive, variant
 
 
@@ -32,7 +32,7 @@ def irprop_minus(k, p, x, g, s):
     """p = (lr, eta_minus, eta_plus, step_min, step_max); s = (delta, previous g)."""
     down, up, low, high, zero = p[1], p[2], p[3], p[4], 0.0
     delta, previous = s[0], s[1]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     down, up, low, high, zero = real(down), real(up), real(low), real(high), real(zero)
     for i in range(x.size):
         gi, di, xi = g[i], delta[i], x[i]
@@ -55,7 +55,7 @@ def rprop_plus(k, p, x, g, s):
     """p as ``irprop_minus``; s = (delta, previous g, previous move)."""
     down, up, low, high, zero = p[1], p[2], p[3], p[4], 0.0
     delta, previous, moved = s[0], s[1], s[2]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     down, up, low, high, zero = real(down), real(up), real(low), real(high), real(zero)
     for i in range(x.size):
         gi, di, xi, back = g[i], delta[i], x[i], -moved[i]

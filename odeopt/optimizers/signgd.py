@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel
+from ..abi import kernel, precision
 from ..flows import sign_flow
 from .base import Optimizer, positive
 
@@ -31,7 +31,7 @@ from .base import Optimizer, positive
 def sign_gd(k, p, x, g, s):
     """p = (lr); no slots."""
     lr = p[0]
-    real = x.dtype.type  # constants in the arrays' own precision: a float64 one would widen the loop
+    real = precision(x, g, s)
     lr = real(lr)
     for i in range(x.size):
         x[i] = x[i] - lr * np.sign(g[i])

@@ -26,6 +26,7 @@ from .base import Optimizer
 def swa(k, p, x, g, s):
     """p = (the wrapped optimizer's p, start, address of its kernel in two parts); s = (its slots,
     average)."""
+    abi.precision(x, g, s)  # refuses integers
     last, own = s.shape[0] - 1, p.size - 3
     update = abi.update_at(int(p[own + 1]), int(p[own + 2]), x)
     dt = update(k, p[:own], x, g, s[:last])
