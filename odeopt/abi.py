@@ -120,27 +120,8 @@ def addresses(function, function_type_):
             function_type._get_jit_address(function, signature))
 
 
-def _at(function_type_):
-    """An intrinsic ``(wrapper address, direct address) -> typed kernel``."""
-
-    @intrinsic
-    def at(typing, wrapper, direct):
-        def codegen(context, builder, signature, arguments):
-            kernel_struct = cgutils.create_struct_proxy(function_type_)(context, builder)
-            pointer = context.get_value_type(types.voidptr)
-            kernel_struct.c_addr = builder.inttoptr(arguments[0], pointer)
-            kernel_struct.jit_addr = builder.inttoptr(arguments[1], pointer)
-            return kernel_struct._getvalue()
-
-        return function_type_(INTEGER, INTEGER), codegen
-
-    return at
-
-
-@intrinsic
-def update_at(typing, wrapper, direct, x):
-    """The update kernel behind two addresses, for arrays of the type of ``x``."""
-    function_type_ = UPDATE32 if x.dtype == types.float32 else UPDATE
+def _from_addresses(function_type_, *also):
+    """What an intrinsic ``(wrapper address, direct address, ...) -> typed kernel`` returns to numba."""
 
     def codegen(context, builder, signature, arguments):
         kernel_struct = cgutils.create_struct_proxy(function_type_)(context, builder)
@@ -149,7 +130,21 @@ def update_at(typing, wrapper, direct, x):
         kernel_struct.jit_addr = builder.inttoptr(arguments[1], pointer)
         return kernel_struct._getvalue()
 
-    return function_type_(INTEGER, INTEGER, x), codegen
+    return function_type_(INTEGER, INTEGER, *also), codegen
+
+
+def _at(function_type_):
+    @intrinsic
+    def at(typing, wrapper, direct):
+        return _from_addresses(function_type_)
+
+    return at
+
+
+@intrinsic
+def update_at(typing, wrapper, direct, x):
+    """The update kernel behind two addresses, for arrays of the type of ``x``."""
+    return _from_addresses(UPDATE32 if x.dtype == types.float32 else UPDATE, x)
 
 
 fg_at, hv_at, rhs_at, step_at, schedule_at = _at(FG), _at(HV), _at(RHS), _at(STEP), _at(SCHEDULE)
