@@ -54,6 +54,29 @@ def test_the_specialised_loop_gives_the_same_bits(optimizer, problem, more):
         assert np.array_equal(general.memory, special.memory)
 
 
+def test_kernels_compiled_by_other_rules_keep_them(tmp_path, monkeypatch):
+    """An objective under fastmath, say, is called as it is and not compiled again without."""
+    definition = """
+def {}(x, g, data):
+    g[0], g[1] = (x[0] + 1e17) - 1e17 + x[0] / 3, 2 * x[1] / 3
+    return x[0] * x[0] + x[1] * x[1] / 3
+"""
+    (tmp_path / "their_objective.py").write_text(
+        "from numba import njit\nfrom odeopt.abi import kernel\n\n@njit(fastmath=True)"
+        + definition.format("theirs") + "\n@kernel" + definition.format("ours"))
+    monkeypatch.syspath_prepend(tmp_path)
+    import their_objective
+
+    ends = {}
+    for name in ("theirs", "ours"):
+        problem = oo.Problem.from_kernels(name, getattr(their_objective, name), None, dim=2, x0=[1.0, 1.0])
+        general, special = (oo.record(oo.GradientDescent(1e-2), problem, steps=100, specialize=s) for s in (0, 1))
+        same(general, special)
+        assert "not used" not in special.message
+        ends[name] = special.x[-1, 0]
+    assert ends["theirs"] != ends["ours"]  # with reassociation x + 1e17 - 1e17 is x, without it 0
+
+
 def test_it_really_runs_and_is_chosen_by_itself_for_long_runs(monkeypatch):
     loop = specialized.Loop(ROSENBROCK, oo.GradientDescent(1e-4), (-1, -1))
     monkeypatch.setattr(specialized, "Loop", lambda *a: loop)
