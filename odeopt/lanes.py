@@ -12,6 +12,7 @@ Elsewhere the general loop takes the trajectories one by one.
 
 import functools
 import types
+import warnings
 
 import numpy as np
 
@@ -152,7 +153,14 @@ def gradients_for(problem, optimizer):
         with specialized.LOCK:
             return _compiled_gradients(source(problem), problem.fg.py_func), ""
     except OSError as error:
+        _say_that_nothing_is_written()
         return None, f"{type(error).__name__}: {error}"
+
+
+@functools.cache
+def _say_that_nothing_is_written():
+    warnings.warn(f"{specialized.folder()} cannot be written: trajectories go one by one instead of {WIDTH} at a time "
+                  "(set ODEOPT_CACHE_DIR to a writable folder)", RuntimeWarning, stacklevel=2)
 
 
 def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gtol, out_x, out_numbers, out_k,
@@ -202,7 +210,7 @@ def _compiled_many():
         abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
 
 
-def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True):
+def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start="cold"):
     """Trajectories from each row of ``starts``; the arrays that :func:`odeopt.ensemble` collects.
 
     Returns a dict: x (N, n), t, f, grad_norm, k, status code (drive's), and with ``every`` > 0
@@ -221,7 +229,8 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True):
 
         many = _compiled_many() if problem.compiled else _many_in_python
         with np.errstate(all="ignore"):
-            slots = np.array([optimizer.cold_start(start) for start in starts]).reshape(count, -1, n)
+            slots = np.array([optimizer.start(x0, problem.grad(x0) if start == "consistent" else None, start)
+                              for x0 in starts]).reshape(count, -1, n)
             many(problem.fg, problem.data, optimizer.kernel, constant().kernel, p, np.ascontiguousarray(starts), slots,
                  steps, every, t_end, gtol, x, numbers, k, status, path_x, path_f)
     else:
@@ -232,7 +241,10 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True):
             live[:] = np.arange(begin, begin + WIDTH) < count
             block_numbers = np.empty((3, WIDTH))
             flat = np.ascontiguousarray(here.T).ravel()
-            slots = np.ascontiguousarray(optimizer.cold_start(flat))
+            if start == "consistent":
+                kernel(flat, out, problem.data)
+            with np.errstate(all="ignore"):
+                slots = optimizer.start(flat, out[: n * WIDTH], start)
             block(kernel, optimizer.kernel, problem.data, p, flat, slots, out, live, steps, every, t_end, gtol, x[part],
                   block_numbers, k[part], status[part], path_x[part], path_f[part])
             numbers[:, part] = block_numbers

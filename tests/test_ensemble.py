@@ -1,7 +1,11 @@
 """Many trajectories: each is its own recorded run, however they are grouped, threaded or shipped."""
 
 import concurrent.futures as cf
+import io
+import multiprocessing
 import os
+import signal
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -39,6 +43,29 @@ def test_each_trajectory_is_its_recorded_run(optimizer):
             kept = run.k % 7 == 0
             assert np.array_equal(group.path_x[j, : kept.sum()], run.x[kept])
             assert (group.path_x[j, kept.sum() :] == run.x[-1]).all()
+
+
+@pytest.mark.parametrize("name", sorted(oo.optimizers.ALL))
+def test_consistent_starts_are_those_of_the_recorded_runs(name):
+    lr = {"tol": 1e-2} if name == "errorcontrolledeuler" else {"lr": 1e-3}
+    optimizer = oo.optimizers.ALL[name](**lr)
+    group = oo.ensemble(optimizer, HIMMELBLAU, STARTS[:300], 20, every=10, start="consistent", chunk=128)
+    for j in (0, 127, 255, 256, 299):
+        run = oo.record(optimizer, HIMMELBLAU, STARTS[j], 20, every=10, start="consistent")
+        assert np.array_equal(group.path_x[j], run.x) and group.t[j] == run.final["t"]
+    cold = oo.ensemble(optimizer, HIMMELBLAU, STARTS[:300], 20)
+    moved = optimizer.start(STARTS[0], HIMMELBLAU.grad(STARTS[0]), "consistent")
+    differ = not np.array_equal(moved, optimizer.start(STARTS[0]))
+    assert np.array_equal(cold.x, group.x) == (not differ) or name == "amsgrad"
+
+
+def test_consistent_starts_of_python_problems_and_sweeps():
+    plain = oo.Problem(lambda x: float(x @ x), lambda x: 2 * x, x0=[1.0, 2.0])
+    group = oo.ensemble(oo.Momentum(0.1), plain, STARTS[:3], 5, start="consistent")
+    run = oo.record(oo.Momentum(0.1), plain, STARTS[2], 5, start="consistent")
+    assert np.array_equal(group.x[2], run.x[-1])
+    swept = oo.sweep(oo.Momentum(0.1), BEALE, STARTS[:3], 5, grid={"lr": [1e-3, 1e-2]}, start="consistent")
+    assert np.array_equal(swept.x[1], oo.ensemble(oo.Momentum(1e-2), BEALE, STARTS[:3], 5, start="consistent").x)
 
 
 def test_diverging_trajectories_stop_alone():
@@ -156,6 +183,60 @@ def test_interrupt_keeps_the_finished_chunks(monkeypatch):
     assert np.array_equal(group.x[ran], whole.x[ran]) and np.isnan(group.x[~ran]).all()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT to one's own process")
+def test_ctrl_c_keeps_the_finished_chunks_in_memory_file_and_statistics(monkeypatch, tmp_path):
+    """A signal, while tasks run in threads: what has ended or is running is kept, the rest is marked."""
+    real = module.task
+    whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=5)
+    for threads, out, keep in ((1, None, "path"), (2, tmp_path / "cut.npy", "path"), (2, None, "statistics")):
+        calls = []
+
+        def slow(*arguments, calls=calls):
+            calls.append(1)
+            if len(calls) == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+            return real(*arguments)
+
+        monkeypatch.setattr(module, "task", slow)
+        group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=5, keep=keep, chunk=20, threads=threads,
+                            out=out)
+        monkeypatch.undo()
+        ran = group.status != module.NOT_RUN
+        assert 60 <= ran.sum() < 600 and "interrupted" in group.message and not group.ok
+        assert np.array_equal(group.x[ran], whole.x[ran]) and np.isnan(group.x[~ran]).all()
+        assert (group.k[~ran] == 0).all() and np.isnan(group.f[~ran]).all()
+        if keep == "statistics":
+            assert (group.statistics["count"] == ran.sum()).all()
+            assert np.allclose(group.statistics["mean_x"], whole.path_x[ran].mean(axis=0), rtol=1e-12)
+        else:
+            paths = group.path_x if out is None else np.load(out, mmap_mode="r")
+            assert np.array_equal(paths[ran], whole.path_x[ran]) and np.isnan(paths[~ran]).all()
+
+
+@pytest.mark.parametrize("keep", ["statistics", "path"])
+def test_memory_is_bounded_by_what_is_kept_and_not_by_the_paths(keep, tmp_path, monkeypatch):
+    starts, full = np.tile(STARTS, (50, 1)), 30_000 * 101 * 3 * 8
+    monkeypatch.setattr(module, "IN_FLIGHT", 2**22)
+    out = tmp_path / "paths.npy" if keep == "path" else None
+    oo.ensemble(oo.Adam(0.05), HIMMELBLAU, starts[:600], 100, every=1)  # compiled, outside the measurement
+    tracemalloc.start()
+    oo.ensemble(oo.Adam(0.05), HIMMELBLAU, starts, 100, every=1, keep=keep, chunk=512, threads=2, out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.25 * full, peak / full
+
+
+def test_progress_only_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, progress, said in ((Terminal(), True, True), (io.StringIO(), True, False), (Terminal(), False, False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, chunk=100, progress=progress)
+        assert ("6/6" in stream.getvalue() or "/6 [" in stream.getvalue()) == said
+
+
 class Flaky(cf.Executor):
     """Runs what it is given, until it breaks."""
 
@@ -176,42 +257,82 @@ class Flaky(cf.Executor):
 
 def test_a_broken_executor_loses_nothing():
     whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20)
-    with pytest.warns(RuntimeWarning, match="lost 3 of 6 chunks"):
+    with pytest.warns(RuntimeWarning, match=r"lost 3 of 6 chunks \(BrokenExecutor: worker killed\)"):
         group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, chunk=100, executor=Flaky())
     same(whole, group)
 
 
-def test_a_process_pool_gives_the_serial_result():
-    import multiprocessing
+def test_a_thread_pool_gives_the_serial_result():
+    whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=5)
+    with cf.ThreadPoolExecutor(3) as pool:
+        group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=5, chunk=50, executor=pool)
+        same(whole, group, (*ARRAYS, "path_x", "path_f"))
+        assert pool.submit(int, "7").result() == 7  # somebody else's pool is left open
 
+
+def test_a_process_pool_gives_the_serial_result_also_with_a_worker_killed():
     whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20)
-    with cf.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with cf.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         same(whole, oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, chunk=150, executor=pool))
+        victim = pool.submit(os.getpid).result()
+        killing = Killing(pool, 3, lambda: os.kill(victim, signal.SIGTERM))
+        with pytest.warns(RuntimeWarning, match="the executor lost"):
+            same(whole, oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, chunk=20, executor=killing))
 
 
-def _kill_once(flag, *arguments):
-    try:
-        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return module.task(*arguments)
-    os._exit(1)  # as if the machine had gone
+class Killing(cf.Executor):
+    """Another executor, at whose submission number ``at`` something happens."""
+
+    def __init__(self, pool, at, event):
+        self.pool, self.count, self.at, self.event = pool, 0, at, event
+
+    def submit(self, *arguments):
+        self.count += 1
+        future = self.pool.submit(*arguments)
+        if self.count == self.at:
+            self.event()
+        return future
+
+
+def test_a_fault_of_the_task_itself_is_raised():
+    def fun(x):
+        if x[0] == 0:
+            raise ZeroDivisionError("mine")
+        return float(x @ x)
+
+    plain, starts = oo.Problem(fun, lambda x: 2 * x, x0=[1.0, 2.0]), [[1.0, 1.0], [0.0, 1.0], [2.0, 2.0]]
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        oo.ensemble(oo.Adam(), plain, starts, 3, chunk=1)
+    with (cf.ThreadPoolExecutor(1) as pool, pytest.warns(RuntimeWarning, match="ZeroDivisionError: mine"),
+          pytest.raises(ZeroDivisionError, match="mine")):
+        oo.ensemble(oo.Adam(), plain, starts, 3, chunk=1, executor=pool)
 
 
 @pytest.mark.filterwarnings("ignore")  # the cluster's own
-def test_a_dask_cluster_gives_the_serial_result_and_survives_a_killed_worker(tmp_path):
+def test_a_dask_cluster_gives_the_serial_result_and_survives_killed_workers(tmp_path):
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed (extra: distributed)")
-    whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20)
+    whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=10)
+    names = (*ARRAYS, "path_x", "path_f")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
                                   local_directory=str(tmp_path)) as cluster, distributed.Client(cluster) as client:
         executor = client.get_executor()
-        same(whole, oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, chunk=150, executor=executor))
-        # The same through tasks of which the first kills its worker: the cluster runs it again.
-        flag = str(tmp_path / "killed")
-        futures = [executor.submit(_kill_once, flag, HIMMELBLAU, oo.Adam(0.05), STARTS[i : i + 150], 20, 0, "path",
-                                   np.inf, 0.0) for i in range(0, 600, 150)]
-        parts = [future.result(timeout=120) for future in futures]
-    assert os.path.exists(flag)
-    assert np.array_equal(np.concatenate([part["x"] for part in parts]), whole.x)
+        same(whole, oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=10, chunk=150, executor=executor), names)
+        pids = list(client.run(os.getpid).values())
+        killing = Killing(executor, 4, lambda: os.kill(pids[0], signal.SIGKILL))
+        group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=10, chunk=50, executor=killing)
+        assert killing.count == 12
+        same(whole, group, names)
+        # A task that kills every worker it is given to: the cluster gives up (KilledWorker) on what was there.
+        cluster.scheduler.allowed_failures = 0
+        poisoned = Killing(executor, 3, lambda: executor.submit(os._exit, 1))
+        with pytest.warns(RuntimeWarning, match="the executor lost"):
+            group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=10, chunk=50, executor=poisoned)
+        same(whole, group, names)
+        # And a client that is closed on the way: what was not submitted is done here.
+        closing = Killing(executor, 4, lambda: executor.shutdown(wait=False))
+        with pytest.warns(RuntimeWarning, match="the executor lost"):
+            group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=10, chunk=50, executor=closing)
+        same(whole, group, names)
 
 
 @pytest.mark.parametrize(("change", "words"), [
@@ -221,6 +342,8 @@ def test_a_dask_cluster_gives_the_serial_result_and_survives_a_killed_worker(tmp
     ({"every": 1.5}, "every must be an integer"),
     ({"keep": "pathh"}, "did you mean 'path'"),
     ({"threads": 0}, "threads must be at least 1"),
+    ({"start": "warm"}, "start must be one of 'cold', 'consistent'"),
+    ({"executor": 4}, "executor must be a concurrent.futures.Executor"),
     ({"out": "x.npy"}, "out needs every"),
     ({"out": "x.dat", "every": 1}, "out must end in .npy"),
     ({"optimizer": "adam"}, "optimizer must be an Optimizer"),
@@ -234,5 +357,7 @@ def test_bad_arguments_are_named(change, words):
 def test_bad_grids_are_named():
     with pytest.raises(ValueError, match="did you mean 'lr'"):
         oo.sweep(oo.Adam(), HIMMELBLAU, STARTS, grid={"lrr": [1]})
+    with pytest.raises(ValueError, match="did you mean 'threads'"):
+        oo.sweep(oo.Adam(), HIMMELBLAU, STARTS, grid={"lr": [1.0]}, thread=1)
     with pytest.raises(TypeError, match="grid must be a dict"):
         oo.sweep(oo.Adam(), HIMMELBLAU, STARTS, grid=[1])

@@ -15,6 +15,7 @@ from .. import checks, drive, lanes
 from ..optimizers import Optimizer
 
 CHUNK = 4096
+IN_FLIGHT = 2**28  # bytes of paths under way
 NOT_RUN, COMPLETED, CONVERGED, DIVERGED, STALLED = range(5)
 STATUS_NAMES = ("not run", "completed", "converged", "diverged", "stalled")
 _CODES = np.zeros(7, np.int8)
@@ -92,8 +93,8 @@ class Ensemble:
         return f"<Ensemble of {self.status.size} on {self.problem}: {ends}>"
 
 
-def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_end=None, gtol=0.0, threads=None,
-             executor=None, chunk=CHUNK, out=None, progress=False):
+def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_end=None, gtol=0.0, start="cold",
+             threads=None, executor=None, chunk=CHUNK, out=None, progress=False):
     """Run ``optimizer`` from every row of ``starts``.
 
     Parameters
@@ -102,7 +103,9 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     problem : Problem
     starts : (N, n) array
     steps, t_end, gtol
-        As in :func:`odeopt.record`, for each trajectory by itself, from a cold start.
+        As in :func:`odeopt.record`, for each trajectory by itself.
+    start : {"cold", "consistent"}
+        Initial memory, as in :func:`odeopt.record`.
     every : int
         0 keeps the final states alone; else what ``keep`` says at every so many steps.
     keep : {"path", "statistics"}
@@ -111,19 +114,23 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
         Default: as many as the process may use. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
         Where the chunks run instead: a process pool, or a cluster (``dask.distributed``:
-        ``client.get_executor()``). Chunks that a broken pool loses are run here, with a warning.
+        ``client.get_executor()``). Chunks that it loses (a killed worker) or fails on are run here,
+        with a warning.
     chunk : int
-        Trajectories a task: the memory that a running task takes, and what an interrupt may lose.
+        Trajectories a task, and what an interrupt may lose. A task holds the paths of its chunk,
+        also for statistics: chunk times R times (n + 1) numbers. At most a quarter of a gibibyte of
+        them is under way or waiting at any time, but at least one chunk a worker.
     out : path, optional
         Keep paths in this ``.npy`` file (memory-mapped) instead of in memory; f goes to
-        ``<stem>_f.npy`` beside it.
+        ``<stem>_f.npy`` beside it. Trajectories that have not run are NaN there too.
     progress : bool
         Progress bar on stderr (only if that is a terminal).
 
     Returns
     -------
     Ensemble
-        After Ctrl-C the finished chunks, the others "not run".
+        After Ctrl-C the finished chunks, the others "not run". (An executor's own tasks that have
+        not ended then go on without anybody waiting for them.)
 
     Raises
     ------
@@ -140,8 +147,8 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
         if not isinstance(one, Optimizer):
             raise TypeError(f"optimizer must be an Optimizer or a sequence of them, got {type(one).__name__}")
     many = isinstance(optimizer, (list, tuple))
-    return _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, threads, executor, chunk, out, progress,
-                many, None)
+    return _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, start, threads, executor, chunk, out,
+                progress, many, None)
 
 
 def sweep(optimizer, problem, starts, steps=1000, *, grid, **options):
@@ -171,22 +178,25 @@ def sweep(optimizer, problem, starts, steps=1000, *, grid, **options):
     if not optimizers:
         raise ValueError("grid must have at least one value for every name")
     columns = {name: np.array([values[i] for values in combinations]) for i, name in enumerate(grid)}
-    options = {"every": 0, "keep": "path", "t_end": None, "gtol": 0.0, "threads": None, "executor": None,
-               "chunk": CHUNK, "out": None, "progress": False} | options
+    defaults = {"every": 0, "keep": "path", "t_end": None, "gtol": 0.0, "start": "cold", "threads": None,
+                "executor": None, "chunk": CHUNK, "out": None, "progress": False}
+    for name in options:
+        checks.choice("option", name, tuple(defaults))
+    options = defaults | options
     return _run(optimizers, problem, np.atleast_2d(starts), steps, many=True, grid=columns, **options)
 
 
-def task(problem, optimizer, starts, steps, every, keep, t_end, gtol):
+def task(problem, optimizer, starts, steps, every, keep, t_end, gtol, start="cold"):
     """One chunk, in whatever thread or process."""
-    found = lanes.run(problem, optimizer, starts, steps, every, t_end, gtol)
+    found = lanes.run(problem, optimizer, starts, steps, every, t_end, gtol, start=start)
     found["status"] = _CODES[found["status"]]
     if every and keep == "statistics":
         found["sums"] = _sums(found.pop("path_x"), found.pop("path_f"))
     return found
 
 
-def _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, threads, executor, chunk, out, progress, many,
-         grid):
+def _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, start, threads, executor, chunk, out, progress,
+         many, grid):
     try:
         given = np.asarray(starts)
         if given.dtype.kind not in "fiu":
@@ -201,6 +211,9 @@ def _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, threads, 
     chunk, gtol = checks.integer("chunk", chunk, 1), checks.real("gtol", gtol, 0.0)
     limit = math.inf if t_end is None else checks.real("t_end", t_end, 0.0)
     checks.choice("keep", keep, ("path", "statistics"))
+    checks.choice("start", start, ("cold", "consistent"))
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}")
     if out is not None and not (every and keep == "path"):
         raise ValueError("out needs every >= 1 and keep='path'")
     threads = _cores() if threads is None else checks.integer("threads", threads, 1)
@@ -214,16 +227,32 @@ def _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, threads, 
     sums = [[None] * len(range(0, shape[1], chunk)) for _ in optimizers]
 
     def arguments(m, begin):
-        return problem, optimizers[m], starts[begin : begin + chunk], steps, every, keep, limit, gtol
+        return problem, optimizers[m], starts[begin : begin + chunk], steps, every, keep, limit, gtol, start
 
     def finished(m, begin, found):
         rows = slice(begin, begin + len(found["k"]))
         if "sums" in found:
             sums[m][begin // chunk] = found.pop("sums")
+        status = found.pop("status")
         for name, values in found.items():
             arrays[name][m, rows] = values
+        arrays["status"][m, rows] = status  # last: an interrupt before it leaves them "not run"
 
-    message = _work(tasks, arguments, finished, threads if problem.compiled else 1, executor, progress)
+    def erase(m, begin):
+        for name in arrays.keys() & {"path_x", "path_f", "x", "t", "f", "grad_norm"}:
+            arrays[name][m, begin : begin + chunk] = np.nan
+        arrays["k"][m, begin : begin + chunk] = 0
+
+    held = 8 * (records + 1) * (n + 1) * min(chunk, shape[1]) * (1 if every else 0)
+    threads = threads if problem.compiled else 1
+    message = _work(tasks, arguments, finished, threads, executor, progress, _room_in_flight(held))
+    for m, begin in tasks:
+        if (arrays["status"][m, begin : begin + chunk] == NOT_RUN).any():  # also what a memory map has as zeros
+            erase(m, begin)
+            sums[m][begin // chunk] = None
+    for values in arrays.values():
+        if isinstance(values, np.memmap):
+            values.flush()
     statistics = _merged(sums) if every and keep == "statistics" else None
     if not many:
         arrays = {name: values[0] for name, values in arrays.items()}
@@ -248,12 +277,18 @@ def _room(out, suffix, shape, many):
     return mapped if many else mapped[None]
 
 
-def _work(tasks, arguments, finished, threads, executor, progress):
+def _room_in_flight(held):
+    """How many chunks that hold so many bytes may be under way."""
+    return max(1, min(64, IN_FLIGHT // max(held, 1)))
+
+
+def _work(tasks, arguments, finished, threads, executor, progress, room):
     """All tasks, at most a few chunks in flight; returns the message."""
     from tqdm import tqdm
 
     own = executor is None
-    waiting, flying, lost = list(reversed(tasks)), {}, []
+    room = max(threads, min(2 * threads, room)) if own else max(getattr(executor, "_max_workers", 8), room)
+    waiting, flying, lost, why = list(reversed(tasks)), {}, [], "broken"
     with tqdm(total=len(tasks), unit="chunk", file=sys.stderr, leave=False,
               disable=not (progress and sys.stderr.isatty())) as bar:
         pool = executor
@@ -264,32 +299,41 @@ def _work(tasks, arguments, finished, threads, executor, progress):
                 bar.update()
                 pool = cf.ThreadPoolExecutor(threads)
             while waiting or flying:
-                while waiting and len(flying) < (2 * threads if own else 64):
+                while waiting and len(flying) < room:
                     chunk = waiting.pop()
                     try:
                         flying[pool.submit(task, *arguments(*chunk))] = chunk
-                    except cf.BrokenExecutor:
+                    except RuntimeError as error:  # broken, or shut down by somebody
+                        if own:
+                            raise
                         lost.append(chunk)
+                        why = f"{type(error).__name__}: {str(error)[:100]}".rstrip(": ")
                 if not flying:
                     break
                 for future in cf.wait(flying, return_when=cf.FIRST_COMPLETED).done:
-                    chunk = flying.pop(future)
                     try:
-                        finished(*chunk, future.result())
+                        found = future.result()
+                    except (Exception, cf.CancelledError) as error:
+                        if own:
+                            raise
+                        # Broken pools have exceptions of their own kind; a fault of the task shows again below.
+                        lost.append(flying.pop(future))
+                        why = f"{type(error).__name__}: {str(error)[:100]}".rstrip(": ")
+                    else:
+                        finished(*flying[future], found)
+                        del flying[future]
                         bar.update()
-                    except (cf.BrokenExecutor, cf.CancelledError):
-                        lost.append(chunk)
             if lost:
-                warnings.warn(f"the executor lost {len(lost)} of {len(tasks)} chunks; they are run in this process",
-                              RuntimeWarning, stacklevel=5)
+                warnings.warn(f"the executor lost {len(lost)} of {len(tasks)} chunks ({why}); they are run in this "
+                              "process", RuntimeWarning, stacklevel=5)
                 for chunk in lost:
                     finished(*chunk, task(*arguments(*chunk)))
                     bar.update()
         except KeyboardInterrupt:
             for future in flying:
                 future.cancel()
-            for future, chunk in flying.items():  # what is running ends within a chunk: keep it
-                if own and not future.cancelled():
+            for future, chunk in flying.items():  # what has ended, or in our threads will within a chunk: keep it
+                if (own or future.done()) and not future.cancelled() and future.exception() is None:
                     finished(*chunk, future.result())
             return "interrupted: the trajectories that had not run are marked so"
         finally:
