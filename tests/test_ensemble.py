@@ -152,6 +152,21 @@ def test_basins_of_himmelblau():
     assert (basin >= 0).mean() > 0.98  # the others start on the way to a saddle
 
 
+def test_a_basins_study_is_the_runs_from_its_starts():
+    optimizer = oo.GradientDescent(0.03)  # from the corners it diverges
+    study = oo.basins(optimizer, HIMMELBLAU, resolution=9, steps=300)
+    for i, j in ((0, 0), (0, 4), (3, 8), (5, 2), (8, 8)):
+        with np.errstate(all="ignore"):
+            run = oo.record(optimizer, HIMMELBLAU, [study.x[j], study.y[i]], 300, gtol=1e-6)
+        end = np.linalg.norm(np.array(study.minima) - run.final["x"], axis=1)
+        assert study.optimizer[i, j] == (end.argmin() if run.ok and end.min() < 0.5 else -1)
+    assert (study.optimizer == -1).any() and 0.2 < study.fidelity < 1
+    again = oo.basins(oo.GradientDescent(1e-3), HIMMELBLAU, resolution=9, steps=6000, flow=study)
+    assert np.array_equal(again.flow, study.flow) and (study.flow >= 0).all() and again.fidelity > 0.95
+    with pytest.raises(ValueError, match="same grid"):
+        oo.basins(optimizer, HIMMELBLAU, resolution=8, flow=study)
+
+
 def test_a_sweep_is_its_ensembles():
     grid = {"lr": [1e-3, 1e-2], "momentum": [0.0, 0.5, 0.9]}
     swept = oo.sweep(oo.Momentum(1.0), BEALE, STARTS[:20], 30, grid=grid, every=10)
