@@ -45,14 +45,6 @@ def _all_finite(z):
 
 
 @abi.kernel
-def _largest(g):
-    largest = 0.0
-    for i in range(g.size):
-        largest = max(largest, abs(g[i]))
-    return largest
-
-
-@abi.kernel
 def _store(counters, clock, k, f, lr, x, memory, out_k, out_n, out_scalars, out_x, out_memory):
     r = counters[RECORDS]
     out_k[r] = k
@@ -69,7 +61,7 @@ def _store(counters, clock, k, f, lr, x, memory, out_k, out_n, out_scalars, out_
 
 
 def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, base, p, x, g, s,
-                   counters, clock, k_stop, k_end, every, t_end, gtol,
+                   seen_x, seen_s, counters, clock, k_stop, k_end, every, t_end, gtol,
                    out_k, out_n, out_scalars, out_x, out_memory):
     """Steps ``counters[K] .. k_stop``; ``driven`` names the entries of p that the schedules set.
 
@@ -77,7 +69,9 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
     SIAM J. Sci. Comput. 26 (2005) 1955, Sum2): exact to round-off over any number of steps, and
     unlike Kahan's sum it does not put four additions between one step and the next.
 
-    ``odeopt.specialized`` compiles this same source again for one pair of kernels.
+    ``seen_x`` and ``seen_s`` get copies of x and s at every step that is looked at; they may be x and s.
+    ``odeopt.specialized`` compiles this same function again for one pair of kernels, with x, g and s in
+    registers, where nothing that is handed on may live.
     """
     k, next_record = counters[K], counters[NEXT]
     t, carry = clock[T], clock[CARRY]
@@ -108,16 +102,21 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
                 status = BAD_GRADIENT
             elif k == k_end or t + carry >= limit:
                 status = COMPLETED
-            elif norm <= gtol2 and (norm > 0.0 or _largest(g) <= gtol):  # squares below 1e-162 are 0
+            elif norm <= gtol2:
                 status = CONVERGED
+                for i in range(g.size):
+                    if norm == 0.0 and abs(g[i]) > gtol:  # squares below 1e-162 are 0
+                        status = RUNNING
             clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)
+            seen_x[:] = x
+            seen_s[:] = s
             if status < BAD_VALUE and (k == next_record or status != RUNNING):
                 counters[GRADIENTS] = k
-                _store(counters, clock, k, f, p[0], x, s, out_k, out_n, out_scalars, out_x, out_memory)
+                _store(counters, clock, k, f, p[0], seen_x, seen_s, out_k, out_n, out_scalars, out_x, out_memory)
                 if k == next_record:
                     next_record += every
                     due = min(k_stop, next_record)
-                if not _all_finite(s):
+                if not _all_finite(seen_s):
                     status = BAD_STATE
             if status != RUNNING:
                 break
@@ -276,7 +275,7 @@ def advance_loop(fg, hv, data, rhs, step, p, hs, substeps, states, w, estimates)
 _V, _M, _R, _I = abi.VECTOR, abi.MATRIX, abi.REAL, abi.INTEGER
 SIGNATURES = {
     optimizer_loop: (abi.FG, _V, abi.UPDATE, abi.SCHEDULE, abi.SCHEDULE, abi.INDICES, _V, _V, _V, _V, _V, _V, _M,
-                      abi.INDICES, _V, _I, _I, _I, _R, _R, *STORE),
+                      _V, _M, abi.INDICES, _V, _I, _I, _I, _R, _R, *STORE),
     scheme_loop: (abi.FG, abi.HV, _V, abi.RHS, abi.STEP, _V, _V, _M, _M, _V, _I,
                    abi.INDICES, _V, _I, _I, _I, _R, *STORE),
     adaptive_loop: (abi.FG, abi.HV, _V, abi.RHS, abi.STEP, _V, _V, _V, _M, _M, _M, _V, _I,

@@ -178,8 +178,8 @@ def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gto
         x, s, own = starts[j].copy(), slots[j].copy(), p.copy()
         counters[:] = 0
         clock[:] = 0.0
-        one_run(fg, data, update, constant, constant, driven, c, c, p, own, x, g, s, counters, clock, steps, steps,
-                   stride, t_end, gtol, rec_k, rec_n, rec, rec_x, rec_s)
+        one_run(fg, data, update, constant, constant, driven, c, c, p, own, x, g, s, x, s, counters, clock, steps,
+                steps, stride, t_end, gtol, rec_k, rec_n, rec, rec_x, rec_s)
         count = counters[1]  # drive.RECORDS
         f = fg(x, g, data)
         norm = 0.0

@@ -169,7 +169,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gto
 
     def call(k_stop):
         loop(problem.fg, problem.data, optimizer.kernel, first.kernel, second.kernel, driven, first.c, second.c,
-             base, p, x, g, s, counters, clock, k_stop, k_end, every, t_end, gtol, *store.arrays)
+             base, p, x, g, s, x, s, counters, clock, k_stop, k_end, every, t_end, gtol, *store.arrays)
 
     if rule:
         call, decisions = _controlled(call, rule, optimizer, problem, p, x, counters, resume)

@@ -2,10 +2,10 @@
 
 ``drive.optimizer_loop`` calls its kernels through pointers and keeps x, g and the slots in memory:
 some 30 ns a step on a plane problem, where the arithmetic takes 5. For long runs on problems of up
-to 8 unknowns this module writes the *same source* into a small module of its own, with the kernels
-imported by name and x, g, s on the stack (so that they live in registers), and imports that; numba
-keeps the machine code beside it, so the next process only loads it. Same operations in the same
-order, no fastmath: the iterates are the same, bit for bit (a test compares them).
+to 8 unknowns this module writes a few lines that call the *same function* with the kernels inlined
+and x, g, s on the stack (so that they live in registers), and imports them; numba keeps the machine
+code beside them, so the next process only loads it. Same operations in the same order, no fastmath:
+the iterates are the same, bit for bit (a test compares them).
 
 Files go to ``$ODEOPT_CACHE_DIR``, by default ``odeopt/loops`` in the user's cache folder. Their
 names carry a hash of everything that the code depends on; they may be deleted at any time. Where
@@ -33,42 +33,32 @@ COMPILE_SECONDS = 4.0  # what compiling may cost; a run must be expected to last
 LOAD_SECONDS = 0.25  # the same, when the code is on disk already
 _READY, LOCK = {}, threading.Lock()
 
-_SIGNATURE = ("def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, base, "
-              "p, x, g, s,")
-_STORE = "_store(counters, clock, k, f, p[0], x, s,"
-_EDITS = (
-    # (text of drive.optimizer_loop, what it becomes); each must occur exactly once
-    (_SIGNATURE, "def loop(data, heap_p, heap_x, heap_g, heap_s,"),
-    ("    first, second = driven[0], driven[1]\n", ""),
-    ("        if first >= 0:\n            p[first] = lr_schedule(float(k), base[first], c_lr)\n", ""),
-    ("        if second >= 0:\n            p[second] = other_schedule(float(k), base[second], c_other)\n", ""),
-    (" and not (dt == 0.0 and first >= 0):  # a schedule may begin or end at 0", ":"),
-    ("    status = RUNNING\n    while True:\n", "    status = RUNNING\n{load}    while True:\n"),
-    # Nothing on the stack may reach a call that is not inlined, or it would have to stay in memory.
-    ("    clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)\n",
-     "    clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)\n{flush}"),
-    ("_largest(g) <= gtol", "_largest_of_few(g) <= gtol"),
-    (_STORE, "_store(counters, clock, k, f, p[0], heap_x, heap_s,"),
-    ("_all_finite(s)", "_all_finite(heap_s)"),
-    ("    counters[K], counters[NEXT], counters[STATUS], counters[GRADIENTS] = k, next_record, status, k\n",
-     "{final}    counters[K], counters[NEXT], counters[STATUS], counters[GRADIENTS] = k, next_record, status, k\n"),
-)
-_HEAD = '''"""Written by odeopt.specialized for {fg} and {update}, n = {n}. May be deleted."""
-import numpy as np
-from odeopt.abi import cold_path, inlined, kernel, stack_matrix, stack_vector
-from odeopt.drive import (BAD_GRADIENT, BAD_STATE, BAD_VALUE, CARRY, COMPLETED, CONVERGED, GRADIENT_NORM, GRADIENTS,
-                          K, NEXT, RUNNING, STALLED, STATUS, T, _all_finite, _store)
+_TEXT = '''"""Written by odeopt.specialized for {fg} and {update}, n = {n}. May be deleted."""
+from odeopt import drive
+from odeopt.abi import inlined, kernel, stack_matrix, stack_vector
+from odeopt.schedules import constant
 from {fg_module} import {fg_name} as compiled_fg
 from {update_module} import {update_name} as compiled_update
 
-fg, update = inlined(compiled_fg), inlined(compiled_update)
+fg, update, optimizer_loop = inlined(compiled_fg), inlined(compiled_update), inlined(kernel(drive.optimizer_loop))
+schedule = constant().kernel
 
 
-@kernel
-def _largest_of_few(g):
-    return {largest}
-
-
+def loop(data, heap_p, heap_x, heap_g, heap_s, seen_x, seen_s, counters, clock, k_stop, k_end, every, t_end, gtol,
+         out_k, out_n, out_scalars, out_x, out_memory):
+    p, x, g, s = stack_vector({hyper}), stack_vector({n}), stack_vector({n}), stack_matrix({rows}, {n})
+    for i in range({hyper}):
+        p[i] = heap_p[i]
+    for i in range({n}):
+        x[i] = heap_x[i]
+        for j in range({rows}):
+            s[j, i] = heap_s[j, i]
+    optimizer_loop(fg, data, update, schedule, schedule, (-1, -1), heap_p, heap_p, heap_p, p, x, g, s, seen_x, seen_s,
+                   counters, clock, k_stop, k_end, every, t_end, gtol, out_k, out_n, out_scalars, out_x, out_memory)
+    for i in range({n}):
+        heap_x[i] = x[i]
+        for j in range({rows}):
+            heap_s[j, i] = s[j, i]
 '''
 
 
@@ -91,10 +81,11 @@ class Loop:
             self.note = f"specialised loop not used: {self.reason}"
 
     def __call__(self, *arguments):
-        *_, p, x, g, s, counters, clock, k_stop, k_end, every, t_end, gtol, a, b, c, d, e = arguments
+        data, state = arguments[1], arguments[9:]  # state: p, x, g, s and all that follows
+        counters, k_end = state[6], state[9]
         if self.special is not None:
             self.used = "specialised"
-            self.special(arguments[1], p, x, g, s, counters, clock, k_stop, k_end, every, t_end, gtol, a, b, c, d, e)
+            self.special(data, *state)
             return
         begin, first = time.perf_counter(), int(counters[drive.K])
         self.general(*arguments)
@@ -151,42 +142,16 @@ def _key(problem, optimizer):
 
 def source(problem, optimizer):
     """The text of the module for this pair."""
-    n, rows, hyper = problem.dim, len(optimizer.slots), optimizer.p.size
     fg, update = problem.fg.py_func, optimizer.kernel.py_func
-    copies = {"p": [f"{{}}p[{i}] = {{}}p[{i}]" for i in range(hyper)],
-              "x": [f"{{}}x[{i}] = {{}}x[{i}]" for i in range(n)],
-              "s": [f"{{}}s[{j}, {i}] = {{}}s[{j}, {i}]" for j in range(rows) for i in range(n)]}
-
-    def moves(names, left, right, indent):
-        return "".join(f"{indent}{line.format(left, right)}\n" for name in names for line in copies[name])
-
-    pad = 4 * " "
-    blocks = {
-        "{load}": f"{pad}p, x, g = stack_vector({hyper}), stack_vector({n}), stack_vector({n})\n"
-                  f"{pad}s = stack_matrix({rows}, {n})\n"
-                  + moves("pxs", "", "heap_", pad),
-        "{flush}": moves("xs", "heap_", "", 3 * pad),
-        "{final}": moves("xs", "heap_", "", pad),
-    }
-    text = inspect.getsource(drive.optimizer_loop)
-    begin, end = text.index('    """'), text.index('"""\n', text.index('"""') + 3) + 4
-    text = text[:begin] + text[end:]
-    for old, new in _EDITS:
-        if text.count(old) != 1:
-            raise RuntimeError(f"drive.optimizer_loop no longer has, once, {old!r}")
-        for mark, block in blocks.items():
-            new = new.replace(mark, block)
-        text = text.replace(old, new)
-    head = _HEAD.format(fg=fg.__qualname__, update=update.__qualname__, n=n, fg_module=fg.__module__,
-                        fg_name=fg.__name__, update_module=update.__module__, update_name=update.__name__,
-                        largest=f"max({', '.join(f'abs(g[{i}])' for i in range(n))}, 0.0)")
-    return head + text
+    return _TEXT.format(fg=fg.__qualname__, update=update.__qualname__, n=problem.dim, rows=len(optimizer.slots),
+                        hyper=optimizer.p.size, fg_module=fg.__module__, fg_name=fg.__name__,
+                        update_module=update.__module__, update_name=update.__name__)
 
 
 def path_of(text, *kernels):
     """File name of a module: a hash of its text and of the files that its code is compiled from."""
     h = hashlib.sha256()
-    files = {inspect.getsourcefile(k) for k in (*kernels, drive.optimizer_loop)}
+    files = {inspect.getsourcefile(k) for k in (*kernels, drive, abi)}
     for part in (text, numba.__version__, np.__version__, sys.version,
                  *(Path(f).read_text(encoding="utf-8") for f in sorted(files))):
         h.update(part.encode())

@@ -10,7 +10,7 @@ from ..problems import rosenbrock
 from ..record import record
 from ._clock import best
 
-STEPS = 5_000_000
+STEPS = 20_000_000
 LR = 1e-4
 
 
@@ -18,7 +18,7 @@ def rows(quick=False):
     """``(rows, notes)``: nanoseconds a step of each loop, and the ratio to C."""
     steps = STEPS // 10 if quick else STEPS
     problem, found, notes = rosenbrock(), [], []
-    c, note = _c(2 * steps)
+    c, note = _c(steps)
     notes += note
     for optimizer, key in ((GradientDescent(LR), "gradientdescent"), (Adam(LR), "adam")):
         def add(what, seconds_a_step, optimizer=optimizer, key=key):
