@@ -5,17 +5,17 @@ import time
 
 def best(call, repeat=5, least=2e-3):
     """Smallest CPU seconds of one ``call()``; short calls are timed in groups of at least ``least`` seconds."""
-    return turns([call], repeat, least)[0]
+    return min(turns([call], repeat, least)[0])
 
 
 def turns(calls, repeat=7, least=2e-3, clock=time.process_time):
-    """The same for several calls that take turns, so that what else the machine does meets them all."""
+    """Seconds of each call, ``repeat`` times; they take turns, so that what else the machine does meets them all."""
     counts = [1] * len(calls)
     for i, call in enumerate(calls):
         while (seconds := _time(call, counts[i], clock)) < least:
             counts[i] = max(2 * counts[i], int(1.2 * counts[i] * least / max(seconds, 1e-6)))
     laps = [[_time(call, count, clock) / count for call, count in zip(calls, counts)] for _ in range(repeat)]
-    return [min(times) for times in zip(*laps)]
+    return [list(seconds) for seconds in zip(*laps)]
 
 
 def _time(call, count, clock):

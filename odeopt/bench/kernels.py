@@ -1,11 +1,11 @@
 """Every kernel as a fraction of the memory's bandwidth, and bytes a parameter.
 
 The limit is a *stream*: one pass that reads g, and reads and writes x and as many rows as the kernel
-has, with next to no arithmetic. Kernel and stream take turns on the very same arrays, and the best
-time of each counts, so that neither the pages nor the minute make the difference. On one thread an
-update with a root and a division an entry may be held up by these (in cache, n = 10,000, one sees
-by how much); on all threads the memory is what is short, as it is for a program that uses the
-machine. CPU time on one thread, wall time on several.
+has, with next to no arithmetic. Kernel and stream take turns on the very same arrays, and the median
+of the ratios counts, so that neither the pages nor the minute make the difference (times are the
+best). On one thread an update with a root and a division an entry may be held up by these (in cache,
+n = 10,000, one sees by how much); on all threads the memory is what is short, as it is for a program
+that uses the machine. CPU time on one thread, wall time on several.
 """
 
 import dataclasses
@@ -90,17 +90,17 @@ def rows(quick=False, dtypes=("float64", "float32")):
                 full, alone = full_rows(optimizer), threads.elementwise(optimizer)
                 moved = (1 + 2 * (1 + full)) * dtype.itemsize
                 for count in sorted({1, threads.available()}) if alone and size >= threads.WORTH else (1,):
-                    ns, limit = measure(optimizer, size, dtype, full, count)
+                    ns, fraction = measure(optimizer, size, dtype, full, count)
                     found.append({"optimizer": optimizer.name, "dtype": str(dtype), "n": size, "threads": count,
                                   "passes": "one" if alone else "several", "ns a parameter": ns,
-                                  "bytes a parameter": moved, "GB/s": moved / ns, "of stream": limit / ns,
+                                  "bytes a parameter": moved, "GB/s": moved / ns, "of stream": fraction,
                                   "state bytes": full * dtype.itemsize})
     return found, ["an update that reduces over all entries passes over the arrays more than once: its fraction is "
                    "of a stream that passes once"]
 
 
 def measure(optimizer, size, dtype, full, count=1):
-    """ns a parameter of the kernel and of the bare stream over the same arrays, on ``count`` threads."""
+    """ns a parameter of the kernel, and the stream's time over its, on the same arrays and ``count`` threads."""
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal(size).astype(dtype), rng.standard_normal(size).astype(dtype)
     kernels, streams, state = [], [], optimizer.init(x)
@@ -110,5 +110,5 @@ def measure(optimizer, size, dtype, full, count=1):
         kernels.append((optimizer.kernel, 1, optimizer.p, u, v, s))
         streams.append((STREAMS[full], 0.0, u, v, s[:full]))  # times 0: the numbers stay what they are
     clock = time.perf_counter if count > 1 else time.process_time
-    seconds = turns([lambda: threads.run(kernels, count), lambda: threads.run(streams, count)], clock=clock)
-    return tuple(each / size * 1e9 for each in seconds)
+    ours, stream = turns([lambda: threads.run(kernels, count), lambda: threads.run(streams, count)], 15, clock=clock)
+    return min(ours) / size * 1e9, float(np.median(np.array(stream) / ours))

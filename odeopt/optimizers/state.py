@@ -73,7 +73,7 @@ class State:
 
     def row(self, slot):
         """One row of memory (by name or number), shaped like the arrays given to ``init``: views, or a
-        copy for an array so large that its memory is in slices (of 2^16 entries)."""
+        copy for an array so large that its memory is in slices (above 2^17 entries)."""
         if isinstance(slot, str):
             slot = self.names.index(checks.choice("slot", slot, self.names))
         pieces = [[] for _ in self.shapes]
@@ -173,21 +173,17 @@ def init(optimizer, x, groups=None):
             if vector.size == 0:
                 raise ValueError("x must have at least one entry in each array, got an empty one")
             sliced = vector.size > threads.SLICE and threads.elementwise(variants[j])
+            rows = len(variants[j].slots)
+            memory = np.zeros(rows * vector.size, vector.dtype)  # in one piece: large pages for large arrays
             for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:
-                s = _zeros_but(variants[j].cold_start(vector[cut]), vector.dtype)
+                s = memory[rows * cut.start : rows * cut.stop].reshape(rows, cut.stop - cut.start)
+                for row, start in zip(s, variants[j].cold_start(vector[cut])):
+                    if start.any():  # rows of zeros are not written: one that holds a number takes a page
+                        row[:] = start
                 blocks.append(((j, part, (cut.start, cut.stop) if sliced else None), s))
     blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
     return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [block for block, _ in blocks],
                  [a.shape for a in arrays], optimizer.slots, optimizer.name, not isinstance(x, (list, tuple)))
-
-
-def _zeros_but(start, dtype):
-    """A copy that writes no row of zeros: rows that hold a single number then take no memory."""
-    s = np.zeros(start.shape, dtype)
-    for row, value in zip(s, start):
-        if value.any():
-            row[:] = value
-    return s
 
 
 def _checked(x, g, state):
