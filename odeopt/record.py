@@ -119,8 +119,11 @@ def _loop(function, problem):
 def _start_point(problem, x0):
     x = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
     f, g = problem.value_and_grad(x)
-    if not (np.isfinite(f) and np.isfinite(g).all()):
-        raise ValueError(f"x0 must be a point where f and its gradient are finite, got f = {f} at {x[:4]}")
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(f) and np.isfinite(g @ g)  # the loops work with the square of the gradient's norm
+    if not finite:
+        raise ValueError("x0 must be a point where f, its gradient and the square of that are finite, "
+                         f"got f = {f} at {x[:4]}")
     return x, g
 
 
@@ -211,6 +214,8 @@ def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
 def _slots(optimizer, start, x, g):
     if isinstance(start, str):
         return optimizer.start(x, g, start)
+    if np.iscomplexobj(start):  # the conversion would only warn
+        raise TypeError("start must be real, got complex values")
     s = np.array(start, dtype=np.float64, order="C")
     if s.shape != (len(optimizer.slots), x.size) or not np.isfinite(s).all():
         raise ValueError(f"start must be 'cold', 'consistent' or a finite array of shape "

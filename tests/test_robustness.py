@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.integrate import solve_ivp
+from scipy.optimize import OptimizeWarning
 
 import odeopt as oo
+from odeopt.interop import solver_class
 
 ROOT = Path(oo.__file__).parent.parent
 BEALE = oo.problems.beale()
@@ -43,32 +47,94 @@ def test_any_hyperparameter_is_taken_or_named(lr, beta1, eps):
         assert adam.lr > 0 and 0 <= adam.beta1 < 1 and adam.eps >= 0
 
 
+def own_words(error):
+    """One line that was written here, not one of numpy's or the interpreter's from somewhere below."""
+    last = error.__traceback__
+    while last.tb_next:
+        last = last.tb_next
+    assert "\n" not in str(error) and len(str(error)) < 400, error
+    assert "odeopt" in Path(last.tb_frame.f_code.co_filename).parts, error
+
+
+def made(name):
+    return oo.optimizers.ALL[name](**({"tol": 1e-2} if name == "errorcontrolledeuler" else {"lr": 1e-3}))
+
+
+def some(**kinds):
+    """At most two arguments out of order; the others stay as they are, so that half of the calls go through."""
+    return st.lists(st.sampled_from(sorted(kinds)), max_size=2, unique=True).flatmap(
+        lambda names: st.fixed_dictionaries({name: kinds[name] for name in names}))
+
+
+def mostly(good, strange):
+    return st.one_of(good, good, strange)
+
+
+CLASSES = st.sampled_from(sorted(oo.optimizers.ALL))
+points = mostly(hnp.arrays(st.sampled_from([np.float64, np.float32, np.int64]), 2, elements=st.integers(-3, 3)), arrays)
+starts = st.one_of(st.sampled_from(["cold", "consistent"]), arrays)
+
+
 @quick
-@given(x0=arrays, steps=numbers, every=numbers, gtol=numbers)
-def test_record_takes_or_names_any_argument(x0, steps, every, gtol):
-    steps = steps if not isinstance(steps, int) or steps < 50 else 50
+@given(name=CLASSES, x0=points, changes=some(steps=numbers, every=numbers, gtol=numbers, t_end=numbers, start=starts))
+def test_record_takes_or_names_any_argument(name, x0, changes):
+    changes = {"steps": 50} | changes
+    if changes["steps"] is None or (isinstance(changes["steps"], int) and changes["steps"] > 50):
+        changes["steps"] = 50
     with np.errstate(all="ignore"):
         try:
-            run = oo.record(oo.GradientDescent(1e-3), BEALE, x0, steps, every, gtol=gtol)
+            run = oo.record(made(name), BEALE, x0, **changes)
         except ALLOWED as error:
-            assert "\n" not in str(error) and len(str(error)) < 300
+            own_words(error)
         else:
             assert run.status in ("completed", "converged", "diverged", "stalled")
-            assert len(run) >= 1 and (np.diff(run.k) > 0).all() and np.isfinite(run.f).all()
+            assert len(run) >= 1 and (np.diff(run.k) > 0).all() and np.isfinite(run.f).all() and repr(run)
+
+
+def test_what_longer_fuzzing_of_record_found():
+    with pytest.raises(ValueError, match="x0 must be a point"):  # |g|^2 overflows: a run without a record
+        oo.record(oo.Adadelta(), BEALE, [9e21, 9e21])
+    with pytest.raises(TypeError, match="start must be real"):
+        oo.record(oo.Momentum(1e-3), BEALE, start=np.array([[1j, 0.0]]))
+
+
+@settings(quick, max_examples=150)
+@given(name=st.one_of(CLASSES, st.sampled_from(["armijo", "spg"])), x0=points, scale=st.floats(-1e200, 1e200),
+       options=some(**{key: mostly(st.floats(1e-9, 1e9), numbers) for key in (
+           "lr", "tol", "gtol", "ftol", "xtol", "return_all", "momentum", "eps")}),
+       bounds=mostly(st.none(), st.one_of(arrays, st.lists(st.tuples(numbers, numbers), max_size=3))),
+       jac=st.sampled_from([None, True, "2-point", "3-point", "cs", "grad"]))
+def test_minimize_takes_or_names_any_argument(name, x0, scale, options, bounds, jac):
+    def fun(x):
+        f = scale * (x @ x)
+        return (f, 2 * scale * x) if jac is True else f
+
+    options = {"tol" if name == "errorcontrolledeuler" else "lr": 1e-3} | options
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)  # "momentum" for a method without
+        try:
+            r = oo.minimize(fun, x0, jac=(lambda x: 2 * scale * x) if jac == "grad" else jac, method=name,
+                            bounds=bounds, maxiter=20, options=options)
+        except ALLOWED as error:
+            own_words(error)
+        else:
+            assert r.status in (0, 1, 2, 3) and r.success == (r.status == 0) and r.message
+            assert np.isfinite(r.x).all() and (math.isfinite(r.fun) or (r.status, r.nit) == (2, 0))
+            assert r.nfev >= 1 and r.njev >= 1 and r.nit <= 20
 
 
 @quick
-@given(x0=arrays, lr=numbers, tol=numbers, scale=st.floats(1e-200, 1e200))
-def test_minimize_takes_or_names_any_argument(x0, lr, tol, scale):
+@given(name=CLASSES, x=points, g=points)
+def test_update_takes_or_names_any_arrays(name, x, g):
+    optimizer = made(name)
     with np.errstate(all="ignore"):
         try:
-            r = oo.minimize(lambda x: scale * float(x @ x), x0, jac=lambda x: 2 * scale * x, method="spg", lr=lr,
-                            tol=tol, maxiter=20)
+            state = optimizer.init(x)
+            optimizer.update(x, g, state)
         except ALLOWED as error:
-            assert "\n" not in str(error) and len(str(error)) < 300
+            own_words(error)
         else:
-            assert r.status in (0, 1, 2, 3) and r.success == (r.status == 0)
-            assert np.isfinite(r.x).all() and math.isfinite(r.fun) and r.message
+            assert state.k == 1
 
 
 @quick
@@ -89,15 +155,45 @@ def test_update_moves_its_array_or_refuses(x, g):
 
 
 @quick
-@given(starts=arrays, steps=st.one_of(st.integers(-2, 20), st.floats(), st.none()))
-def test_ensemble_takes_or_names_any_argument(starts, steps):
+@given(name=CLASSES, points=mostly(hnp.arrays(np.float64, (3, 2), elements=st.floats(-9, 9)), arrays),
+       changes=some(steps=st.one_of(st.integers(-2, 20), st.floats(), st.none()), every=numbers, t_end=numbers,
+                    chunk=numbers, gtol=numbers, start=mostly(st.just("consistent"), numbers), keep=numbers,
+                    threads=st.one_of(st.integers(-1, 3), st.text(max_size=2), st.floats())))
+def test_ensemble_takes_or_names_any_argument(name, points, changes):
     with np.errstate(all="ignore"):
         try:
-            group = oo.ensemble(oo.GradientDescent(1e-3), BEALE, starts, steps)
+            group = oo.ensemble(made(name), BEALE, points, **({"steps": 9} | changes))
         except ALLOWED as error:
-            assert "\n" not in str(error)
+            own_words(error)
         else:
-            assert group.ok and group.x.shape == np.shape(starts)
+            assert group.ok and group.x.shape == np.shape(points)
+
+
+@quick
+@given(y0=points, end=mostly(st.floats(-3, 3), numbers), scheme=st.sampled_from(["rk4", "explicit-euler", "rkc",
+                                                                               "dormand-prince"]),
+       given=some(rtol=mostly(st.floats(1e-12, 1), numbers), atol=mostly(st.floats(1e-12, 1), arrays),
+                  max_step=mostly(st.floats(0.01, 9), numbers), first_step=mostly(st.floats(1e-9, 1), numbers),
+                  min_step=mostly(st.floats(0, 0.1), numbers), step=mostly(st.floats(0.01, 9), numbers)))
+def test_solve_ivp_ends_or_refuses(y0, end, scheme, given):
+    """Through scipy's door some of the words are scipy's; it never hangs, and never claims a success it has not."""
+    count = [0]
+
+    def fun(t, y):
+        count[0] += 1
+        if count[0] > 3000:
+            raise TimeoutError
+        return -y
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            r = solve_ivp(fun, (0, end), y0, method=solver_class(oo.schemes.ALL[scheme]), **given)
+        except (*ALLOWED, TimeoutError) as error:
+            assert isinstance(error, TimeoutError) or len(str(error)) < 400
+        else:
+            assert r.nfev == count[0] and np.isfinite(r.y).all()
+            assert r.t[-1] == float(end) if r.success else r.status == -1
 
 
 # Processes ---------------------------------------------------------------------------------------------

@@ -133,22 +133,26 @@ def limits(bounds, n):
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         lower, upper = bounds.lb, bounds.ub
     else:
-        pairs = list(bounds)
-        if len(pairs) != n or any(np.size(pair) != 2 for pair in pairs):
-            raise ValueError(f"bounds must be a Bounds or {n} (min, max) pairs, got {bounds!r}")
+        pairs = list(bounds) if np.iterable(bounds) else []
+        if len(pairs) != n or any(not np.iterable(pair) or len(pair) != 2 for pair in pairs):
+            raise ValueError(f"bounds must be a Bounds or {n} (min, max) pairs, got {_short(bounds)}")
         lower = [-np.inf if low is None else low for low, _ in pairs]
         upper = [np.inf if high is None else high for _, high in pairs]
     try:
         lower, upper = (np.array(np.broadcast_to(np.asarray(side, dtype=float), n)) for side in (lower, upper))
-    except ValueError:
-        raise ValueError(f"bounds must have length {n}, got {np.shape(lower)} and {np.shape(upper)}") from None
+    except (TypeError, ValueError):
+        raise ValueError(f"bounds must be {n} real numbers or None on either side, got {_short(bounds)}") from None
     if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
         raise ValueError("bounds must have min <= max for every variable")
     return lower, upper
 
 
+def _short(value):
+    return " ".join(repr(value).split())[:80]
+
+
 def start(x0):
     """``x0`` as SciPy takes it: a number or a vector."""
-    if np.ndim(x0) == 0:
+    if not np.iterable(x0):
         x0 = [x0]
     return checks.point("x0", x0)
