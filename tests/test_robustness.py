@@ -231,6 +231,37 @@ def test_two_processes_may_start_cold_at_once(tmp_path):
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "numba").rglob("*.nb*")} == files  # nothing compiled anew
 
 
+ENSEMBLE = """
+import warnings
+warnings.simplefilter("always")
+import numpy as np, odeopt as oo
+starts = np.random.default_rng(0).uniform(-4, 4, (300, 2))
+for _ in range(2):
+    group = oo.ensemble(oo.Momentum(1e-3), oo.problems.himmelblau(), starts, 50, threads=2, chunk=100)
+print(group.x.tobytes().hex())
+"""
+
+
+def ensemble_here():
+    points = np.random.default_rng(0).uniform(-4, 4, (300, 2))
+    return oo.ensemble(oo.Momentum(1e-3), oo.problems.himmelblau(), points, 50).x.tobytes().hex()
+
+
+def test_two_processes_may_write_the_code_of_one_ensemble(tmp_path):
+    cold = {"ODEOPT_CACHE_DIR": str(tmp_path / "loops")}
+    for process in [start(ENSEMBLE, **cold), start(ENSEMBLE, **cold)]:
+        out, err = finish(process)
+        assert out.strip() == ensemble_here() and not err
+    assert len(list((tmp_path / "loops").glob("*.py"))) == 1 and not list((tmp_path / "loops").glob("*.part"))
+
+
+def test_an_ensemble_whose_code_cannot_be_written_still_runs_and_says_so_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    out, err = finish(start(ENSEMBLE, ODEOPT_CACHE_DIR=str(tmp_path / "file" / "loops")))
+    assert out.strip() == ensemble_here()
+    assert err.count("cannot be written: trajectories go one by one") == err.count("Warning") == 1, err
+
+
 def test_a_read_only_installation_with_no_cache_anywhere_still_runs(tmp_path):
     """The package's folder and every cache folder refuse writing; it runs and says so once."""
     copy = tmp_path / "site"
@@ -290,7 +321,15 @@ print(run.status, run.final["k"] > 0, len(run) >= 1)
 
 
 def _child(x0):
-    return oo.record(oo.Adam(1e-2), BEALE, x0, 40).x[-1]
+    """Everything that keeps threads or compiled code between calls."""
+    run = oo.record(oo.Adam(1e-2), BEALE, x0, 40).x[-1]
+    group = oo.ensemble(oo.Adam(1e-2), BEALE, np.tile(x0, (300, 1)), 40, threads=2, chunk=100).x[-1]
+    r = oo.minimize(BEALE, x0, method=oo.Adam(1e-2), maxiter=40, gtol=0.0).x
+    x, adam = np.tile(x0, 150_000), oo.Adam(1e-2)
+    state = adam.init(x)
+    for _ in range(3):
+        adam.update(x, np.ones_like(x), state, threads=2)
+    return np.concatenate([run, group, r, x[-2:]])
 
 
 @pytest.mark.parametrize("method", [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()])
@@ -299,5 +338,7 @@ def _child(x0):
 def test_fork_and_spawn(method):
     x0 = np.array([0.5, 0.5])
     expected = _child(x0)
+    assert np.array_equal(expected[:2], expected[2:4]) and np.array_equal(expected[:2], expected[4:6])
     with multiprocessing.get_context(method).Pool(1) as pool:
         assert np.array_equal(pool.apply_async(_child, (x0,)).get(timeout=200), expected)
+    assert np.array_equal(_child(x0), expected)  # and the parent's own threads go on
