@@ -1,52 +1,57 @@
 """``lr="auto"``: a learning rate from the curvature at the start.
 
-Two power iterations on Hessian products estimate the largest eigenvalue L of the Hessian at x0,
-and the smallest, mu (on L I - H). For gradient descent the best constant step on a quadratic with
-that spectrum is 2/(L + mu); where mu is not positive, 1/L. Momentum and Nesterov get half of
-their stability limit on curvature L: heavy ball (1 + m)/L, EMA form (1 + m)/((1 - m) L), Nesterov
-(1 + m)/((1 + 2 m) L). L is taken 10 % above its estimate, since power iteration approaches it from
-below.
+Up to 30 Hessian products at x0 (n of them, if that is fewer) build a Krylov space from a random
+vector, as power iteration does, but all of it is used (Lanczos): its extreme Ritz values estimate the
+largest eigenvalue L of the Hessian in modulus and the smallest, mu. For gradient descent the best
+constant step on a quadratic with that spectrum is 2/(L + mu); where mu is not positive, 1/L. Momentum
+and Nesterov get half of their stability limit on curvature L: heavy ball (1 + m)/L, EMA form
+(1 + m)/((1 - m) L), Nesterov (1 + m)/((1 + 2 m) L).
+
+Both estimates err inwards. A smaller mu would only lengthen the step; L is taken 10 % above its
+estimate, because the expected error of 30 products is at most 9 % of L - mu at n = 10^6 (Kuczynski,
+Wozniakowski, theorem 3.2). Twenty power iterations may miss L by 20 % there, and with it the
+stability limit.
 
 The estimate is local: where the curvature grows along the way the run may still diverge (it then
 says so); ``method="armijo"`` and ``method="spg"`` adapt the step instead.
 
-Source: Nesterov, Introductory Lectures on Convex Optimization, theorem 2.1.15; stability limits as
-on the optimizers' pages.
+Sources: Nesterov, Introductory Lectures on Convex Optimization, theorem 2.1.15; Kuczynski,
+Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094; stability limits as on the optimizers' pages.
 """
 
 import numpy as np
+from scipy.linalg import eigvalsh_tridiagonal
 
 from ..optimizers import GradientDescent, Momentum, Nesterov
 
-ITERATIONS = 20
+PRODUCTS = 30
 MARGIN = 1.1
 SUPPORTED = (GradientDescent, Momentum, Nesterov)
 
 
-def spectrum_ends(product, n, iterations=ITERATIONS):
-    """``(L, mu)``: largest and smallest eigenvalue of a symmetric operator, by power iteration.
+def spectrum_ends(product, n, products=PRODUCTS):
+    """``(L, mu)``: largest eigenvalue in modulus and smallest eigenvalue of a symmetric operator, by
+    Lanczos without reorthogonalisation (which the extreme Ritz values do not need): three vectors.
 
-    ``product(v) -> (n,)``. L is the largest in modulus (taken as positive); mu may be negative.
+    ``product(v) -> (n,)``. L is NaN or infinite where a product is.
     """
-    rng = np.random.default_rng(0)  # fixed: the same call gives the same learning rate
-
-    def power(operator):
-        v = rng.standard_normal(n)
-        v /= np.linalg.norm(v)
-        value = 0.0
-        for _ in range(iterations):
-            w = operator(v)
-            value, length = float(v @ w), float(np.linalg.norm(w))
-            if not np.isfinite(length) or length == 0.0:
-                break
-            v = w / length
-        return value, length
-
-    _, largest = power(product)
-    if not np.isfinite(largest) or largest == 0.0:
-        return largest, 0.0
-    shifted, _ = power(lambda v: largest * v - product(v))
-    return largest, largest - shifted
+    v = np.random.default_rng(0).standard_normal(n)  # fixed: the same call gives the same learning rate
+    v /= np.linalg.norm(v)
+    before, beta, diagonal, beside = np.zeros(n), 0.0, [], []
+    for _ in range(min(n, products)):
+        w = product(v)
+        length = float(np.linalg.norm(w))
+        if not np.isfinite(length):
+            return length, 0.0
+        diagonal.append(float(v @ w))
+        w = w - diagonal[-1] * v - beta * before
+        beta = float(np.linalg.norm(w))
+        if beta <= 1e-10 * length:  # the space is invariant: its Ritz values are eigenvalues
+            break
+        beside.append(beta)
+        before, v = v, w / beta
+    ritz = eigvalsh_tridiagonal(diagonal, beside[: len(diagonal) - 1])
+    return float(np.abs(ritz).max()), float(ritz[0])
 
 
 def check_auto_lr(cls, **given):
