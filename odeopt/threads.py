@@ -22,6 +22,8 @@ from signal import default_int_handler
 
 import numpy as np
 
+from . import checks
+
 # All in entries.
 SLICE = 2**17  # the longest array in one piece
 WORTH = 2**18  # from here on, handing work over pays for every optimizer
@@ -32,6 +34,11 @@ SLICES = 16  # at most: in each, a row that holds one number takes a (large) pag
 def available():
     """Threads that the process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def number(threads):
+    """The argument ``threads`` of a public function, checked; None for as many as the process may use."""
+    return available() if threads is None else checks.integer("threads", threads, 1)
 
 
 def parts(size):

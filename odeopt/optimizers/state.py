@@ -227,8 +227,7 @@ def update(optimizer, x, g, state, workers=1):
         state.times[0] += kernel(state.k, p, u, v, state.slots[0])
         state.k += 1
         return
-    if workers != 1:
-        workers = threads.available() if workers is None else checks.integer("threads", workers, 1)
+    workers = 1 if workers == 1 else threads.number(workers)
     flat_x, flat_g = _checked(x, g, state)
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         if optimizer.name != state.method or optimizer.slots != state.names:

@@ -1,6 +1,5 @@
 """One random stream a path, drawn in blocks, and the threads that advance the blocks."""
 
-import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .. import checks
+from ..threads import number
 from .noise import Minibatch
 
 BLOCK_NUMBERS = 2**17  # numbers drawn at a time for a block of paths: 1 MB, so that it stays in the cache
@@ -116,8 +116,7 @@ def run_blocks(advance, streams, begin, steps, size, threads, progress):
     A block of paths runs on one thread, from ``begin`` for ``steps`` steps in as many pieces as
     its numbers need; the loops release the GIL, and so does numpy while it draws.
     """
-    paths, allowed = streams.paths, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = allowed if threads is None else checks.integer("threads", threads, 1)
+    paths, threads = streams.paths, number(threads)
     width = max(1, min(BLOCK_PATHS, -(-paths // threads)))
     piece = max(1, min(steps, BLOCK_NUMBERS // (width * max(size, 1))))
     stop, lock, local = threading.Event(), threading.Lock(), threading.local()
