@@ -5,6 +5,7 @@ import io
 import multiprocessing
 import os
 import signal
+import time
 import tracemalloc
 
 import numpy as np
@@ -103,6 +104,19 @@ def test_threads_and_chunks_change_nothing():
     for threads, chunk in ((2, 37), (3, 256), (1, 1000)):
         same(one, oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 40, every=10, threads=threads, chunk=chunk),
              (*ARRAYS, "path_x", "path_f"))
+
+
+def test_gradients_whose_squares_underflow_are_not_zero():
+    problem, tiny = oo.problems.quadratic(eigenvalues=[1.0, 2.0]), np.full((3, 2), 1e-165)
+    group = oo.ensemble(oo.GradientDescent(0.1), problem, tiny, 5)
+    run = oo.record(oo.GradientDescent(0.1), problem, tiny[0], 5)
+    assert (group.k == 5).all() and run.status == "completed" and np.array_equal(group.x[1], run.x[-1])
+
+
+def test_nearest_has_a_limit():
+    group = oo.ensemble(oo.GradientDescent(1e-9), HIMMELBLAU, [[0.0, 0.0], [3.0, 2.1]], 1)
+    assert group.nearest([[3.0, 2.0], [0.0, 1.0]]).tolist() == [1, 0]
+    assert group.nearest([[3.0, 2.0], [0.0, 1.0]], within=0.5).tolist() == [-1, 0]
 
 
 def test_stopping_at_a_flow_time():
@@ -239,6 +253,34 @@ def test_memory_is_bounded_by_what_is_kept_and_not_by_the_paths(keep, tmp_path, 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.25 * full, peak / full
+
+
+class Counting(cf.Executor):
+    """Runs everything later, one after the other, and knows how much was waiting at most."""
+
+    def __init__(self):
+        self.pool, self.ended, self.submitted, self.most = cf.ThreadPoolExecutor(1), 0, 0, 0
+        self._max_workers = 2
+
+    def submit(self, function, *arguments):
+        self.submitted += 1
+        self.most = max(self.most, self.submitted - self.ended)
+        future = self.pool.submit(lambda: (time.sleep(1e-3), function(*arguments))[1])
+        future.add_done_callback(self.end)
+        return future
+
+    def end(self, future):
+        self.ended += 1
+
+
+def test_what_is_in_flight_is_bounded(monkeypatch):
+    for held, most in ((2**30, 60), (4 * 8 * 22 * 3 * 10, 4), (1, 2)):  # bytes; chunks of 10 paths with 21 records
+        executor = Counting()
+        monkeypatch.setattr(module, "IN_FLIGHT", held)
+        group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=1, chunk=10, executor=executor)
+        assert group.ok and executor.most <= most and executor.submitted == 60
+        executor.pool.shutdown()
+    assert executor.most == 2
 
 
 def test_progress_only_on_a_terminal(monkeypatch):

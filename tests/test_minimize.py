@@ -106,13 +106,18 @@ def test_callbacks_see_copies_and_x0_stays():
     def vandal(x):
         x[:] = 1e9
 
+    def vandal_of_results(intermediate_result):
+        intermediate_result.x[:] = 1e9
+        intermediate_result.fun = -1.0
+
     def fun(x):
         value = bowl(x)
         x[:] = 7.0
         return value
 
-    r = oo.minimize(fun, x0, jac=bowl_grad, method="gd", lr=0.2, callback=vandal)
-    assert r.success and np.array_equal(x0, [3.0, -2.0])
+    for callback in (vandal, vandal_of_results):
+        r = oo.minimize(fun, x0, jac=bowl_grad, method="gd", lr=0.2, callback=callback)
+        assert r.success and np.array_equal(x0, [3.0, -2.0])
 
 
 def test_limits_and_tolerances_say_what_stopped_the_run(capsys):
@@ -176,6 +181,10 @@ def test_differences_stay_inside_the_bounds():
 def test_bounds_are_refused_where_projection_is_unsound(method):
     with pytest.raises(ValueError, match="bounds must be None for"):
         scipy_minimize(method, bowl, [0.0, 0.0], jac=bowl_grad, bounds=[(0, 1), (0, 1)])
+    for memory in ({"momentum": 0.9}, {"centered": True}):
+        for call in ({"method": "rmsprop", "lr": 0.1, **memory}, {"method": oo.RMSprop(0.1, **memory)}):
+            with pytest.raises(ValueError, match="bounds must be None for rmsprop"):
+                oo.minimize(bowl, [0.0, 0.0], jac=bowl_grad, bounds=[(0, 1), (0, 1)], **call)
 
 
 @pytest.mark.parametrize("call, words", [
@@ -229,6 +238,8 @@ def test_options_as_scipys_methods_take_them():
     assert so.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method=method, options={"maxiter": 2}).nit == 2
     given = oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method="gd", lr=0.2, tol=1.0, options={"gtol": 1e-3})
     assert "gtol = 0.001" in given.message
+    named = oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, method="gd", lr=0.2, maxiter=2, options={"maxiter": 5})
+    assert named.nit == 2  # a keyword is nearer than the dictionary
     for hess in ("2-point", so.BFGS()):  # SciPy's ways of having no Hessian
         assert oo.minimize(bowl, [3.0, -2.0], jac=bowl_grad, hess=hess, method="gd").nhev == 0
 

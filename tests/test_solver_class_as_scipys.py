@@ -239,6 +239,27 @@ def test_the_field_is_never_asked_outside_the_interval(scheme, end):
     assert r.success and r.t[-1] == end
 
 
+@pytest.mark.parametrize("scheme", [heun, rk4, ALL["look-ahead-euler"]])
+def test_a_last_step_that_rounds_beyond_the_end_does_not_ask_there(scheme):
+    def fun(t, y):
+        assert t <= 0.3 < 0.2 + 0.1
+        return -y
+
+    rows = 2 if scheme is ALL["look-ahead-euler"] else 1
+    r = solve_ivp(fun, (0, 0.3), [1.0, 0.0], method=solver_class(scheme, rows=rows), step=0.1)
+    assert r.success and len(r.t) == 4 and r.t[-1] == 0.3
+
+
+def test_steps_are_controlled_as_record_controls_them():
+    method = oo.Discretization(gradient_flow(), dormand_prince, 1e-3, rtol=1e-7, atol=1e-9)
+    _, fun = flow_field(oo.GradientDescent(0.1))
+    r = solve_ivp(fun, (0, 2), BEALE.x0, method=solver_class(method, BEALE))
+    run = oo.record(method, BEALE, t_end=2.0)
+    log = run.step_log
+    assert log["accepted"].all() and len(r.t) > 15
+    assert np.allclose(r.t[:-2], run.t[: len(r.t) - 2], rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize("fun, y0", [(lambda t, y: -y, [1.0, 3.0]), (rational, [1 / 3, 2 / 9]),
                                      (lambda t, y: 1e6 * (np.cos(t) - y), [0.0]), (lambda t, y: 0 * y, [0.0])])
 def test_the_first_step_is_sought_where_the_problem_is(fun, y0):
@@ -347,6 +368,18 @@ def test_a_discretisation_runs_backwards_and_brings_its_tolerances():
         gradient_flow(), dormand_prince, 1e-3, rtol=rtol, atol=1e-12), BEALE), **more)
         for rtol, more in ((1e-9, {}), (1e-2, {"rtol": 1e-9})))
     assert np.array_equal(own.y, given.y) and len(own.t) > 20
+
+
+def test_dense_output_where_the_flow_has_no_slope():
+    gd, (_, fun) = oo.GradientDescent(1e-3), flow_field(oo.GradientDescent(1e-3))
+    solver = solver_class(gd, BEALE)(fun, 0.0, BEALE.x0, 1.0)
+    solver.step()
+    for slope in (np.nan, np.inf, -np.inf):
+        solver._known = {0.0: np.full(2, slope)}
+        solver._slope = lambda t, y, slope=slope: np.full(2, slope)
+        inside = solver.dense_output()(np.linspace(0, 1e-3, 9))
+        low, high = np.sort([solver.y_old, solver.y], axis=0)
+        assert (inside >= low[:, None] - 1e-15).all() and (inside <= high[:, None] + 1e-15).all()
 
 
 def test_no_warning_on_the_way():

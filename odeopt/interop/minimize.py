@@ -93,7 +93,7 @@ def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=No
     given = dict(options or {})
     call = MinimizeMethod(method, **hyperparameters)
     options = {} if tol is None else {"tol": tol}
-    options |= {key: value for key, value in (given).items() if key not in hyperparameters}
+    options |= {key: value for key, value in given.items() if key not in hyperparameters}
     return call(fun, x0, args, jac, hess, hessp, bounds, constraints, callback, **options)
 
 
