@@ -243,10 +243,9 @@ class Optimizer:
             Threads for arrays that have 2^18 entries together or more (:mod:`odeopt.threads`); None for
             as many as the process may use. The result does not depend on it, bit for bit.
 
-        Ctrl-C waits for the end of a step of 2^15 entries or more; below, a step takes less time than
-        that costs. Values are not checked: a gradient that is not finite makes ``x`` not finite, and
-        one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x`` where the method divides
-        by it.
+        Ctrl-C waits for the end of the step. Values are not checked: a gradient that is not finite makes
+        ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x``
+        where the method divides by it.
 
         Raises
         ------

@@ -64,7 +64,7 @@ class State:
             for i in indices:
                 self.dtypes[i] = s.dtype
         self.size = sum(s.shape[1] for s in self.slots)
-        self.small = self.single and len(self.slots) == 1 and self.size < threads.WHOLE
+        self.small = self.single and len(self.slots) == 1 and self.size < threads.SMALL
 
     @property
     def t(self):
@@ -221,11 +221,13 @@ def _explain(a, b, shape, dtype):
 def update(optimizer, x, g, state, workers=1):
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
     if state.small and state._plan[0] is optimizer and type(x) is type(g) is np.ndarray and workers == 1:
-        # The short way to the same: for one small array the rest takes longer than the kernel.
+        # The short way to the same: for one small array the rest takes longer than the kernel. Python looks
+        # at signals after calls and at the end of a loop's body, so here not between a step and its count.
         u, v = _pair(x, g, state.shapes[0], state.dtypes[0])
         kernel, p = state._plan[1][0]
-        state.times[0] += kernel(state.k, p, u, v, state.slots[0])
-        state.k += 1
+        for dt in map(kernel, (state.k,), (p,), (u,), (v,), (state.slots[0],)):
+            state.times[0] += dt
+            state.k += 1
         return
     workers = 1 if workers == 1 else threads.number(workers)
     flat_x, flat_g = _checked(x, g, state)
@@ -234,11 +236,8 @@ def update(optimizer, x, g, state, workers=1):
             raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
                              f"got {state.method} with {state.names}")
         state._plan = _plan(optimizer, state)
-    if state.size < threads.WHOLE:
-        _step(flat_x, flat_g, state, 1)
-    else:
-        with threads.uninterrupted():
-            _step(flat_x, flat_g, state, workers if state.size >= threads.WORTH else 1)
+    with threads.uninterrupted():
+        _step(flat_x, flat_g, state, workers if state.size >= threads.WORTH else 1)
 
 
 def _step(flat_x, flat_g, state, workers):
