@@ -4,11 +4,11 @@ import time
 
 import numpy as np
 
-from .. import lanes
+from .. import lanes, threads
 from ..optimizers import Adam, GradientDescent, Momentum
 from ..problems import himmelblau, rosenbrock
 from ..record import record
-from ..studies.ensemble import _cores, ensemble
+from ..studies.ensemble import ensemble
 from ._clock import best
 
 
@@ -44,8 +44,9 @@ def rows(quick=False):
             group = ensemble(optimizer, problem, starts, steps)
             wall = time.perf_counter() - begin
             found.append({"problem": problem.name, "optimizer": optimizer.name,
-                          "ns a trajectory step": cost[True] * 1e9, "one by one": cost[False] * 1e9,
-                          "times": cost[False] / cost[True], "specialised": alone * 1e9,
-                          "times ": alone / cost[True], "map": f"{side}x{side}x{steps}",
-                          "wall s": wall, "trajectory steps/s": float(group.k.sum()) / wall})
-    return found, [f"basin maps on {_cores()} threads; wall time depends on what else runs"]
+                          "ns a trajectory step": cost[True] * 1e9,
+                          "one by one": cost[False] * 1e9, "ratio to it": cost[False] / cost[True],
+                          "specialised": alone * 1e9, "ratio to that": alone / cost[True],
+                          "map": f"{side}x{side}x{steps}", "wall s": wall,
+                          "trajectory steps/s": float(group.k.sum()) / wall})
+    return found, [f"basin maps on {threads.available()} threads; wall time depends on what else runs"]

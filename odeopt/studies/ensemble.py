@@ -4,7 +4,6 @@ import concurrent.futures as cf
 import dataclasses
 import itertools
 import math
-import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from .. import checks, drive, lanes
 from ..optimizers import Optimizer
+from ..threads import number
 
 CHUNK = 4096
 IN_FLIGHT = 2**28  # bytes of paths under way
@@ -216,7 +216,7 @@ def _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, start, th
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}")
     if out is not None and not (every and keep == "path"):
         raise ValueError("out needs every >= 1 and keep='path'")
-    threads = _cores() if threads is None else checks.integer("threads", threads, 1)
+    threads = number(threads)
     shape, n, records = (len(optimizers), len(starts)), problem.dim, steps // every + 1 if every else 0
     arrays = {"x": np.full((*shape, n), np.nan), "t": np.full(shape, np.nan), "f": np.full(shape, np.nan),
               "grad_norm": np.full(shape, np.nan), "k": np.zeros(shape, np.int64), "status": np.zeros(shape, np.int8)}
@@ -260,10 +260,6 @@ def _run(optimizers, problem, starts, steps, every, keep, t_end, gtol, start, th
     return Ensemble(path_k=np.arange(records) * every if every else None, path_x=arrays.pop("path_x", None),
                     path_f=arrays.pop("path_f", None), statistics=statistics, optimizers=optimizers,
                     problem=problem.name, grid=grid, message=message, **arrays)
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _room(out, suffix, shape, many):
