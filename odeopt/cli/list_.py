@@ -74,7 +74,9 @@ def _flows():
 def _schemes():
     from .. import schemes
 
-    return [(name, f"{scheme.name}, order {scheme.order}") for name, scheme in schemes.ALL.items()]
+    found = [(name, f"{scheme.name}, order {scheme.order}") for name, scheme in schemes.ALL.items()]
+    armijo = schemes.armijo_euler  # not of any flow, so not in ALL
+    return [*found, ("armijo-euler", f"{armijo.name}, order {armijo.order}, of gradient flow")]
 
 
 def _schedules():
