@@ -16,7 +16,7 @@ SIZE = 1000  # with slices of 256 below: four, the last one short
 @pytest.fixture
 def small_slices(monkeypatch):
     monkeypatch.setattr(threads, "SLICE", 256)
-    monkeypatch.setattr(threads, "WORTH", 256)
+    monkeypatch.setattr(threads, "WORTH", 0)
 
 
 def gradients(count, dtype):
@@ -127,3 +127,12 @@ def test_a_forked_child_makes_workers_of_its_own(small_slices):
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (x == 0.5).all()
+
+
+def test_a_second_thread_is_woken_only_where_that_pays(monkeypatch):
+    used, run = [], threads.run
+    monkeypatch.setattr(threads, "run", lambda jobs, count: used.append(count) or run(jobs, count))
+    for size, dtype in ((300_000, np.float64), (400_000, np.float64), (400_000, np.float32)):
+        x = np.zeros(size, dtype)
+        oo.Adam().update(x, np.ones(size, dtype), oo.Adam().init(x), threads=2)
+    assert used == [1, 2, 1]  # x, g and four rows of memory: 14, 19 and 10 MB

@@ -89,7 +89,7 @@ def rows(quick=False, dtypes=("float64", "float32")):
             for optimizer in instances():
                 full, alone = full_rows(optimizer), threads.elementwise(optimizer)
                 moved = (1 + 2 * (1 + full)) * dtype.itemsize
-                for count in sorted({1, threads.available()}) if alone and size >= threads.WORTH else (1,):
+                for count in sorted({1, threads.available()}) if alone and size > threads.SLICE else (1,):
                     ns, fraction = measure(optimizer, size, dtype, full, count)
                     found.append({"optimizer": optimizer.name, "dtype": str(dtype), "n": size, "threads": count,
                                   "passes": "one" if alone else "several", "ns a parameter": ns,

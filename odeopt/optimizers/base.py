@@ -240,8 +240,8 @@ class Optimizer:
             The optimizer may differ from the one of its ``init`` in its numbers
             (``opt.changed(lr=...)``), not in its slots.
         threads : int >= 1 or None, default 1
-            Threads for arrays that have 2^18 entries together or more (:mod:`odeopt.threads`); None for
-            as many as the process may use. The result does not depend on it, bit for bit.
+            Threads where x, g and the state take 2^24 bytes or more together (:mod:`odeopt.threads`);
+            None for as many as the process may use. The result does not depend on it, bit for bit.
 
         Ctrl-C waits for the end of the step. Values are not checked: a gradient that is not finite makes
         ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x``

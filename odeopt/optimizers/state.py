@@ -58,12 +58,13 @@ class State:
 
     def __post_init__(self):
         """``dtypes``: of each array, from its block's memory; ``size``: entries of all arrays;
-        ``small``: one array of few, in one block."""
+        ``bytes``: of x, g and memory; ``small``: one array of few, in one block."""
         self.dtypes = [None] * len(self.shapes)
         for (_, indices, _), s in zip(self.blocks, self.slots):
             for i in indices:
                 self.dtypes[i] = s.dtype
         self.size = sum(s.shape[1] for s in self.slots)
+        self.bytes = sum(s.itemsize * (2 + s.shape[0]) * s.shape[1] for s in self.slots)
         self.small = self.single and len(self.slots) == 1 and self.size < threads.SMALL
 
     @property
@@ -237,7 +238,7 @@ def update(optimizer, x, g, state, workers=1):
                              f"got {state.method} with {state.names}")
         state._plan = _plan(optimizer, state)
     with threads.uninterrupted():
-        _step(flat_x, flat_g, state, workers if state.size >= threads.WORTH else 1)
+        _step(flat_x, flat_g, state, workers if state.bytes >= threads.WORTH else 1)
 
 
 def _step(flat_x, flat_g, state, workers):
