@@ -26,7 +26,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from . import abi, drive
+from . import abi, drive, sums
 
 LARGEST = 8  # unknowns; above it the general loop spends its time in the arithmetic anyway
 COMPILE_SECONDS = 4.0  # what compiling may cost; a run must be expected to last this much longer
@@ -151,7 +151,7 @@ def source(problem, optimizer):
 def path_of(text, *kernels):
     """File name of a module: a hash of its text and of the files that its code is compiled from."""
     h = hashlib.sha256()
-    files = {inspect.getsourcefile(k) for k in (*kernels, drive, abi)}
+    files = {inspect.getsourcefile(k) for k in (*kernels, drive, abi, sums)}
     for part in (text, numba.__version__, np.__version__, sys.version,
                  *(Path(f).read_text(encoding="utf-8") for f in sorted(files))):
         h.update(part.encode())

@@ -58,7 +58,7 @@ def run(jobs, threads):
     results, pending = [None] * len(jobs), enumerate(jobs)
 
     def work():
-        for i, (kernel, *arguments) in pending:
+        for i, (kernel, *arguments) in pending:  # one iterator for all: the interpreter lock guards its next
             results[i] = kernel(*arguments)
 
     helpers = min(threads, len(jobs)) - 1

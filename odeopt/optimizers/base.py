@@ -243,14 +243,16 @@ class Optimizer:
             Threads where x, g and the state take 2^24 bytes or more together (:mod:`odeopt.threads`);
             None for as many as the process may use. The result does not depend on it, bit for bit.
 
-        Ctrl-C waits for the end of the step. Values are not checked: a gradient that is not finite makes
-        ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x``
-        where the method divides by it.
-
         Raises
         ------
         TypeError, ValueError
             Anything else than such arrays (never a silent copy); a state of another optimizer or other
             arrays. Nothing has moved then.
+
+        Notes
+        -----
+        Ctrl-C waits for the end of the step. Values are not checked: a gradient that is not finite makes
+        ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x``
+        where the method divides by it.
         """
         _state.update(self, x, g, state, threads)
