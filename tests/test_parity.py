@@ -100,6 +100,47 @@ def test_adam_longest_step():
     assert x[0] == pytest.approx(-3.16228, abs=5e-6)
 
 
+@pytest.mark.parametrize(("beta1", "bound"), [(0.9, 7.2703), (0.97, 3.9338)])
+def test_adam_and_adamax_bounds_of_a_step(beta1, bound):
+    """Largest |m/q1|/sqrt(v/q2) and |m/q1|/u by Cauchy-Schwarz: approached by the worst gradients, never passed.
+
+    At (.97, .999) the paper's section 2.1 has |dx| <= lr, which the worst gradients pass by a factor of 3.9."""
+    beta2 = 0.999
+    exact = (1 - beta1) / math.sqrt((1 - beta2) * (1 - beta1**2 / beta2))
+    assert exact == pytest.approx(bound, abs=5e-5)
+    adam = oo.Adam(lr=1.0, beta1=beta1, eps=0.0)
+    x, s, longest = np.zeros(1), np.array([[0.0], [0.0], [1.0], [1.0]]), 0.0  # after a long run of zeros
+    for k in range(600):
+        before = x[0]
+        adam.kernel(k, adam.p, x, np.array([(beta2 / beta1) ** k]), s)
+        longest = max(longest, abs(x[0] - before))
+    assert longest == pytest.approx(exact, rel=1e-9)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        gradients = rng.standard_normal(300) * 10.0 ** rng.uniform(-4, 4, 300)
+        assert np.abs(moves(adam, gradients)).max() < exact
+        assert np.abs(moves(oo.AdaMax(lr=1.0, beta1=beta1, eps=0.0), gradients)).max() < 1.1
+    slope = np.abs(moves(oo.AdaMax(lr=1.0, beta1=beta1, eps=0.0), beta2 ** np.arange(3000.0))).max()
+    assert slope == pytest.approx((1 - beta1) / (1 - beta1 / beta2), rel=1e-9) and slope > 1.009
+
+
+def test_article_003s_adam_code_is_adam_with_a_falling_eps():
+    """torch in 2017: sqrt(v) + eps, step lr sqrt(1 - beta2^t)/(1 - beta1^t); here eps/sqrt(1 - beta2^t)."""
+    gradients = np.random.default_rng(4).standard_normal(200)
+    lr, beta1, beta2, eps = 0.1, 0.9, 0.999, 0.3
+    opt = oo.Adam(lr, beta1, beta2, eps)
+    ours, theirs, state, m, v = np.zeros(1), 0.0, opt.init(np.zeros(1)), 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        opt.changed(eps=eps / math.sqrt(1 - beta2**t)).update(ours, np.array([g]), state)
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        theirs -= lr * math.sqrt(1 - beta2**t) / (1 - beta1**t) * m / (math.sqrt(v) + eps)
+        assert ours[0] == pytest.approx(theirs, rel=1e-11, abs=1e-13)
+    # with eps held fixed it is another method: the first step is some 10 times as long here
+    g = abs(gradients[0])
+    assert abs(moves(opt, gradients)[0]) / (lr * g / (g + eps / math.sqrt(0.001))) == pytest.approx(
+        (g + eps / math.sqrt(0.001)) / (g + eps), rel=1e-12)
+
+
 def test_adam_family_by_hand():
     x0 = 2.0
     close(moves(oo.AdamW(lr=0.1, weight_decay=0.5, eps=0.0), [7], x0), [-0.1 * 0.5 * x0 - 0.1])
@@ -129,6 +170,8 @@ def test_rmsprop_and_sums_by_hand():
     close(moves(oo.RMSprop(lr=0.1, eps=0.0, bias_correction=True), [3, 3]), [-0.1, -0.1])
     close(moves(oo.Adagrad(lr=0.1, eps=0.0), [5] * 4), -0.1 / np.sqrt([1, 2, 3, 4]))
     close(moves(oo.Adagrad(lr=0.1, eps=0.0, lr_decay=1.0), [5] * 3), -0.1 / np.sqrt([1, 2, 3]) / [1, 2, 3])
+    rare = moves(oo.Adagrad(lr=0.1, eps=0.0), [5 if k % 10 == 9 else 0 for k in range(100)][9:])
+    close(rare[-1] / moves(oo.Adagrad(lr=0.1, eps=0.0), [5] * 100)[-1], math.sqrt(10))
     # Zeiler: v = .1 g^2, u = 0; then u = .1 d^2
     d = math.sqrt(1e-6) / math.sqrt(0.4 + 1e-6) * 2
     e = math.sqrt(0.1 * d * d + 1e-6) / math.sqrt(0.9 * 0.4 + 0.4 + 1e-6) * 2
@@ -151,6 +194,32 @@ def test_gains_by_hand():
     v2 = 0.5 * v1 - 0.1 * 1.0
     v3 = 0.5 * v2 + 0.1 * 0.8 * 3
     close(moves(tsne, [1, 1, -3]), [v1, v2, v3])
+
+
+def test_gains_balance_at_one_where_signs_are_random():
+    """Article 003: .05 and .95 add up to 1, "so that the balance is near 1"; .05 and .9 balance at 1/2."""
+    signs = np.sign(np.random.default_rng(1).standard_normal(100_000))
+    for decrease, balance in ((0.95, 1.0), (0.9, 0.5)):
+        opt = oo.AdaptiveGains(1e-3, decrease=decrease, gain_min=1e-3)
+        p, x, s, total = opt.p, np.zeros(1), opt.cold_start(np.zeros(1)), 0.0
+        for k, sign in enumerate(signs):
+            opt.kernel(k, p, x, np.array([sign]), s)
+            total += s[0, 0] if k >= 1000 else 0.0
+        assert total / (signs.size - 1000) == pytest.approx(balance, rel=0.02)
+
+
+def test_gains_with_increase_like_h_follow_a_flow_with_jumps():
+    """x' = -gain g, gain' = c; gain -> decrease gain where g changes its sign, here at t = 1 for g = 1 - t."""
+    c, decrease, errors = 2.0, 0.8, []
+    for h in (0.01, 0.005, 0.0025):
+        steps = round(2 / h)
+        opt = oo.AdaptiveGains(h, increase=c * h, decrease=decrease)
+        found = moves(opt, 1 - h * (np.arange(steps) + 0.5)).sum()
+        # int_0^1 (1 + c t)(1 - t) dt, then the gain (1 + c) decrease + c (t - 1) on t in (1, 2)
+        exact = -(1 / 2 + c / 6) + ((1 + c) * decrease / 2 + c / 3)
+        errors.append(abs(found - exact))
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(1, abs=0.05)
+    assert np.log2(errors[1] / errors[2]) == pytest.approx(1, abs=0.05)
 
 
 def test_momentum_forms_by_hand():
@@ -264,6 +333,10 @@ def test_scale_of_the_objective():
     for opt in (oo.Adam(0.01, eps=0.0), oo.NAdam(0.01, eps=0.0), oo.AMSGrad(0.01, eps=0.0), oo.AdaMax(0.01, eps=0.0),
                 oo.RMSprop(0.01, eps=0.0), oo.Adagrad(0.01, eps=0.0), oo.Lion(0.01)):
         np.testing.assert_array_equal(moves(opt, gradients), moves(opt, 2.0**20 * gradients))
+    # Adadelta has the units of x (article 003): lengths times 2^10 go with gradients over 2^10
+    delta = oo.Adadelta(eps=1e-6, eps_step=1e-4)
+    longer = oo.Adadelta(eps=1e-6 / 2.0**20, eps_step=1e-4 * 2.0**20)
+    np.testing.assert_array_equal(2.0**10 * moves(delta, gradients), moves(longer, gradients / 2.0**10))
     sizes = 10.0 ** rng.uniform(-3, 3, 50)
     for opt in (oo.SignGD(0.01), oo.Rprop(), oo.Rprop(variant="rprop+")):
         np.testing.assert_array_equal(moves(opt, gradients), moves(opt, sizes * gradients))

@@ -9,7 +9,9 @@ Scheme     semi-implicit Euler with catching-up, h = lr; no correction of u is n
 Order      1
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps fixed
 Stability  frozen preconditioner P = u: lr lambda_max(H/P) < 2 (1 + beta1)/(1 - beta1)
-Bound      |dx| <= lr times the largest |m/q1|/u; the first step is -lr sign(g)
+Bound      for beta1 < beta2 |dx| <= lr (1 - beta1)/(1 - beta1/beta2), 1.0091 lr at the defaults, since
+           |g| k steps ago was at most u/beta2^k: approached where |g| falls like beta2^k (the paper's
+           section 7.1 has lr). The first step is -lr sign(g)
 Variants   eps inside the maximum (torch, optax) or outside, u + eps (the paper has none)
 
 Weight decay: add weight_decay |x|^2/2 to the objective; that is what torch does.

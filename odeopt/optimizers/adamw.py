@@ -10,7 +10,8 @@ Scheme     semi-implicit Euler, h = lr. It can be read as Lie splitting: Euler's
 Order      1
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps and weight_decay (a rate, 1/flow time) fixed
 Stability  frozen preconditioner: lr lambda_max(H/P) < (2 - lr weight_decay)(1 + beta1)/(1 - beta1)
-Limit      where it converges, the limit solves min f subject to |x|_inf <= 1/weight_decay
+Limit      where it converges (with sum lr infinite), the limit is a KKT point of min f subject to
+           |x|_inf <= 1/weight_decay
 Paper      theta <- theta - eta_t (alpha m/sqrt(v) + lambda theta): lambda there is lr weight_decay
            here (torch and optax multiply by lr, too)
 

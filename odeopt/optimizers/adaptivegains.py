@@ -6,9 +6,11 @@ Update, elementwise, gain = 1 at the start, v the velocity (0 at the start):
   compare="velocity"   gain + increase where v g < 0, else gain * decrease            (t-SNE)
   gain is kept in [gain_min, gain_max];  v <- momentum v - lr gain g;  x <- x + v
 Flow         no classical one: the rule compares two successive gradients (a hybrid system). With
-             gains at rest it is gradient descent (momentum) with one rate a coordinate, and where
-             signs agree gain' = increase/lr until gain_max: with increase ~ h there would be a
-             limit, in which no gain ever falls
+             gains at rest it is gradient descent (momentum) with one rate a coordinate. With
+             increase = c lr the limit is a flow with jumps: x' = -gain g, gain' = c between limits,
+             and gain falls to decrease gain where a derivative changes its sign
+Balance      signs that agree as often as not leave a mean gain of increase/(1 - decrease): 1 at .05 and
+             .95, whose sum is 1 for that reason (article 003)
 Scheme       none, for want of a flow; a step counts as the time lr (gain 1)
 Stability    gains of gain_max: lr gain_max lambda < 2 (1 + momentum)
 Full batch   with mini-batches keep the gains in a narrow range: signs of noise would steer them

@@ -8,9 +8,10 @@ Flow       no classical one: with beta_i = 1 - h/tau_i the limit is x' = -sign(m
 Scheme     none, for want of a flow; h = lr
 Stability  it never settles: each coordinate moves by lr in every step
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, weight_decay (1/flow time) fixed
-Limit      where it converges, the limit solves min f subject to |x|_inf <= 1/weight_decay
+Limit      where it converges (with sum lr infinite), the limit is a KKT point of min f subject to
+           |x|_inf <= 1/weight_decay
 
-The decay is decoupled; the sign makes coupled decay pointless.
+The decay is decoupled; coupled decay (weight_decay x added to g) would be another objective, no limit on |x|.
 
 Sources: Chen et al., arXiv:2302.06675, algorithm 2; Liu et al., arXiv:2310.05898 (the limit).
 """
