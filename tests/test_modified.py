@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import odeopt as oo
-from odeopt.optimizers import Adam, GradientDescent, Momentum, Nesterov, RMSprop
+from odeopt.optimizers import Adam, AdamW, GradientDescent, Momentum, NAdam, Nesterov, RMSprop
 from odeopt.studies.modified import slow_manifold_start
 
 BOWL = oo.problems.sine_bowl()
@@ -24,6 +24,16 @@ SMOOTH = [
     (RMSprop(0.01, decay=0.8, eps=0.5, eps_mode="outside", bias_correction=True), (1, 2)),
     (Adam(0.01, beta1=0.5, beta2=0.7, eps=0.5), (1, 2)),
     (Adam(0.01, beta1=0.7, beta2=0.5, eps=0.5, eps_mode="inside"), (1, 2)),
+    (NAdam(0.01, beta1=0.5, beta2=0.7, eps=0.5, momentum_decay=None), (2,)),
+    (Momentum(0.02, momentum=0.5, form="torch", dampening=0.3, weight_decay=0.5), (2,)),
+    (Momentum(0.02, momentum=0.5, form="torch", dampening=0.3, weight_decay=0.5, weight_decay_mode="decoupled"), (2,)),
+    (Momentum(0.04, momentum=0.5, form="ema", weight_decay=0.5, weight_decay_mode="decoupled"), (1, 2)),
+    (Nesterov(0.02, momentum=0.5, weight_decay=0.5), (2,)),
+    (RMSprop(0.01, decay=0.5, eps=0.5, weight_decay=0.5), (2,)),
+    (RMSprop(0.01, decay=0.5, eps=0.5, momentum=0.4, weight_decay=0.5), (1, 2)),
+    (RMSprop(0.01, decay=0.7, eps=0.5, momentum=0.4, nesterov=True, eps_mode="outside"), (2,)),
+    (AdamW(0.01, beta1=0.5, beta2=0.7, eps=0.5, weight_decay=0.5), (1, 2)),
+    (Adam(0.01, beta1=0.5, beta2=0.7, eps=0.5, eps_mode="inside", weight_decay=0.5), (2,)),
 ]
 
 
@@ -61,6 +71,11 @@ def test_coefficients_of_the_literature():
     assert math.isclose(oo.modified_flow(Adam(1e-3)).coefficient, -990e-3)
     assert abs(oo.modified_flow(Adam(1e-3, beta1=0.9, beta2=0.9)).coefficient) < 1e-18
     assert math.isclose(oo.modified_flow(RMSprop(1e-3, decay=0.9)).coefficient, 0.5e-3 * (1 - 19))
+    # A buffer of quotients holds both lags back: k1 = 19 and k2 = 19 + 19 - 1, so k1 - k2 is -18 again
+    heavy = oo.modified_flow(RMSprop(1e-3, decay=0.9, momentum=0.9))
+    assert math.isclose(heavy.h, 1e-2) and math.isclose(heavy.coefficient, 0.5e-2 * (19 - 37))
+    assert math.isclose(oo.modified_flow(Momentum(0.01, 0.9, 0.5, form="torch")).h, 0.05)
+    assert math.isnan(oo.modified_flow(AdamW(1e-3)).coefficient)
 
 
 def test_second_order_field_is_the_gradient_of_the_regularised_objective():
@@ -73,6 +88,21 @@ def test_second_order_field_is_the_gradient_of_the_regularised_objective():
         return f + flow.coefficient * g @ g
 
     slope = [(regularised(x + d * e) - regularised(x - d * e)) / (2 * d) for e in np.eye(2)]
+    assert np.allclose(flow.field(BOWL)(0.0, x[None])[0], -np.array(slope), atol=1e-9)
+
+
+def test_drift_keeps_the_field_a_gradient():
+    """-(1 + h drift/2)(f + drift |x|^2/2) - (c/2)(|g|^2 + 2 drift (x.g - f)), differentiated by differences."""
+    flow = oo.modified_flow(Momentum(0.1, momentum=0.5, weight_decay=0.6, weight_decay_mode="decoupled"))
+    drift = flow.constants["drift"]
+    assert math.isclose(drift, 0.3) and math.isclose(flow.h, 0.2)
+    x, d = np.array([0.7, -0.4]), 1e-5
+
+    def potential(y):
+        f, g = BOWL.value_and_grad(y)
+        return (1 + flow.h * drift / 2) * (f + drift * y @ y / 2) + flow.coefficient * (g @ g + 2 * drift * (y @ g - f))
+
+    slope = [(potential(x + d * e) - potential(x - d * e)) / (2 * d) for e in np.eye(2)]
     assert np.allclose(flow.field(BOWL)(0.0, x[None])[0], -np.array(slope), atol=1e-9)
 
 
@@ -122,7 +152,9 @@ def blind():
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: oo.modified_flow(oo.Adagrad(0.1)), "modified_flow knows"),
     (lambda: oo.modified_flow(Momentum(0.1), 3), "order must be 1 or 2 for momentum"),
-    (lambda: oo.modified_flow(Momentum(0.1, weight_decay=0.1)), "weight_decay must be 0.0"),
+    (lambda: oo.modified_flow(oo.AMSGrad(0.1)), "modified_flow knows"),
+    (lambda: oo.modified_flow(NAdam(0.1)), "momentum_decay must be None"),
+    (lambda: oo.modified_flow(RMSprop(0.1, centered=True)), "centered must be False"),
     (lambda: oo.modified_flow(Nesterov(0.1, momentum=None)), "momentum must be constant"),
     (lambda: oo.modified_flow(RMSprop(0.1, form="scalar")), "form must be 'vector'"),
     (lambda: oo.modified_flow(GradientDescent(0.1), 4), "order must be one of"),

@@ -256,6 +256,7 @@ def test_bad_hyperparameters_are_named(row):
     (lambda: oo.Adadelta(eps=0.0), "eps_step must be given"),
     (lambda: oo.Nesterov(0.1, momentum=None, weight_decay=0.1), "weight_decay must be 0 with momentum=None"),
     (lambda: oo.Momentum(0.1, dampening=0.1), "dampening must be 0 unless form='torch'"),
+    (lambda: oo.Momentum(0.1, 0.0, 0.1, form="torch"), "dampening must be 0 without momentum"),
     (lambda: oo.Momentum(0.1, reading="stormer_verlet", form="ema"), "reading must be 'symplectic_euler'"),
     (lambda: oo.Amos(0.1, axis=(0, 2)), "axis must be None, an axis or a tuple of adjacent axes"),
     (lambda: oo.Amos(0.1).refined(2.0), "refined needs a method with a flow"),

@@ -9,6 +9,14 @@ with the next terms of the backward error analysis the same iterates stay O(h^2)
                   D = sqrt(g^2 + eps), w = g^2/D^2 (eps inside the root) or
                   D = |g| + eps, w = |g|/D (outside); k_i = (1 + beta_i)/(1 - beta_i)
 
+Weight decay inside the gradient is another objective: g + decay x for g, H + decay for H. Beside the step it
+drifts: the limit flow is F0 = -g - drift x (-g/D - drift x), and
+
+    gradients     x' = F0 + c H F0 + (h/2) drift F0
+    roots         x' = F0 + (h/2) (k1 - k2 w)/D H F0 + (h/2) drift F0
+
+since the memory looks back along F0 and sees H F0, while Euler's own error is -(h/2) F0' F0.
+
 H is applied through Hessian products. The third derivative (d^3 f)(g, g) is the directional derivative
 along g of H(x) g at fixed g, by the central difference of order six over points (|x| + 1)/200 apart: its
 truncation and round-off errors are of size 1e-12, and they enter multiplied by h^2/12.
@@ -27,16 +35,16 @@ from .base import Flow
 
 @kernel
 def rhs_gradient(fg, hv, data, t, p, z, dz):
-    """z = (x), p = (c, decay)."""
+    """z = (x), p = (c, decay, drift, h drift/2)."""
     x, dx = z[0], dz[0]
-    c, decay = p[0], p[1]
+    c, decay, drift, more = p[0], p[1], p[2], p[3]
     g = np.empty_like(x)
     fg(x, g, data)
     for i in range(x.size):
-        g[i] += decay * x[i]
+        g[i] += (decay + drift) * x[i]  # -F0
     hv(x, g, dx, data)
     for i in range(x.size):
-        dx[i] = -(g[i] + c * (dx[i] + decay * g[i]))
+        dx[i] = -(g[i] + c * (dx[i] + decay * g[i]) + more * g[i])
 
 
 @kernel
@@ -73,20 +81,25 @@ def rhs_third(fg, hv, data, t, p, z, dz):
 
 @kernel
 def rhs_root(fg, hv, data, t, p, z, dz):
-    """z = (x), p = (h, k1, k2, eps, 1 for eps inside the root); h = 0: the leading flow, no Hessian product."""
+    """z = (x), p = (h, k1, k2, eps, 1 for eps inside the root, decay, drift); h = 0: the leading flow, no
+    Hessian product."""
     x, dx = z[0], dz[0]
-    h, k1, k2, eps = p[0], p[1], p[2], p[3]
-    g, unit, product = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
+    h, k1, k2, eps, decay, drift = p[0], p[1], p[2], p[3], p[5], p[6]
+    g, speed, product = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
     fg(x, g, data)
     for i in range(x.size):
+        g[i] += decay * x[i]
         scale = np.sqrt(g[i] * g[i] + eps) if p[4] > 0.0 else abs(g[i]) + eps
-        unit[i] = g[i] / scale if scale > 0.0 else 0.0
+        speed[i] = (g[i] / scale if scale > 0.0 else 0.0) + drift * x[i]  # -F0
     if h > 0.0:
-        hv(x, unit, product, data)
+        hv(x, speed, product, data)
     for i in range(x.size):
         scale = np.sqrt(g[i] * g[i] + eps) if p[4] > 0.0 else abs(g[i]) + eps
-        w = unit[i] * unit[i] if p[4] > 0.0 else abs(unit[i])
-        dx[i] = -unit[i] - (0.5 * h * (k1 - k2 * w) / scale * product[i] if scale > 0.0 else 0.0)
+        dx[i] = -speed[i] * (1.0 + 0.5 * h * drift)
+        if scale > 0.0:
+            w = abs(g[i]) / scale
+            w = w * w if p[4] > 0.0 else w
+            dx[i] -= 0.5 * h * (k1 - k2 * w) / scale * (product[i] + decay * speed[i])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,8 +115,9 @@ class ModifiedFlow(Flow):
     coefficient : float
         The flow descends f + ``coefficient`` * ``penalty`` (to this order, where preconditioned: in
         the metric of the leading flow; for the root flows at eps -> 0). Negative: it seeks large
-        gradients.
+        gradients. nan for root flows with drift, which descend nothing of this kind.
     penalty : str
+        "" where ``coefficient`` is nan.
     """
 
     h: float = 0.0
@@ -112,29 +126,47 @@ class ModifiedFlow(Flow):
     penalty: str = ""
 
 
-def modified_gradient_flow(h, c, *, order=2, decay=0.0, name="gradient descent"):
-    """x' = -(g + c H g); ``h`` is the flow time of a step and ``c`` a time. Order 3 is gradient
-    descent's own (``c`` = h/2); order 1 leaves ``c`` out."""
+def modified_gradient_flow(h, c, *, order=2, decay=0.0, drift=0.0, name="gradient descent"):
+    """x' = -(g + c H g); ``h`` is the flow time of a step and ``c`` a time, ``decay`` in the unit of curvature
+    and ``drift`` in 1/flow time. Order 3 is gradient descent's own (``c`` = h/2, no ``drift``); order 1
+    leaves ``c`` out."""
     c = 0.0 if order == 1 else float(c)
     penalty = "|g|^2" if decay == 0 else "|g + decay x|^2"
+    if drift:  # c H (g + drift x) is the gradient of this
+        penalty = "(|g|^2 + 2 drift (x.g - f)), on (1 + h drift/2) (f + drift |x|^2/2)"
+    more = 0.0 if order == 1 else 0.5 * h * drift
     if order == 3:
         equation = "x' = -(g + (h/2) H g + h² (H H g/3 + f'''(g, g)/12))"
         return ModifiedFlow(f"modified {name}, order 3", equation, rhs_third, {"h": float(h), "decay": float(decay)},
                             needs_hessian=True, h=float(h), order=3, coefficient=c / 2, penalty=penalty)
-    return ModifiedFlow(f"modified {name}, order {order}" if order > 1 else "gradient flow", "x' = -(g + c H g)",
-                        rhs_gradient, {"c": c, "decay": float(decay)}, needs_hessian=True, h=float(h), order=order,
-                        coefficient=c / 2, penalty=penalty)
+    equation = "x' = F0 + c H F0 + (h/2) drift F0, F0 = -g - drift x" if drift else "x' = -(g + c H g)"
+    equation += ", g + decay x for g" if decay else ""
+    return ModifiedFlow(f"modified {name}, order {order}" if order > 1 else "gradient flow", equation, rhs_gradient,
+                        {"c": c, "decay": float(decay), "drift": float(drift), "h drift/2": more},
+                        needs_hessian=True, h=float(h), order=order, coefficient=c / 2, penalty=penalty)
 
 
-def modified_root_flow(h, beta1, beta2, eps, *, order=2, eps_mode="inside", name="Adam"):
-    """x' = -g/D - (h/2) (k1 - k2 w)/D H(g/D); ``eps`` in the unit of g^2 (of g outside the root)."""
+def modified_root_flow(h, beta1, beta2, eps, *, order=2, eps_mode="inside", decay=0.0, drift=0.0, name="Adam"):
+    """x' = -g/D - (h/2) (k1 - k2 w)/D H(g/D); ``eps`` in the unit of g^2 (of g outside the root), ``decay`` in
+    that of curvature, ``drift`` in 1/flow time. Of ``beta1`` and ``beta2`` only the lags beta/(1 - beta), in
+    steps, of the numerator and of the root matter."""
     k1, k2 = ((1 + beta) / (1 - beta) for beta in (beta1, beta2))
     inside = eps_mode == "inside"
-    if eps == 0.0:
+    if order == 1:
+        equation = "x' = -g/D" + (" - drift x" if drift else "")
+    elif drift:
+        equation = "x' = F0 + (h/2) (k1 - k2 w)/D H F0 + (h/2) drift F0, F0 = -g/D - drift x"
+    elif eps == 0.0:
         equation = "x' = -sign(g) - (h/2) (k1 - k2)/|g| H sign(g)"
     else:
-        equation = f"x' = -g/D - (h/2) (k1 - k2 w)/D H(g/D), D = {'√(g² + eps)' if inside else '|g| + eps'}"
-    constants = {"h": float(h) if order > 1 else 0.0, "k1": k1, "k2": k2, "eps": float(eps), "inside": float(inside)}
-    return ModifiedFlow(f"modified {name}, order {order}", equation if order > 1 else "x' = -g/D", rhs_root, constants,
-                        needs_hessian=order > 1, h=float(h), order=order,
-                        coefficient=0.5 * h * (k1 - k2) if order > 1 else 0.0, penalty="|g|_1")
+        equation = "x' = -g/D - (h/2) (k1 - k2 w)/D H(g/D)"
+    if "D" in equation:
+        equation += f", D = {'√(g² + eps)' if inside else '|g| + eps'}"
+    equation += ", g + decay x for g" if decay else ""
+    constants = {"h": float(h) if order > 1 else 0.0, "k1": k1, "k2": k2, "eps": float(eps),
+                 "inside": float(inside), "decay": float(decay), "drift": float(drift)}
+    coefficient, penalty = 0.5 * h * (k1 - k2) if order > 1 else 0.0, "|g + decay x|_1" if decay else "|g|_1"
+    if drift:
+        coefficient, penalty = float("nan"), ""
+    return ModifiedFlow(f"modified {name}, order {order}", equation, rhs_root, constants, needs_hessian=order > 1,
+                        h=float(h), order=order, coefficient=coefficient, penalty=penalty)

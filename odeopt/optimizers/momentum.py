@@ -110,7 +110,7 @@ class Momentum(Optimizer):
     lr : float > 0
     momentum : float in [0, 1), default 0.9
     dampening : float in [0, 1), default 0
-        For ``form="torch"`` only.
+        For ``form="torch"`` with momentum only.
     form : {"heavy_ball", "torch", "ema"}
     reading : {"symplectic_euler", "stormer_verlet"}
         Which flow and scheme the numbers stand for (the update is the same); ``ema`` has one.
@@ -120,8 +120,8 @@ class Momentum(Optimizer):
     Raises
     ------
     ValueError
-        A value outside its range; ``dampening`` without ``form="torch"``; ``reading`` Verlet for
-        another form than ``heavy_ball`` or with weight decay.
+        A value outside its range; ``dampening`` without ``form="torch"`` or without momentum;
+        ``reading`` Verlet for another form than ``heavy_ball`` or with weight decay.
     """
 
     title = "momentum"
@@ -138,6 +138,8 @@ class Momentum(Optimizer):
         super().__post_init__()
         if self.dampening and self.form != "torch":
             raise ValueError(f"dampening must be 0 unless form='torch', got {self.dampening}")
+        if self.dampening and not self.momentum:
+            raise ValueError(f"dampening must be 0 without momentum (torch ignores it there), got {self.dampening}")
         if self._verlet and (self.form != "heavy_ball" or self.weight_decay):
             raise ValueError("reading must be 'symplectic_euler' unless form='heavy_ball' without weight decay")
 

@@ -13,11 +13,17 @@ manifold, where the position alone obeys x' = F0 + h F1 + ... in the flow time t
     RMSprop, Adam      lr                  -g/D             see ``flows.modified``         (h/2) (k1 - k2) |g|_1
 
 with k_i = (1 + beta_i)/(1 - beta_i), beta1 = 0 for RMSprop, so at (0.9, 0.999) Adam's coefficient is -990 h:
-it is drawn *towards* large gradients. Measured from a state on the slow manifold: from zero memory a
-transient of relative size O(h) would hide the second order.
+it is drawn *towards* large gradients. Variants: dampening multiplies h by 1 - dampening; NAdam with constant
+momentum has k1 = q of beta1; RMSprop with momentum mu has h = lr/(1 - mu), k1 = (1 + mu)/(1 - mu) (with
+nesterov q), and k1 - 1 more in k2, as the memory of the buffer is one of g/D and not of g. Coupled weight decay
+is another objective, decoupled decay a drift of lr weight_decay/h (``flows.modified``).
+
+Measured from a state on the slow manifold: from zero memory a transient of relative size O(h) would hide the
+second order.
 
 Sources: Barrett, Dherin, arXiv:2009.11162; Kovachki, Stuart, arXiv:1906.04285; Ghosh et al.,
-arXiv:2302.00849; Cattaneo et al., arXiv:2309.00079. The table's Nesterov row: the package's own.
+arXiv:2302.00849; Cattaneo et al., arXiv:2309.00079. The table's Nesterov row, the variants and the drift: the
+package's own.
 """
 
 import math
@@ -27,13 +33,13 @@ import numpy as np
 
 from .. import checks
 from ..flows.modified import modified_gradient_flow, modified_root_flow
-from ..optimizers import Adam, GradientDescent, Momentum, Nesterov, RMSprop
+from ..optimizers import Adam, AdamW, GradientDescent, Momentum, NAdam, Nesterov, RMSprop
 from ..record import record
 from .base import gather, uninterrupted
 from .convergence import Convergence, solve
 from .fit import distance_to, fit_order
 
-KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam)
+KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam, AdamW, NAdam)
 
 
 def modified_flow(optimizer, order=2):
@@ -41,9 +47,8 @@ def modified_flow(optimizer, order=2):
 
     Parameters
     ----------
-    optimizer : GradientDescent, Momentum, Nesterov (constant momentum), RMSprop (vector) or Adam
-        Momentum and RMSprop in the variants of the table above: no weight decay, no dampening, not
-        centred, no momentum inside RMSprop.
+    optimizer : GradientDescent, Momentum, Nesterov and NAdam (constant momentum), RMSprop (vector, not
+        centered), Adam or AdamW
     order : {1, 2, 3}
         Order of the distance between the iterates and the flow; 1 is the limit flow, 3 is known for
         gradient descent.
@@ -69,41 +74,44 @@ def modified_flow(optimizer, order=2):
     if isinstance(optimizer, GradientDescent):
         h = optimizer.lr
         return modified_gradient_flow(h, h / 2, order=order, decay=optimizer.weight_decay)
-    for part, allowed in _plain_variant(optimizer).items():
-        if getattr(optimizer, part, allowed) != allowed:
-            raise ValueError(f"{part} must be {allowed!r} for the modified flow of {optimizer.name}, "
-                             f"got {getattr(optimizer, part)!r}")
-    if isinstance(optimizer, (RMSprop, Adam)):
-        beta1, beta2 = _betas(optimizer)
-        return modified_root_flow(optimizer.lr, beta1, beta2, optimizer.eps, order=order, eps_mode=optimizer.eps_mode,
-                                  name=optimizer.title)
-    mu = optimizer.momentum
+    if isinstance(optimizer, RMSprop) and (optimizer.form != "vector" or optimizer.centered):
+        part, allowed = ("form", "vector") if optimizer.form != "vector" else ("centered", False)
+        raise ValueError(f"{part} must be {allowed!r} for the modified flow of rmsprop, "
+                         f"got {getattr(optimizer, part)!r}")
+    if (optimizer.momentum_decay if isinstance(optimizer, NAdam) else None) is not None:
+        raise ValueError("momentum_decay must be None (constant momentum) for the modified flow of nadam, "
+                         f"got {optimizer.momentum_decay}")
+    mu = getattr(optimizer, "momentum", 0.0)
     if mu is None:
         raise ValueError("momentum must be constant for the modified flow of nesterov, got None")
-    h = optimizer.lr if getattr(optimizer, "form", "") == "ema" else optimizer.lr / (1 - mu)
-    if isinstance(optimizer, Nesterov):
-        ratio, name = (1 - mu + 2 * mu * mu) / (1 - mu), "Nesterov"
-    else:
-        ratio, name = (1 + mu) / (1 - mu), "momentum"
-    return modified_gradient_flow(h, 0.5 * h * ratio, order=order, name=name)
+    decay, outer = optimizer.split_decay() if hasattr(optimizer, "weight_decay_mode") else (optimizer.weight_decay, 0.0)
+    h = optimizer.lr if getattr(optimizer, "form", "") == "ema" else (
+        optimizer.lr * (1 - getattr(optimizer, "dampening", 0.0)) / (1 - mu))
+    common = {"order": order, "decay": decay, "drift": optimizer.lr * outer / h, "name": optimizer.title}
+    if isinstance(optimizer, (RMSprop, Adam)):
+        lags = _lags(optimizer)
+        return modified_root_flow(h, *(lag / (1 + lag) for lag in lags), optimizer.eps, eps_mode=optimizer.eps_mode,
+                                  **common)
+    lag = _lag(mu, ahead=isinstance(optimizer, Nesterov))
+    return modified_gradient_flow(h, h * (0.5 + lag), **common)
 
 
-def _plain_variant(optimizer):
-    if isinstance(optimizer, Momentum):
-        return {"weight_decay": 0.0, "dampening": 0.0}
-    return {"form": "vector", "centered": False, "momentum": 0.0, "weight_decay": 0.0} if isinstance(
-        optimizer, RMSprop) else {"weight_decay": 0.0}
+def _lag(beta, ahead=False):
+    """Mean age in steps of what a memory with factor ``beta`` holds; with look-ahead the share beta of it counts."""
+    return beta * (beta if ahead else 1.0) / (1 - beta)
 
 
-def _betas(optimizer):
-    return (0.0, optimizer.decay) if isinstance(optimizer, RMSprop) else (optimizer.beta1, optimizer.beta2)
+def _lags(optimizer):
+    """Of the numerator and of the root: a buffer of quotients holds both back."""
+    if isinstance(optimizer, RMSprop):
+        buffer = _lag(optimizer.momentum, optimizer.nesterov)
+        return buffer, buffer + _lag(optimizer.decay)
+    return _lag(optimizer.beta1, isinstance(optimizer, NAdam)), _lag(optimizer.beta2)
 
 
 def _memory(optimizer):
     """The factor by which the slowest memory fades in a step (0 without memory)."""
-    if isinstance(optimizer, (RMSprop, Adam)):
-        return max(_betas(optimizer))
-    return getattr(optimizer, "momentum", 0.0)
+    return max(getattr(optimizer, name, 0.0) for name in ("momentum", "decay", "beta1", "beta2"))
 
 
 def slow_manifold_start(optimizer, problem, x0, flow):
@@ -131,6 +139,9 @@ def slow_manifold_start(optimizer, problem, x0, flow):
     p, kernel = optimizer.p, optimizer.kernel
     for k, x in enumerate(reversed(xs)):
         kernel(k, p, x.copy(), problem.grad(x), s)
+    if getattr(optimizer, "dampening", 0.0):  # a run's first gradient enters the buffer undamped: take that out
+        g = problem.grad(x0) + optimizer.split_decay()[0] * x0
+        s[0] -= optimizer.dampening / optimizer.momentum * g
     return s
 
 
