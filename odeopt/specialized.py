@@ -21,16 +21,18 @@ import sys
 import tempfile
 import threading
 import time
+import types
 from pathlib import Path
 
 import numba
 import numpy as np
 
-from . import abi, drive, sums
+from . import abi, drive
 
 LARGEST = 8  # unknowns; above it the general loop spends its time in the arithmetic anyway
 COMPILE_SECONDS = 4.0  # what compiling may cost; a run must be expected to last this much longer
 LOAD_SECONDS = 0.25  # the same, when the code is on disk already
+_LIBRARIES = ("builtins", "math", "numba", "numpy")  # versions are enough
 _READY, LOCK = {}, threading.Lock()
 
 _TEXT = '''"""Written by odeopt.specialized for {fg} and {update}, n = {n}. May be deleted."""
@@ -149,13 +151,41 @@ def source(problem, optimizer):
 
 
 def path_of(text, *kernels):
-    """File name of a module: a hash of its text and of the files that its code is compiled from."""
+    """File name of a module: a hash of its text and of all that its code is compiled from."""
+    files, constants = _reached(*kernels, drive.optimizer_loop, abi.stack_vector)
     h = hashlib.sha256()
-    files = {inspect.getsourcefile(k) for k in (*kernels, drive, abi, sums)}
-    for part in (text, numba.__version__, np.__version__, sys.version,
-                 *(Path(f).read_text(encoding="utf-8") for f in sorted(files))):
+    for part in (text, numba.__version__, np.__version__, sys.version, *constants,
+                 *(Path(f).read_text(encoding="utf-8") for f in files)):
         h.update(part.encode())
     return folder() / f"loop_{h.hexdigest()[:24]}.py"
+
+
+def _reached(*functions):
+    """``(source files, constants)`` that the code of these functions reaches by the names in it.
+
+    The compiler takes constants for literals and helpers for its own text, whichever file they are in;
+    numba's own cache looks at the file of the function alone.
+    """
+    files, constants, seen, left = set(), set(), set(), [("", f, frozenset()) for f in functions]
+    while left:
+        name, value, words = left.pop()
+        value = getattr(value, "py_func", getattr(value, "_defn", value))  # of a dispatcher, of an intrinsic
+        if isinstance(value, (types.FunctionType, types.ModuleType)):
+            home = value.__module__ if isinstance(value, types.FunctionType) else value.__name__
+            if home.partition(".")[0] in _LIBRARIES or (value, words) in seen:
+                continue
+            seen.add((value, words))
+            if isinstance(value, types.FunctionType):
+                files.add(inspect.getsourcefile(value))
+                names = inspect.getclosurevars(value)
+                left += [(n, v, frozenset(names.unbound)) for n, v in (names.globals | names.nonlocals).items()]
+            else:  # words: what is asked of it, as in helpers.weight(x)
+                left += [(n, vars(value)[n], words) for n in words & vars(value).keys()]
+        elif isinstance(value, np.ndarray):
+            constants.add(f"{name} {value.dtype} {value.shape} {value.tobytes().hex()}")
+        elif isinstance(value, (bool, int, float, complex, str, tuple)):
+            constants.add(f"{name} {value!r}")
+    return sorted(files), sorted(constants)
 
 
 def module(text, *kernels):

@@ -156,6 +156,40 @@ def test_a_stale_source_is_never_used(monkeypatch, tmp_path):
     assert specialized._path(ROSENBROCK, gd) != before
 
 
+def test_a_helper_or_a_constant_of_another_file_makes_the_loop_anew(monkeypatch, tmp_path):
+    """What a user's kernel calls is compiled into the loop, and may change while the kernel's own file does not."""
+    (tmp_path / "their_constants.py").write_text("SCALE, TABLE = 2.0, (1.0, 2.0)\n")
+    (tmp_path / "their_helper.py").write_text("from numba import njit\n\n@njit\ndef weight(a):\n    return 3.0 * a\n")
+    (tmp_path / "their_kernel.py").write_text("""import their_helper
+import numpy as np
+from numba import njit
+from their_constants import SCALE
+table = np.array([1.0, 2.0])
+
+@njit
+def fg(x, g, data):
+    g[0] = their_helper.weight(x[0]) * table[1]
+    return SCALE * x[0]
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    import their_helper
+    import their_kernel
+
+    def path():
+        return specialized.path_of("", their_kernel.fg)
+
+    paths = {path()}
+    assert path() in paths
+    monkeypatch.setattr(their_kernel, "SCALE", 2.5)
+    paths.add(path())
+    their_kernel.table[0] = 7.0
+    paths.add(path())
+    (tmp_path / "their_helper.py").write_text("from numba import njit\n\n@njit\ndef weight(a):\n    return 4.0 * a\n")
+    paths.add(path())
+    assert len(paths) == 4
+    assert their_helper.__file__ in specialized._reached(their_kernel.fg)[0]
+
+
 # The general loops -----------------------------------------------------------------------------------
 
 
