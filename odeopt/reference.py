@@ -10,7 +10,7 @@ from .flows import Flow
 from .optimizers import Optimizer
 from .scheduled import Moving, ScheduledSolution
 from .schedules import Schedule
-from .solvers import solve, solve_auto
+from .solvers import solve
 
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted")
 _KEPT = weakref.WeakKeyDictionary()  # problem -> {what was solved: Reference}, for reuse=True
@@ -86,11 +86,10 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     rtol, atol : float
         Tolerances of ``solve_ivp``.
     solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted"}
-        "auto": DOP853; where that needs more than 10,000 evaluations of the field, the flow is
-        stiff and LSODA, which switches to implicit steps by itself, solves it. Where that needs more
-        than 50,000 (a field that is not smooth), or where the state has more than 400 entries and
-        nothing implicit is affordable (3,000 evaluations then), the solution ends where the
-        evaluations did, and says so.
+        "auto": DOP853; from where that has spent 10,000 evaluations of the field, the flow is stiff
+        and LSODA, which switches to implicit steps by itself, goes on. A state of more than 400
+        entries, for which nothing implicit is affordable, stays with DOP853. After 50,000 evaluations
+        (a field that is not smooth, or a large one that is stiff) the solution ends and says so.
         Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
         package's own Dormand–Prince 5(4) with the error norm of scipy's RK45, for sweeps: on compiled
         problems it is several times faster than the others (a test compares their solutions).
@@ -104,8 +103,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         tolerances on this or a shorter interval (compiled problems only).
     schedule : Schedule or sequence of two, optional
         Of the optimizer's hyperparameters, as in :func:`odeopt.record`: the flow's constants move
-        with the learning rate (:mod:`odeopt.scheduled`). "auto" is DOP853, then LSODA from where that has
-        spent 10,000 evaluations; another 40,000 later the solution ends and says so.
+        with the learning rate (:mod:`odeopt.scheduled`).
     steps : int, optional
         With ``schedule``: how many steps of the optimizer to follow at most, default 100,000. Give it
         where the schedule has phases that are short against that (it bounds the solver's steps). A
@@ -135,11 +133,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
             return _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check)
     if reuse and problem.compiled:
         return _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check)
-    if solver == "auto":
-        solution, solver = solve_auto(flow, problem, z0, t0, t_end, rtol, atol)
-    else:
-        solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
-    end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
+    solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    solver, end, uncertainty, nfev = solution.solver, float(solution.t[-1]), np.nan, solution.nfev
     if check and end > t0:
         loose = solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, solver)
         uncertainty, nfev = _distance(solution, loose, t0, end, problem.dim), nfev + loose.nfev
@@ -187,7 +182,7 @@ def _moving(method, schedule, t0):
 
 
 def _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check):
-    solver = "DOP853" if solver == "auto" else checks.choice("solver", solver, METHODS[1:-1])
+    checks.choice("solver", solver, METHODS[:-1])
     solution = ScheduledSolution(moving, problem, z0, t_end, steps, rtol, atol, solver)
     end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
     if check and solution.success:

@@ -22,9 +22,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from .solvers import march
+
 _FLOOR = 1e-100  # of a learning rate: the limit lr -> 0 exists, lr = 0 itself divides by 0
-PATIENCE = 10_000  # evaluations of the field, after which LSODA goes on from there
-PATIENCE_LSODA = 40_000  # and after which the solution ends
 _PIECES = 64  # at least so many steps of the solver, so that none steps over a short phase of a schedule
 
 
@@ -76,8 +76,6 @@ class ScheduledSolution:
     """
 
     def __init__(self, moving, problem, z0, t_end, steps, rtol, atol, solver):
-        from scipy import integrate  # here, so that `import odeopt` stays light
-
         flow = moving.base.flow()
         rows, n = z0.shape
         p = flow.p.copy()
@@ -94,30 +92,19 @@ class ScheduledSolution:
         start = np.append(z0 / unit, 0.0)
         options = {"rtol": max(rtol, 2.3e-14), "max_step": max(steps / _PIECES, 1.0),
                    "atol": np.append(np.broadcast_to(atol / np.abs(unit), z0.shape), atol)}
-        times, kappas, pieces, self.nfev, self.message = [0.0], [0.0], [], 0, ""
-        with np.errstate(all="ignore"):
-            run = getattr(integrate, solver)(fun, 0.0, start, float(steps), **options)
-            while run.status == "running" and times[-1] < t_end:
-                words = run.step()
-                if run.status == "failed" or not np.isfinite(run.y).all():
-                    self.message = words or f"the solution is not finite at step {run.t:.6g}"
-                    break
-                times.append(float(run.y[-1]))
-                kappas.append(float(run.t))
-                pieces.append(run.dense_output())
-                if run.nfev > (PATIENCE_LSODA if solver == "LSODA" else PATIENCE):
-                    self.nfev += run.nfev
-                    if solver == "LSODA":
-                        run.nfev, self.message = 0, (f"{self.nfev} evaluations of the field spent at step {run.t:.6g}, "
-                                                     f"flow time {times[-1]:.6g}")
-                        break
-                    solver = "LSODA"  # stiff: the implicit one goes on from here
-                    run = integrate.LSODA(fun, run.t, run.y.copy(), float(steps), **options)
-        self.nfev += run.nfev
-        self._moving, self._kappa, self._shape = moving, np.array(kappas), (rows, n)
-        self._dense = integrate.OdeSolution(kappas, pieces) if pieces else None
+        times = [0.0]
+
+        def reached(kappa, y):
+            times.append(float(y[-1]))
+            return y[-1] >= t_end
+
+        found = march(fun, 0.0, start, float(steps), solver, reached, **options)
+        self._moving, self._kappa, self._shape, self._dense = moving, found.t, (rows, n), found.sol
         self._times = np.maximum.accumulate(times)
-        self.t, self.success, self.solver = np.minimum(self._times, t_end), not self.message, solver
+        self.message, self.nfev, self.solver = found.message, found.nfev, found.solver
+        if self.message:
+            self.message += f" (step {self._kappa[-1]:.6g}, flow time {self._times[-1]:.6g})"
+        self.t, self.success = np.minimum(self._times, t_end), found.success
         if self.success and self.t[-1] < t_end:
             self.message = f"the schedule comes to t = {self.t[-1]:.6g} in {steps:g} steps"
 

@@ -11,83 +11,77 @@ from . import drive
 from .record import record
 from .schemes import Discretization, dormand_prince
 
-PATIENCE = 10_000  # evaluations of the field after which an explicit solver takes a flow to be stiff
-PATIENCE_LARGE = 3_000  # the same where the state is too large for anything but explicit steps
+PATIENCE_EXPLICIT = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
+PATIENCE = 50_000  # evaluations after which "auto" ends
 DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 _TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
 
 
-class Stiff(Exception):
-    """An explicit solver has spent its evaluations."""
+def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, **options):
+    """One of ``solve_ivp``'s solvers, step by step: whatever ends it, what is solved is kept.
+
+    "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there, unless the state
+    is too large for implicit steps, and after PATIENCE it ends. ``reached(t, y)`` may end it before.
+    """
+    from scipy import integrate  # here, so that `import odeopt` stays light
+
+    def begin(name, t, y):
+        exact = {"jac": jac} if jac and name in ("Radau", "BDF", "LSODA") else {}
+        return getattr(integrate, name)(fun, t, y, t_end, **options, **exact)
+
+    automatic, small = solver == "auto", np.size(y0) <= DENSE_JACOBIAN
+    solver = "DOP853" if automatic else solver
+    times, pieces, before, message = [t0], [], 0, ""
+    with np.errstate(all="ignore"):
+        run = begin(solver, t0, y0)
+        while True:
+            words = run.step()
+            if run.status == "failed" or not np.isfinite(run.y).all():
+                message = words or f"the solution is not finite at t = {run.t:.6g}"
+                break
+            times.append(float(run.t))
+            pieces.append(run.dense_output())
+            if run.status == "finished" or (reached is not None and reached(run.t, run.y)):
+                break
+            spent = before + run.nfev
+            if automatic and spent > PATIENCE:
+                message = f"{PATIENCE} evaluations of the field spent: it is " + (
+                    "not smooth there" if small else
+                    f"stiff or not smooth there, and a state of {np.size(y0)} entries too large for an implicit solver")
+                break
+            if automatic and small and solver == "DOP853" and spent > PATIENCE_EXPLICIT:
+                solver, before = "LSODA", spent
+                run = begin(solver, run.t, run.y.copy())
+    return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=before + run.nfev,
+                           solver=solver, sol=integrate.OdeSolution(times, pieces) if pieces else None)
 
 
-def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, patience=np.inf):
-    """The flow from ``z0`` on [t0, t_end] by one named solver; Stiff after ``patience`` evaluations."""
+def solve(flow, problem, z0, t0, t_end, rtol, atol, solver):
+    """The flow from ``z0`` on [t0, t_end]; "auto" is :func:`march`."""
     if solver == "jitted":
         return _JittedSolution(flow, problem, z0, t0, t_end, rtol, atol)
     rows, n = z0.shape
-    field, p = flow.field(problem), flow.p
-    spent = 0
-
-    def fun(t, y):
-        nonlocal spent
-        spent += 1
-        if spent > patience:
-            raise Stiff
-        return field(t, y.reshape(rows, n)).ravel()
-
-    from scipy.integrate import solve_ivp  # here, so that `import odeopt` stays light
-
-    options = {}
-    if solver in ("Radau", "BDF", "LSODA") and flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
+    field, p, jac = flow.field(problem), flow.p, None
+    if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
 
         def jac(t, y):
             z = y.reshape(rows, n)
             return flow.jacobian(t, z, problem.grad(z[0]), problem.hess(z[0]), p)
 
+    def fun(t, y):
+        return field(t, y.reshape(rows, n)).ravel()
+
+    options = {"rtol": max(rtol, 2.3e-14), "atol": atol}
+    if solver == "auto":
+        return march(fun, t0, z0.ravel(), t_end, jac=jac, **options)
+    from scipy.integrate import solve_ivp
+
+    if solver in ("Radau", "BDF", "LSODA"):
         options["jac"] = jac
     with np.errstate(all="ignore"):
-        return solve_ivp(fun, (t0, t_end), z0.ravel(), method=solver, rtol=max(rtol, 2.3e-14), atol=atol,
-                         dense_output=True, **options)
-
-
-def solve_auto(flow, problem, z0, t0, t_end, rtol, atol):
-    """``(solution, name of the solver)``: explicit steps, then LSODA where the state's size allows it."""
-    arguments = (flow, problem, z0, t0, t_end, rtol, atol)
-    if z0.size > DENSE_JACOBIAN:
-        return _as_far_as_it_goes(*arguments, "DOP853", PATIENCE_LARGE), "DOP853"
-    try:
-        return solve(*arguments, "DOP853", PATIENCE), "DOP853"
-    except Stiff:
-        return _as_far_as_it_goes(*arguments, "LSODA", 5 * PATIENCE), "LSODA"
-
-
-def _as_far_as_it_goes(flow, problem, z0, t0, t_end, rtol, atol, solver, patience, parts=32):
-    """``solve`` part by part, until the evaluations are spent: what is solved is kept."""
-    from scipy.integrate import OdeSolution
-
-    ends, z, spent = np.linspace(t0, t_end, parts + 1), z0, 0
-    times, pieces, message = [t0], [], ""
-    for begin, end in zip(ends, ends[1:]):
-        try:
-            part = solve(flow, problem, z, begin, end, rtol, atol, solver, patience - spent)
-        except Stiff:
-            message = (f"{patience} evaluations of the field spent: " + (
-                "it is not smooth there" if solver == "LSODA" else
-                f"it is stiff, and a state of {z0.size} entries is too large for an implicit solver"))
-            break
-        spent += part.nfev
-        times += [*part.sol.ts[1:]]
-        pieces += part.sol.interpolants
-        if not part.success:
-            message = part.message
-            break
-        z = part.y[:, -1].reshape(z0.shape)
-        if not np.isfinite(z).all():
-            message = f"the solution is not finite at t = {end:.3g}"
-            break
-    return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=spent,
-                           sol=OdeSolution(times, pieces) if pieces else None)
+        found = solve_ivp(fun, (t0, t_end), z0.ravel(), method=solver, dense_output=True, **options)
+    found.solver = solver
+    return found
 
 
 class _JittedSolution:
@@ -105,7 +99,7 @@ class _JittedSolution:
                      t_end=t_end, memory=True)
         if run.status == "interrupted":
             raise KeyboardInterrupt
-        self.t, self.message = run.t, run.message
+        self.t, self.message, self.solver = run.t, run.message, "jitted"
         self.success = run.ok and run.t[-1] >= t_end * (1 - 1e-12)
         if run.ok and not self.success:
             self.message = f"{_TRIALS} steps did not reach t_end = {t_end:g}: the flow is stiff, take another solver"
