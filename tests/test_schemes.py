@@ -97,7 +97,24 @@ def test_own_tableau():
     assert np.log2(errors[1] / errors[2]) == pytest.approx(2, abs=0.05)
 
 
+def test_coasting_ahead_is_look_ahead_but_for_weights():
+    """One method on the heavy ball, where both are Nesterov's; two on Adam's flow, which divides by weights."""
+    ball, a = oo.flows.heavy_ball_flow(1.0), oo.schemes.coasting_euler("memory")
+    runs = [oo.record(oo.Discretization(ball, scheme, 0.05), BOWL, steps=200)
+            for scheme in (a, oo.schemes.look_ahead_euler)]
+    np.testing.assert_allclose(runs[0].x, runs[1].x, rtol=0, atol=1e-13)
+    adam = oo.Adam(0.01)
+    ahead = oo.schemes.partitioned_euler((2, 1, 0, 1, 0), look_ahead=True)  # the mean predicted with the same gradient
+    coasting = oo.schemes.coasting_euler("memory", "still", "weight", "still")
+    x = [oo.record(oo.Discretization(adam.flow(), s, adam.h), BOWL, steps=1).x[-1] - BOWL.x0 for s in (ahead, coasting)]
+    # first step: g (1 - b)(b + 1)/(1 - b^2) = g, against Dozat's g (1 + b (1 - b)/(1 - b^2))
+    np.testing.assert_allclose(np.abs(x[0]), 0.01, rtol=1e-6)
+    np.testing.assert_allclose(np.abs(x[1]), 0.01 * (1 + 0.9 / 1.9), rtol=1e-6)
+
+
 @pytest.mark.parametrize(("call", "words"), [
+    (lambda: oo.schemes.coasting_euler("mean"), "roles must be 'memory', 'weight' or 'still'"),
+    (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.coasting_euler("memory"), 0.1), BOWL), "roles must be"),
     (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.0), "h must be a positive step"),
     (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.1, rtol=1e-3), "rtol needs an embedded scheme"),
     (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.stormer_verlet, 0.1), BOWL), "second-order flow"),

@@ -7,9 +7,10 @@ Flow       with the warm-up, x' = -((1 - mu) g + mu m)/(sqrt(v/q2) + eps), mu(t)
            rate = -ln(0.96) momentum_decay/lr: 1 - mu_k does not become small with lr, P is 0 after a
            few steps, and so m, which P is meant to correct, stays uncorrected.
            With constant mu: Adam's flow; the look-ahead is a correction of size h
-Scheme     no generic one gives these digits (g and m are divided by weights of two different steps);
-           the iterates differ from semi-implicit Euler's by a term of size h in each step's speed,
-           and follow the flow with order 1 all the same
+Scheme     constant mu: semi-implicit Euler that coasts ahead, h = lr (``schemes.coasting_euler``: Adam's
+           step with the coasting m -> beta1 m, q1 of the next step in place of this one's).
+           With the warm-up none: the weights 1 - P, which are 1 in the flow, change the speed of the first
+           steps by a factor of order 1 and x by a term of size h; the order is 1 all the same
 Order      1
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, momentum_decay ~ h, eps and weight_decay fixed
 Stability  constant mu, frozen preconditioner, g and m under weights 1: lr lambda_max(H/P) <
@@ -28,6 +29,7 @@ import numpy as np
 from .. import checks
 from ..abi import kernel, precision
 from ..flows import adam_flow, nadam_flow
+from ..schemes import coasting_euler
 from .adam import Adam
 from .base import Optimizer
 
@@ -109,7 +111,7 @@ class NAdam(Adam):
         return nadam_flow(*self.taus, self.eps, -_WARM_UP * self.momentum_decay / self.lr, **common)
 
     def scheme(self):
-        return None
+        return coasting_euler("memory", "still", "weight", "still") if self.momentum_decay is None else None
 
     def to_flow(self, x, s):
         """The product P is no part of the warmed-up flow (it is 0 there)."""

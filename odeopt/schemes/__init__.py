@@ -4,6 +4,7 @@ from .armijo import BACKTRACKING, armijo_euler
 from .base import Discretization, Scheme
 from .catching_up import catching_up_euler
 from .chebyshev import chebyshev_steps, silver_steps
+from .coasting import coasting_euler
 from .euler import explicit_euler
 from .exponential_euler import exponential_euler
 from .implicit_euler import implicit_euler
@@ -28,5 +29,5 @@ ALL = {
 }
 
 __all__ = ["ALL", "BACKTRACKING", "Discretization", "Scheme", "armijo_euler",
-           "catching_up_euler", "chebyshev_steps", "explicit_runge_kutta",
+           "catching_up_euler", "chebyshev_steps", "coasting_euler", "explicit_runge_kutta",
            "partitioned_euler", "runge_kutta_chebyshev", "silver_steps", *(k.replace("-", "_") for k in ALL)]

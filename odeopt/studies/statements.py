@@ -8,9 +8,16 @@ import numpy as np
 
 from .. import checks
 from ..flows import bregman_flow, gradient_flow, heavy_ball_flow, look_ahead_flow, nesterov_flow
-from ..optimizers import Adam, ErrorControlledEuler, GradientDescent, Momentum, Nesterov, RMSprop, SignGD
+from ..optimizers import Adam, ErrorControlledEuler, GradientDescent, Momentum, NAdam, Nesterov, RMSprop, SignGD
 from ..problems import log_cosh_valley, quadratic, sine_bowl
-from ..schemes import Discretization, chebyshev_steps, explicit_euler, runge_kutta_chebyshev, semi_implicit_euler
+from ..schemes import (
+    Discretization,
+    chebyshev_steps,
+    coasting_euler,
+    explicit_euler,
+    runge_kutta_chebyshev,
+    semi_implicit_euler,
+)
 from .base import Study, gather
 from .equivalence import Side, deviation, own_scheme, two_step
 
@@ -75,6 +82,11 @@ def _nesterov_textbook(problem, lr=0.1):
         return y
 
     return Side(Nesterov(lr=lr, momentum=None)), Side(textbook)
+
+
+def _nesterov_coasting(problem, lr=0.01):
+    nesterov = Nesterov(lr=lr, momentum=None)
+    return Side(nesterov), Side(Discretization(nesterov.flow(), coasting_euler("memory"), nesterov.h, t0=nesterov.t0))
 
 
 def _chebyshev_damped(problem, mu=1.0, L=30.0, stages=8):
@@ -165,6 +177,20 @@ STATEMENTS = {
     "adam-euler": Statement(
         "Adam is semi-implicit Euler of its autonomous flow", lambda problem: own_scheme(Adam(lr=0.01), problem),
         _VALLEY, 200, 1e-12),
+    "nadam-coasting": Statement(
+        "NAdam with constant momentum is semi-implicit Euler of Adam's flow that coasts ahead",
+        lambda problem: own_scheme(NAdam(lr=0.01, momentum_decay=None), problem), _VALLEY, 200, 1e-12, "Dozat (2016)"),
+    "nesterov-coasting": Statement(
+        "Nesterov's method with fading momentum is the same scheme on x'' + (3/t) x' + g = 0", _nesterov_coasting,
+        _VALLEY, 200, 1e-12),
+    "adam-rmsprop": Statement(
+        "Adam without its first memory is bias-corrected RMSprop (article 000: it is RMSprop plus momentum)",
+        lambda problem: (Side(Adam(lr=0.01, beta1=0.0, beta2=0.9)),
+                         Side(RMSprop(lr=0.01, eps_mode="outside", bias_correction=True))), _VALLEY, 200, 1e-12),
+    "rmsprop-sign": Statement(
+        "RMSprop without memory is sign descent",
+        lambda problem: (Side(RMSprop(lr=0.01, decay=0.0, eps=0.0)), Side(SignGD(lr=0.01))), _BOWL, 60, 1e-12,
+        "article 000, eq. 11 and 15"),
     "sign-error-control": Statement(
         "in one dimension error-controlled Euler is sign descent (on another clock)",
         lambda problem: (Side(ErrorControlledEuler(tol=0.01)), Side(SignGD(lr=0.01))), lambda: quadratic([3.0]), 90,
