@@ -1,8 +1,12 @@
 """Bad input gets one line that names the argument, the value and what is allowed."""
 
+import contextlib
 import difflib
+import json
 import math
 import numbers
+import zipfile
+import zlib
 
 import numpy as np
 
@@ -55,3 +59,21 @@ def point(name, value, dim=None):
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]} in it")
     return array
+
+
+def archive(path, kind, version, *needed):
+    """``(words, arrays)`` of the npz file that a ``kind`` was saved in; ValueError where it is none, lacks what
+    is ``needed``, or is of another version."""
+    try:
+        with (contextlib.nullcontext(path) if hasattr(path, "read") else open(path, "rb")) as file, np.load(
+                file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        words = json.loads(str(arrays.pop("words")))
+        found = words.pop("format")
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
+        words = None  # not npz, cut off, or somebody else's
+    if words is None or not words.keys() | arrays.keys() >= set(needed):
+        raise ValueError(f"path must be a saved {kind}, got {path}")
+    if found != version:
+        raise ValueError(f"path holds another version of the {kind} format: {path}")
+    return words, arrays

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from . import checks
+
 FORMAT = 1
 
 
@@ -92,21 +94,13 @@ class Trajectory:
     @classmethod
     def load(cls, path):
         """Read what :meth:`save` wrote; ValueError for a file that is no trajectory."""
-        with np.load(path, allow_pickle=False) as stored:
-            if "words" not in stored:
-                raise ValueError(f"path must be a saved Trajectory, got {path}")
-            words = json.loads(str(stored["words"]))
-            if words.pop("format") != FORMAT:
-                raise ValueError(f"path holds another version of the Trajectory format: {path}")
-            values, groups = dict(words), {}
-            for key in stored.files:
-                if key == "words":
-                    continue
-                name, dot, part = key.partition(".")
-                if dot:
-                    array = stored[key]
-                    groups.setdefault(name, {})[part] = array if array.ndim else array.item()
-                else:
-                    values[name] = stored[key]
+        values, arrays = checks.archive(path, "Trajectory", FORMAT, "status", "k", "final.k")
+        groups = {}
+        for key, array in arrays.items():
+            name, dot, part = key.partition(".")
+            if dot:
+                groups.setdefault(name, {})[part] = array if array.ndim else array.item()
+            else:
+                values[name] = array
         defaults = {"memory": None, "step_log": None}
         return cls(**(defaults | values | groups))

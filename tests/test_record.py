@@ -65,8 +65,12 @@ def test_resume_after_saving(tmp_path):
 
 def test_load_refuses_other_files(tmp_path):
     np.savez(tmp_path / "other.npz", a=1)
-    with pytest.raises(ValueError, match="saved Trajectory"):
-        oo.Trajectory.load(tmp_path / "other.npz")
+    oo.record(oo.Adam(), PROBLEM, steps=50).save(tmp_path / "run.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "run.npz").read_bytes()[:900])
+    oo.Adam().init(np.ones(2)).save(tmp_path / "state.npz")
+    for name in ("other.npz", "cut.npz", "state.npz"):
+        with pytest.raises(ValueError, match="saved Trajectory"):
+            oo.Trajectory.load(tmp_path / name)
 
 
 def test_divergence_keeps_what_was_before():

@@ -166,6 +166,7 @@ def test_the_learning_rate_may_change_between_steps():
     (np.ones(4, dtype=np.float16), TypeError, "x must be float32 or float64, got float16"),
     (np.ones(4, dtype=">f8"), TypeError, "x must be float32 or float64"),
     ([1.0, 2.0], TypeError, "x must be a numpy array, got float"),
+    (np.ma.array([1.0, 2.0], mask=[0, 1]), TypeError, "x must be a numpy array, got MaskedArray"),
     ([], ValueError, "x must hold at least one array"),
     (np.ones(0), ValueError, "x must have at least one entry"),
 ])
@@ -190,14 +191,38 @@ def test_update_refuses_before_it_touches_anything():
         (xs, [np.ones(3), xs[1]], ValueError, "g must not share memory with x"),
         (xs, [np.ones(3), "no"], TypeError, "g must be a numpy array, got str"),
     ]
+    both = np.ones(4)
+    cases += [([both[:3], both[2:]], [np.ones(3), np.ones(2)], ValueError, "x must hold no memory twice"),
+              ([both[:3], xs[1]], [np.ones(3), both[1:3]], ValueError, "nor share it with g")]
     for x, g, error, message in cases:
         with pytest.raises(error, match=message):
             opt.update(x, g, state)
+    with pytest.raises(TypeError, match="state must come from init, got NoneType"):
+        opt.update(xs[0], np.ones(3), None)
     assert state.k == 0 and not any(s.any() for s in state.slots)
     np.testing.assert_array_equal(np.concatenate(xs), np.ones(5))
     g = np.ones(3)
     g.flags.writeable = False  # a gradient is only read
-    opt.update([xs[0], xs[1]], [g, np.ones(2)], state)
+    opt.update([xs[0], xs[1]], [g, g[:2]], state)  # and may be anybody's
+
+
+def test_tied_weights_would_move_twice():
+    w, descent = np.zeros(3), oo.GradientDescent(1.0)
+    state = descent.init([w, w])
+    with pytest.raises(ValueError, match="x must hold no memory twice"):
+        descent.update([w, w], [np.ones(3), np.ones(3)], state)
+    assert not w.any() and state.k == 0
+
+
+def test_a_state_of_a_form_that_reduces_is_not_one_of_a_form_that_does_not():
+    """Same slots, other meaning: a state per array, or one of all arrays."""
+    vector, xs = oo.RMSprop(0.1, bias_correction=True), [np.ones(2), np.ones(3)]
+    scalar = vector.changed(form="scalar")
+    assert vector.slots == scalar.slots
+    for first, second in ((vector, scalar), (scalar, vector)):
+        for x in (xs, xs[0]):
+            with pytest.raises(ValueError, match="state must come from this optimizer"):
+                second.update(x, [np.ones(2), np.ones(3)] if x is xs else np.ones(2), first.init(x))
 
 
 @pytest.mark.parametrize(("groups", "error", "message"), [
@@ -213,6 +238,15 @@ def test_bad_groups(groups, error, message):
         oo.Adam().init([np.ones(2), np.ones(3)], groups=groups)
 
 
+def test_groups_take_the_numbers_and_indices_of_numpy(tmp_path):
+    xs = [np.zeros(2) for _ in range(4)]
+    state = oo.GradientDescent(1.0).init(xs, groups=[{"arrays": np.array([1, 2]), "lr": np.float32(0.5)},
+                                                     {"arrays": range(3, 4), "lr": np.float64(0.25)}])
+    state.save(tmp_path / "state.npz")
+    oo.GradientDescent(1.0).update(xs, [np.ones(2)] * 4, State.load(tmp_path / "state.npz"))
+    assert [x[0] for x in xs] == [-1.0, -0.5, -0.5, -0.25]
+
+
 def test_groups_must_keep_the_slots_and_one_dtype():
     with pytest.raises(ValueError, match="groups must keep the slots"):
         oo.RMSprop(0.1).init([np.ones(2)] * 2, groups=[{"arrays": [1], "centered": True}])
@@ -224,8 +258,15 @@ def test_groups_must_keep_the_slots_and_one_dtype():
 
 def test_only_saved_states_load(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.ones(2))
-    with pytest.raises(ValueError, match="path must be a saved State"):
-        State.load(tmp_path / "other.npz")
+    np.save(tmp_path / "array.npy", np.ones(2))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "words.npz").write_text("no archive")
+    oo.Adam().init(np.ones(1000)).save(tmp_path / "whole.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:5000])
+    oo.record(oo.Adam(), oo.problems.beale(), steps=1).save(tmp_path / "run.npz")
+    for name in ("other.npz", "array.npy", "empty.npz", "words.npz", "cut.npz", "run.npz"):
+        with pytest.raises(ValueError, match="path must be a saved State"):
+            State.load(tmp_path / name)
 
 
 def test_float32_memory_is_accumulated_in_float64_by_reductions():

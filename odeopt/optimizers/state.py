@@ -16,7 +16,7 @@ import numpy as np
 from .. import checks, threads
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(eq=False)
@@ -33,6 +33,8 @@ class State:
         Memory of each block, in the dtype of its arrays; rows as named by ``names``.
     groups : list of (indices, overrides)
         Indices of each group's arrays, and its own hyperparameters.
+    reduces : list of bool
+        Whether each group's update reduces over all its arrays.
     blocks : list of (group, indices, cut)
         The arrays that each entry of ``slots`` belongs to; ``cut`` is None or (begin, end), the slice
         of a large array.
@@ -49,6 +51,7 @@ class State:
     times: list
     slots: list
     groups: list
+    reduces: list
     blocks: list
     shapes: list
     names: tuple
@@ -94,13 +97,8 @@ class State:
     @classmethod
     def load(cls, path):
         """Read what :meth:`save` wrote; ValueError for a file that is no saved State."""
-        with np.load(path, allow_pickle=False) as stored:
-            if "words" not in stored or "slots_0" not in stored:
-                raise ValueError(f"path must be a saved State, got {path}")
-            words = json.loads(str(stored["words"]))
-            if words.pop("format") != FORMAT:
-                raise ValueError(f"path holds another version of the State format: {path}")
-            slots = [stored[f"slots_{i}"] for i in range(len(words["blocks"]))]
+        words, arrays = checks.archive(path, "State", FORMAT, "blocks")
+        slots = [arrays[f"slots_{i}"] for i in range(len(words["blocks"]))]
         words["groups"] = [(indices, {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()})
                            for indices, overrides in words["groups"]]
         words["blocks"] = [(group, indices, cut and tuple(cut)) for group, indices, cut in words["blocks"]]
@@ -116,9 +114,14 @@ def _as_list(value):
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
+def _plain(value):
+    """A number of numpy's as Python's, for the file."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _flat(name, array, writable):
     """``array`` as a flat view (never a copy), or an error that names it."""
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):  # what is masked would move
         raise TypeError(f"{name} must be a numpy array, got {type(array).__name__}")
     if array.dtype not in FLOATS or not array.dtype.isnative:
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
@@ -135,18 +138,28 @@ def _grouped(groups, count):
     for group in groups or ():
         if not isinstance(group, dict) or "arrays" not in group:
             raise TypeError(f"groups must be dicts with the key 'arrays', got {group!r}")
-        indices = [checks.integer("groups['arrays']", i) for i in _as_list(group["arrays"])]
+        named_arrays = group["arrays"] if np.iterable(group["arrays"]) else [group["arrays"]]
+        indices = [checks.integer("groups['arrays']", i) for i in named_arrays]
         if not indices or max(indices) >= count or seen & set(indices) or len(set(indices)) < len(indices):
             raise ValueError(f"groups must name arrays 0 to {count - 1}, each at most once, got {indices}")
         seen |= set(indices)
-        named.append((indices, {k: v for k, v in group.items() if k != "arrays"}))
+        named.append((indices, {k: _plain(v) for k, v in group.items() if k != "arrays"}))
     rest = [i for i in range(count) if i not in seen]
     return [(rest, {})] * bool(rest) + named
 
 
+def _variants(optimizer, groups):
+    """The optimizer of each group."""
+    return [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
+
+
 def _plan(optimizer, state):
     """Kernel and hyperparameters of each block: what does not change from step to step."""
-    variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in state.groups]
+    variants = _variants(optimizer, state.groups)
+    if optimizer.name != state.method or [(v.slots, v.reduces) for v in variants] != [
+            (state.names, reduces) for reduces in state.reduces]:
+        raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
+                         f"got {state.method} with {state.names}")
     calls = {}
     for (j, indices, _), s in zip(state.blocks, state.slots):
         if indices[0] not in calls:
@@ -162,7 +175,7 @@ def init(optimizer, x, groups=None):
         raise ValueError("x must hold at least one array, got an empty list")
     flat = [_flat("x", a, writable=False) for a in arrays]
     groups = _grouped(groups, len(arrays))
-    variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
+    variants = _variants(optimizer, groups)
     if len({v.slots for v in variants}) > 1:
         raise ValueError(f"groups must keep the slots {optimizer.slots}, got {[v.slots for v in variants]}")
     blocks = []
@@ -183,8 +196,9 @@ def init(optimizer, x, groups=None):
                         row[:] = start
                 blocks.append(((j, part, (cut.start, cut.stop) if sliced else None), s))
     blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
-    return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [block for block, _ in blocks],
-                 [a.shape for a in arrays], optimizer.slots, optimizer.name, not isinstance(x, (list, tuple)))
+    return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [v.reduces for v in variants],
+                 [block for block, _ in blocks], [a.shape for a in arrays], optimizer.slots, optimizer.name,
+                 not isinstance(x, (list, tuple)))
 
 
 def _checked(x, g, state):
@@ -209,6 +223,17 @@ def _pair(a, b, shape, dtype):
     return u, v
 
 
+def _refuse_overlaps(xs, gs):
+    """An error where one array of x lies in the memory of another, or of a gradient: it would move twice, and
+    on several threads by no rule. (Looked at when a plan is made, not at every step.)"""
+    ends = sorted((v.__array_interface__["data"][0], v.nbytes, i) for i, v in enumerate([*xs, *gs]))
+    reach, last_x = 0, 0  # ends of what came before: of everything, and of x alone
+    for begin, size, i in ends:
+        if begin < (reach if i < len(xs) else last_x):
+            raise ValueError("x must hold no memory twice, nor share it with g")
+        reach, last_x = max(reach, begin + size), max(last_x, begin + size if i < len(xs) else 0)
+
+
 def _explain(a, b, shape, dtype):
     """The error that says what is wrong with a pair of arrays (views of them for harmless subclasses)."""
     u, v = _flat("x", a, writable=True), _flat("g", b, writable=False)
@@ -221,7 +246,8 @@ def _explain(a, b, shape, dtype):
 
 def update(optimizer, x, g, state, workers=1):
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
-    if state.small and state._plan[0] is optimizer and type(x) is type(g) is np.ndarray and workers == 1:
+    if (type(state) is State and state.small and state._plan[0] is optimizer
+            and type(x) is type(g) is np.ndarray and workers == 1):
         # The short way to the same: for one small array the rest takes longer than the kernel. Python looks
         # at signals after calls and at the end of a loop's body, so here not between a step and its count.
         u, v = _pair(x, g, state.shapes[0], state.dtypes[0])
@@ -230,12 +256,12 @@ def update(optimizer, x, g, state, workers=1):
             state.times[0] += dt
             state.k += 1
         return
+    if not isinstance(state, State):
+        raise TypeError(f"state must come from init, got {type(state).__name__}")
     workers = 1 if workers == 1 else threads.number(workers)
     flat_x, flat_g = _checked(x, g, state)
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
-        if optimizer.name != state.method or optimizer.slots != state.names:
-            raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
-                             f"got {state.method} with {state.names}")
+        _refuse_overlaps(flat_x, flat_g)
         state._plan = _plan(optimizer, state)
     with threads.uninterrupted():
         _step(flat_x, flat_g, state, workers if state.bytes >= threads.WORTH else 1)
