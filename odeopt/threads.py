@@ -1,4 +1,4 @@
-"""Large updates on several threads, whole under Ctrl-C, and the same to the last bit for any number of threads.
+"""Large updates on several threads, whole under signals, and the same to the last bit for any number of threads.
 
 ``Optimizer.update`` makes one *job*, a kernel call, of each block of a step's arrays. Where the update
 treats each coordinate by itself (found by trying, :func:`elementwise`), an array of more than
@@ -19,7 +19,6 @@ import contextlib
 import functools
 import os
 import threading
-from signal import default_int_handler
 
 import numpy as np
 
@@ -28,6 +27,8 @@ from . import checks
 SLICE = 2**17  # entries of the longest array in one piece
 WORTH = 2**24  # bytes of x, g and the state from which on a second thread gains
 SMALL = 2**15  # entries; below, one array is updated by a shorter way
+_SIGNALS = [getattr(_signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2",
+                                                "SIGBREAK") if hasattr(_signal, name)]
 SLICES = 16  # at most: in each, a row that holds one number takes a (large) page of memory
 
 
@@ -61,9 +62,14 @@ def run(jobs, threads):
         for i, (kernel, *arguments) in pending:  # one iterator for all: the interpreter lock guards its next
             results[i] = kernel(*arguments)
 
-    helpers = min(threads, len(jobs)) - 1
-    waiting = [_workers(helpers, os.getpid()).submit(work) for _ in range(helpers)]
-    work()
+    helpers, waiting = min(threads, len(jobs)) - 1, []
+    try:
+        with contextlib.suppress(RuntimeError):  # no more threads to be had, or the interpreter ends: fewer do
+            for _ in range(helpers):
+                waiting.append(_workers(helpers, os.getpid()).submit(work))
+        work()
+    finally:  # nobody goes on writing behind the caller's back
+        cf.wait(waiting)
     for future in waiting:
         future.result()
     return results
@@ -75,22 +81,33 @@ def _workers(count, process):
     return cf.ThreadPoolExecutor(count, "odeopt")
 
 
-@contextlib.contextmanager
-def uninterrupted():
-    """Ctrl-C waits until the block is done, so that no array is left a step behind the others. (It takes 3
-    microseconds.)"""
-    if threading.current_thread() is not threading.main_thread() or (
-            _signal.getsignal(_signal.SIGINT) is not default_int_handler):
-        yield
-        return
-    asked = []
-    _signal.signal(_signal.SIGINT, lambda *_: asked.append(1))
-    try:
-        yield
-    finally:
-        _signal.signal(_signal.SIGINT, default_int_handler)
-        if asked:
-            raise KeyboardInterrupt
+class Uninterrupted:
+    """A block in which signals that Python handles wait for its end: their handlers may raise, Ctrl-C's does,
+    and no array is to be left a step behind the others. (It takes 4 microseconds.)"""
+
+    def __enter__(self):
+        self.handlers, self.came, self.waiting = {}, [], False
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                handler = _signal.getsignal(number)
+                if callable(handler):
+                    self.handlers[number] = handler
+                    _signal.signal(number, self)
+            self.waiting = True
+
+    def __call__(self, number, frame):
+        """The handler meanwhile. One that another signal kept from being taken out again just hands on."""
+        if self.waiting:
+            self.came.append((number, frame))
+        else:
+            self.handlers[number](number, frame)
+
+    def __exit__(self, *_):
+        self.waiting = False
+        for number, handler in self.handlers.items():
+            _signal.signal(number, handler)
+        for number, frame in self.came:
+            self.handlers[number](number, frame)
 
 
 def elementwise(optimizer):

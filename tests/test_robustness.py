@@ -277,12 +277,24 @@ def test_a_read_only_installation_with_no_cache_anywhere_still_runs(tmp_path):
     assert err.count("no writable folder for compiled kernels") == 1, err
 
 
-@pytest.mark.parametrize("arrays, size, threads", [(1, 2000, 1), (300, 100, 1), (1, 400_000, 1), (3, 400_000, 2)])
+@pytest.mark.parametrize("arrays, size, threads, number", [
+    (1, 2000, 1, "SIGINT"), (300, 100, 1, "SIGINT"), (1, 400_000, 1, "SIGINT"), (3, 400_000, 2, "SIGINT"),
+    (1, 2000, 1, "SIGALRM"), (3, 400_000, 2, "SIGTERM")])
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a child on Windows")
-def test_ctrl_c_in_a_training_loop_leaves_arrays_consistent(arrays, size, threads):
-    """Signals at any moment between or within updates: all arrays and the state have done the same steps."""
+def test_signals_in_a_training_loop_leave_arrays_consistent(arrays, size, threads, number):
+    """Ctrl-C, or a handler of the user's that raises, at any moment between or within updates: all arrays and
+    the state have done the same steps."""
     code = f"""
 import numpy as np, odeopt as oo, os, signal, threading, time
+
+class Stop(Exception): pass
+
+def stop(number, frame):
+    raise Stop
+
+if "{number}" != "SIGINT":
+    signal.signal(signal.{number}, stop)
+before = signal.getsignal(signal.{number})
 xs, gs = ([np.full({size}, value) for _ in range({arrays})] for value in (0.0, 1.0))
 x, g = (xs, gs) if {arrays} > 1 else (xs[0], gs[0])
 descent = oo.GradientDescent(1.0)
@@ -291,7 +303,7 @@ descent.update(x, g, state, threads={threads})
 
 def interrupt(seconds):
     time.sleep(seconds)
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.{number})
 
 for trial in range(40):
     thread = threading.Thread(target=interrupt, args=(0.005 + 0.0007 * trial,))
@@ -299,8 +311,9 @@ for trial in range(40):
     try:
         while True:
             descent.update(x, g, state, threads={threads})
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stop):
         thread.join()
+        assert signal.getsignal(signal.{number}) is before
         assert all((a == -state.k).all() for a in xs), (state.k, [(a.min(), a.max()) for a in xs])
         assert state.t == state.k
 print("consistent")

@@ -92,6 +92,39 @@ def test_work_is_shared_out(small_slices):
         threads.run([(divmod, 1, i) for i in (1, 0, 1)], 2)
 
 
+def test_an_error_waits_for_the_other_threads():
+    """Nobody may go on writing into arrays that their owner thinks are his again."""
+    import threading
+    import time
+
+    begun, ended = threading.Event(), []
+
+    def slow():
+        begun.set()
+        time.sleep(0.2)
+        ended.append(1)
+
+    def fails():  # it takes whichever job is first, the helper the other
+        begun.wait(20)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        threads.run([(fails,), (slow,)], 2)
+    assert ended
+
+
+def test_where_no_thread_can_be_had_the_caller_does_the_work(small_slices, monkeypatch):
+    class Exhausted:
+        def submit(self, work):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads, "_workers", lambda count, process: Exhausted())
+    x, descent = np.zeros(SIZE), oo.GradientDescent(1.0)
+    state = descent.init(x)
+    descent.update(x, np.ones(SIZE), state, threads=2)
+    assert (x == -1).all() and state.k == 1
+
+
 def test_bad_numbers_of_threads_are_refused_and_nothing_moves():
     x, adam = np.ones(10), oo.Adam()
     state = adam.init(x)

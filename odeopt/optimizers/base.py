@@ -251,7 +251,7 @@ class Optimizer:
 
         Notes
         -----
-        Ctrl-C waits for the end of the step. Values are not checked: a gradient that is not finite makes
+        Ctrl-C and other signals wait for the end of the step. Values are not checked: a gradient that is not finite makes
         ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x``
         where the method divides by it.
         """

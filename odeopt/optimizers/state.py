@@ -263,7 +263,7 @@ def update(optimizer, x, g, state, workers=1):
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         _refuse_overlaps(flat_x, flat_g)
         state._plan = _plan(optimizer, state)
-    with threads.uninterrupted():
+    with threads.Uninterrupted():
         _step(flat_x, flat_g, state, workers if state.bytes >= threads.WORTH else 1)
 
 
