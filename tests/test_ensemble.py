@@ -337,6 +337,24 @@ def test_a_process_pool_gives_the_serial_result_also_with_a_worker_killed():
             same(whole, oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, chunk=20, executor=killing))
 
 
+def bowl(x):
+    return float(x @ x)
+
+
+def slope(x):
+    return 2 * x
+
+
+def test_problems_of_plain_functions_go_to_other_processes():
+    """They hold the interpreter lock, so a process pool is the one way to several processors."""
+    with pytest.warns(RuntimeWarning, match="central differences"):
+        rough = oo.Problem(bowl, dim=2)
+    with cf.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for plain in (oo.Problem(bowl, slope, hessp=np.multiply, dim=2), rough):
+            whole = oo.ensemble(oo.Momentum(0.1), plain, STARTS[:9], 5)
+            same(whole, oo.ensemble(oo.Momentum(0.1), plain, STARTS[:9], 5, chunk=4, executor=pool))
+
+
 class Killing(cf.Executor):
     """Another executor, at whose submission number ``at`` something happens."""
 

@@ -1,5 +1,6 @@
 """``Problem``: an objective with its gradient, Hessian product and what is known about it."""
 
+import functools
 import inspect
 import warnings
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from .. import checks
 from ..abi import is_compiled, kernel
 
 _DENSE_LIMIT = 2000
+_STEP = float(np.cbrt(np.finfo(float).eps))  # of central differences
 NO_DATA = np.zeros(1)
 
 
@@ -105,11 +107,11 @@ class Problem:
         if hess is None and hessp is None:
             hv = no_hessian
         else:
-            hv = (_compiled_product if compiled else _python_product)(hess, hessp)
+            hv = _compiled_product(hess, hessp) if compiled else functools.partial(_python_product, hess, hessp)
         name = name or getattr(fun, "__name__", "problem")
         self._set(name="problem" if name == "<lambda>" else name, dim=dim,
-                  fg=_compiled_oracle(fun, grad) if compiled else _python_oracle(fun, grad), hv=hv,
-                  data=NO_DATA, x0=x0, minima=minima, f_min=f_min, window=window,
+                  fg=_compiled_oracle(fun, grad) if compiled else functools.partial(_python_oracle, fun, grad),
+                  hv=hv, data=NO_DATA, x0=x0, minima=minima, f_min=f_min, window=window,
                   compiled=compiled, has_hessian=hv is not no_hessian, convex=convex)
 
     @classmethod
@@ -242,39 +244,37 @@ def _real(name, value, shape):
     return value
 
 
+# What a problem of plain Python callables calls: functions of this module with the callables filled in, so
+# that such a problem can be sent to another process if its callables can.
+def _python_oracle(fun, grad, x, g, data):
+    # The callables see copies: whatever they do to them, the loop's own x stays as it is.
+    g[:] = _real("grad", grad(x.copy()), g.shape)
+    return float(fun(x.copy()))
+
+
+def _python_product(hess, hessp, x, v, out, data):
+    product = np.asarray(hess(x.copy())) @ v if hessp is None else hessp(x.copy(), v.copy())
+    out[:] = _real("hessp", product, out.shape)
+
+
+def _difference_quotients(fun, x):
+    g = np.empty(x.size)
+    shifted = x.copy()
+    for i in range(x.size):
+        h = _STEP * max(1.0, abs(x[i]))
+        shifted[i] = x[i] + h
+        above = fun(shifted)
+        shifted[i] = x[i] - h
+        g[i] = (above - fun(shifted)) / (2 * h)
+        shifted[i] = x[i]
+    return g
+
+
 def _central_differences(fun, compiled):
-    step = float(np.cbrt(np.finfo(float).eps))
-
-    def grad(x):
-        g = np.empty(x.size)
-        shifted = x.copy()
-        for i in range(x.size):
-            h = step * max(1.0, abs(x[i]))
-            shifted[i] = x[i] + h
-            above = fun(shifted)
-            shifted[i] = x[i] - h
-            g[i] = (above - fun(shifted)) / (2 * h)
-            shifted[i] = x[i]
-        return g
-
-    return _njit(grad) if compiled else grad
-
-
-def _python_oracle(fun, grad):
-    def fg(x, g, data):
-        # The callables see copies: whatever they do to them, the loop's own x stays as it is.
-        g[:] = _real("grad", grad(x.copy()), g.shape)
-        return float(fun(x.copy()))
-
-    return fg
-
-
-def _python_product(hess, hessp):
-    def hv(x, v, out, data):
-        product = np.asarray(hess(x.copy())) @ v if hessp is None else hessp(x.copy(), v.copy())
-        out[:] = _real("hessp", product, out.shape)
-
-    return hv
+    if not compiled:
+        return functools.partial(_difference_quotients, fun)
+    quotients = _njit(_difference_quotients)
+    return _njit(lambda x: quotients(fun, x))
 
 
 # Closures over a user's compiled functions cannot be cached on disk (numba never finds them
