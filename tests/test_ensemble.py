@@ -242,6 +242,53 @@ def test_ctrl_c_keeps_the_finished_chunks_in_memory_file_and_statistics(monkeypa
             assert np.array_equal(paths[ran], whole.path_x[ran]) and np.isnan(paths[~ran]).all()
 
 
+@pytest.mark.parametrize("keep", ["path", "statistics"])
+def test_ctrl_c_while_a_chunk_is_being_kept_loses_nothing(monkeypatch, keep):
+    """At the last thing that is written of a chunk: it is then written again, whole."""
+    calls, real = [], module.task
+
+    class Late:
+        def __init__(self, status):
+            self.status = status
+
+        def __array__(self, *arguments, **options):
+            calls.append(1)
+            if len(calls) == 1:
+                raise KeyboardInterrupt
+            return np.asarray(self.status, *arguments)
+
+    def task(problem, optimizer, starts, *arguments):
+        found = real(problem, optimizer, starts, *arguments)
+        return found | {"status": Late(found["status"])} if starts[0, 0] == STARTS[100, 0] else found
+
+    monkeypatch.setattr(module, "task", task)
+    group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, every=10, keep=keep, chunk=100, threads=1)
+    monkeypatch.undo()
+    whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20)
+    ran = group.status != module.NOT_RUN
+    assert len(calls) == 2 and ran[:200].all() and "interrupted" in group.message
+    assert np.array_equal(group.x[ran], whole.x[ran])
+
+
+def test_an_interrupted_sweep_has_the_statistics_of_what_ran(monkeypatch):
+    real = module.task
+
+    def task(problem, optimizer, *arguments):
+        if optimizer.lr == 0.03:
+            raise KeyboardInterrupt
+        return real(problem, optimizer, *arguments)
+
+    monkeypatch.setattr(module, "task", task)
+    swept = oo.sweep(oo.Adam(), HIMMELBLAU, STARTS, 20, grid={"lr": [0.01, 0.02, 0.03]}, every=10, keep="statistics",
+                     threads=1)
+    monkeypatch.undo()
+    assert swept.statistics["count"].tolist() == [[600] * 3, [600] * 3, [0] * 3]
+    alone = oo.ensemble(oo.Adam(0.02), HIMMELBLAU, STARTS, 20, every=10, keep="statistics").statistics
+    for name, values in alone.items():
+        assert np.array_equal(swept.statistics[name][1], values)
+        assert name == "count" or np.isnan(swept.statistics[name][2]).all()
+
+
 @pytest.mark.parametrize("keep", ["statistics", "path"])
 def test_memory_is_bounded_by_what_is_kept_and_not_by_the_paths(keep, tmp_path, monkeypatch):
     starts, full = np.tile(STARTS, (50, 1)), 30_000 * 101 * 3 * 8
@@ -422,6 +469,7 @@ def test_a_dask_cluster_gives_the_serial_result_and_survives_killed_workers(tmp_
     ({"out": "x.npy"}, "out needs every"),
     ({"out": "x.dat", "every": 1}, "out must end in .npy"),
     ({"optimizer": "adam"}, "optimizer must be an Optimizer"),
+    ({"optimizer": []}, "optimizer must be at least one"),
 ])
 def test_bad_arguments_are_named(change, words):
     good = {"optimizer": oo.Adam(), "problem": HIMMELBLAU, "starts": STARTS}
@@ -429,7 +477,24 @@ def test_bad_arguments_are_named(change, words):
         oo.ensemble(**(good | change))
 
 
+def test_a_sweep_over_names_switches_and_a_wrapper():
+    forms = oo.sweep(oo.RMSprop(0.01), BEALE, STARTS[:5], 10, grid={"form": ["vector", "scalar"], "centered": [False]})
+    assert forms.grid["form"].tolist() == ["vector", "scalar"] and forms.optimizers[1].form == "scalar"
+    fading = oo.sweep(oo.Nesterov(1e-3), BEALE, STARTS[:5], 10, grid={"momentum": [None, 0.9]})
+    assert fading.optimizers[0].momentum is None and not np.array_equal(fading.x[0], fading.x[1])
+    averaged = oo.SWA(oo.Momentum(1e-3), start=3)
+    swept = oo.sweep(averaged, BEALE, STARTS[:5], 10, grid={"lr": [1e-3, 1e-2], "start": [1]})
+    assert np.array_equal(swept.x[1], oo.ensemble(oo.Momentum(1e-2), BEALE, STARTS[:5], 10).x)
+    assert [one.start_at for one in swept.optimizers] == [1, 1]
+
+
 def test_bad_grids_are_named():
+    with pytest.raises(TypeError, match="sequence of values for lr, got 0.1"):
+        oo.sweep(oo.Adam(), HIMMELBLAU, STARTS, grid={"lr": 0.1})
+    with pytest.raises(TypeError, match="sequence of values for form, got 'scalar'"):
+        oo.sweep(oo.RMSprop(0.1), HIMMELBLAU, STARTS, grid={"form": "scalar"})
+    with pytest.raises(TypeError, match="optimizer must be an Optimizer, got type"):
+        oo.sweep(oo.Adam, HIMMELBLAU, STARTS, grid={"lr": [0.1]})
     with pytest.raises(ValueError, match="did you mean 'lr'"):
         oo.sweep(oo.Adam(), HIMMELBLAU, STARTS, grid={"lrr": [1]})
     with pytest.raises(ValueError, match="did you mean 'threads'"):
