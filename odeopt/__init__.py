@@ -26,6 +26,7 @@ _LAZY = {
     "modified_flow": "studies.modified",
     "modified_convergence": "studies.modified",
     "step_control": "studies.controllers",
+    "central_flow": "studies.central",
     "work_precision": "studies.workprecision",
     "minimize": "interop.minimize",
     "ensemble": "studies.ensemble",
