@@ -38,6 +38,19 @@ def test_compare_in_many_dimensions(tmp_path, capsys):
     assert (tmp_path / "compare-digits-logistic-paths.png").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("problem", ["quadratic", "sine-bowl"])
+def test_many_optimizers_have_a_panel_each(problem, tmp_path, capsys, monkeypatch):
+    from odeopt import plotting
+
+    drawn = []
+    for name in ("path_panels", "error_panels"):
+        draw = getattr(plotting, name)
+        monkeypatch.setattr(plotting, name, lambda *args, draw=draw: drawn.append(draw(*args)))
+    names = "gd,momentum,nesterov,rmsprop,adam,rprop,signgd"
+    assert main(["compare", problem, "--optimizers", names, "--steps", "20", "--out", str(tmp_path)]) == 0
+    assert [sum(ax.axison for ax in axes.flat) for axes in drawn] == [7, 5]  # five of them have a flow
+
+
 def test_compare_for_a_flow_time_and_with_hyperparameters(capsys):
     arguments = ["compare", "sine-bowl", "--optimizers", "momentum", "--time", "1.0", "--json",
                  "--set", "momentum.lr=0.0001", "--set", "momentum.form=ema", "--x0", "1,1"]

@@ -96,6 +96,24 @@ def test_principal_plane_states_the_variance(in_space):
     assert shares[2] <= 100
 
 
+def test_panels_have_one_run_each(comparisons, in_space):
+    """In each panel its own iterates and flow, and the others in grey where there is no contour map."""
+    for runs, problem in ((comparisons, PLANE), (in_space, SPACE)):
+        axes = plt.subplots(*plotting.panel_shape(len(runs)), squeeze=False)[1]
+        plotting.path_panels(problem, runs, axes)
+        for run, ax in zip(runs, axes.flat):
+            assert ax.get_title().startswith(run.method.title)
+            colours = {line.get_color() for line in ax.lines}
+            assert plotting.look(type(run.method).__name__)[0] in colours
+            assert len([other for other in runs if plotting.look(type(other.method).__name__)[0] in colours]) == 1
+        assert [ax.axison for ax in axes.flat] == [True] * len(runs) + [False] * (axes.size - len(runs))
+    axes = plotting.error_panels(comparisons, plt.subplots(2, 3)[1])
+    shown = [line for line in axes[0, 0].lines if line.get_linewidth() > 2]
+    assert np.allclose(shown[0].get_ydata(), comparisons[0].error[1:], rtol=1e-12)
+    with pytest.raises(ValueError, match="axes must be at least"):
+        plotting.path_panels(PLANE, comparisons, plt.subplots(1, 1)[1])
+
+
 @pytest.mark.parametrize("name", ["gradient_norms", "learning_rates", "clocks"])
 def test_curves(comparisons, name):
     ax = getattr(plotting, name)(comparisons, plt.subplots()[1])

@@ -73,6 +73,41 @@ def test_stiff_flow_changes_the_solver():
     assert sol.method == "LSODA" and np.allclose(sol(2.0), [np.exp(-2), 0], atol=1e-7)
 
 
+def test_large_stiff_states_stay_explicit():
+    """Too large for an implicit solver, so DOP853 goes on where it would hand over: 600 decays, rates up to 2000."""
+    rates = np.geomspace(1.0, 2000.0, 600)
+    large = oo.problems.quadratic(rates, x0=np.ones(600))
+    sol = oo.reference(oo.flows.gradient_flow(), large, t_end=4.0, check=False)
+    assert sol.success and sol.method == "DOP853" and sol.nfev > 10_000
+    assert np.allclose(sol(0.5), np.exp(-0.5 * rates), rtol=0, atol=1e-8)
+
+
+def test_what_is_solved_is_kept_where_the_field_ends():
+    """x' = -g/|g| arrives at the minimum after the length |x0| and has no direction there."""
+    round_bowl = oo.problems.quadratic([1.0, 1.0], x0=[3.0, 4.0])
+    sol = oo.reference(oo.flows.normalized_flow(), round_bowl, t_end=6.0)
+    assert not sol.success and "not smooth" in sol.message
+    assert sol.t_end == pytest.approx(5.0, abs=1e-6) and sol.uncertainty < 1e-4
+    assert np.allclose(sol(4.0), [0.6, 0.8], atol=1e-8)
+
+
+def test_a_solution_that_failed_ends_where_a_second_one_parts_from_it():
+    from odeopt.reference import _agreement
+
+    class Line:
+        t = np.array([0.0, 2.0])
+
+        def __init__(self, late):
+            self.late = late
+
+        def sol(self, t):
+            return np.array([1.0 + 0 * t + self.late * (t > 1.0)])
+
+    end, uncertainty = _agreement(Line(0.5), Line(0.0), 0.0, 1, 1e-4)
+    assert end == pytest.approx(1.0, abs=0.02) and uncertainty == 0.0
+    assert _agreement(Line(0.5), Line(0.5), 0.0, 1, 1e-4)[0] == 2.0
+
+
 def test_python_problem():
     plain = oo.Problem(lambda x: float(x @ x) / 2, lambda x: x, dim=2, x0=[1.0, 2.0])
     assert np.allclose(oo.reference(oo.flows.gradient_flow(), plain, t_end=1.0)(1.0), np.exp(-1) * plain.x0, atol=1e-8)

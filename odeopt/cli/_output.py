@@ -1,5 +1,6 @@
 """What the commands share: problems and optimizers from words, tables, files."""
 
+import contextlib
 import csv
 import json
 import math
@@ -101,6 +102,21 @@ def out_folder(args):
 
 def figure(drawers, path, size=(6.4, 4.4)):
     """Save a figure of one panel for each ``draw(axes)``, in the package's style."""
+    with _saved(path, (1, len(drawers)), size) as axes:
+        for draw, ax in zip(drawers, axes[0]):
+            draw(ax)
+
+
+def panels(draw, count, path):
+    """Save a figure of ``count`` small panels: ``draw(array of axes)``."""
+    from .. import plotting
+
+    with _saved(path, plotting.panel_shape(count), (2.6, 2.5)) as axes:
+        draw(axes)
+
+
+@contextlib.contextmanager
+def _saved(path, shape, size):
     import matplotlib
 
     matplotlib.use("Agg")
@@ -109,10 +125,9 @@ def figure(drawers, path, size=(6.4, 4.4)):
     from .. import plotting
 
     with plotting.style():
-        fig, axes = plt.subplots(1, len(drawers), figsize=(size[0] * len(drawers), size[1]), squeeze=False,
+        fig, axes = plt.subplots(*shape, figsize=(size[0] * shape[1], size[1] * shape[0]), squeeze=False,
                                  layout="constrained")
-        for draw, ax in zip(drawers, axes[0]):
-            draw(ax)
+        yield axes
         fig.savefig(path, metadata={"Software": None})
         plt.close(fig)
 

@@ -4,7 +4,7 @@ Prints a row an optimizer: the flow, the scheme, the step h, the largest distanc
 and its reference flow at equal flow time, the order measured by halving h twice, and the
 objective gap. With --out, also the figures (paths on the contours with their flows, error
 against flow time; for problems in more dimensions the plane of the principal directions and the
-objective), a CSV and a JSON file.
+objective; a panel each for more than six optimizers), a CSV and a JSON file.
 """
 
 import sys
@@ -12,6 +12,7 @@ import sys
 from . import _output
 
 COLUMNS = ("optimizer", "flow", "scheme", "h", "steps", "gradients", "max error", "order", "f - f*", "status")
+MANY = 6  # optimizers, from which on each has a panel of its own
 
 
 def add_arguments(parser):
@@ -60,11 +61,14 @@ def _write(folder, problem, results, rows, extra):
 
     stem = f"compare-{problem.name}"
     _output.write_rows(rows, folder, stem, extra)
-    if problem.dim == 2:
-        paths = [lambda ax: plotting.trajectories(problem, results, ax)]
+    paths, errors = folder / f"{stem}-paths.png", folder / f"{stem}-errors.png"
+    flows = sum(result.reference is not None for result in results)
+    if len(results) > MANY:
+        _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), paths)
+        _output.panels(lambda axes: plotting.error_panels(results, axes), flows, errors)
     else:
-        paths = [lambda ax: plotting.principal_plane(results, ax), lambda ax: plotting.objectives(results, ax)]
-    size = (6.4, 4.4 + 0.2 * max(0, len(results) - 5))  # the legend stands below
-    _output.figure(paths, folder / f"{stem}-paths.png", size)
-    _output.figure([lambda ax: plotting.errors(results, ax)], folder / f"{stem}-errors.png", size)
+        drawers = [lambda ax: plotting.trajectories(problem, results, ax)] if problem.dim == 2 else [
+            lambda ax: plotting.principal_plane(results, ax), lambda ax: plotting.objectives(results, ax)]
+        _output.figure(drawers, paths)
+        _output.figure([lambda ax: plotting.errors(results, ax)], errors)
     print(f"\nwritten to {folder}: {stem}-paths.png, {stem}-errors.png, {stem}.csv, {stem}.json", file=sys.stderr)

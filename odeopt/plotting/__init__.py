@@ -7,13 +7,14 @@ package: one colour and one marker for each optimizer everywhere (``style.LOOKS`
 from .animation import race, save_animation
 from .curves import clocks, controller_log, errors, gradient_norms, learning_rates, objectives
 from .maps import below, contours, principal_plane, trajectories
+from .panels import error_panels, panel_shape, path_panels
 from .space import phase_portrait, surface
 from .studies import basins, convergence, spectral_radius_map, stability_region, work_precision
 from .style import LOOKS, STYLE_SHEET, look, looks, style
 
 __all__ = [
-    "LOOKS", "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence", "errors",
-    "gradient_norms", "learning_rates", "look", "looks", "objectives", "phase_portrait", "principal_plane", "race",
-    "save_animation", "spectral_radius_map", "stability_region", "style", "surface", "trajectories",
-    "work_precision",
+    "LOOKS", "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence",
+    "error_panels", "errors", "gradient_norms", "learning_rates", "look", "looks", "objectives", "panel_shape",
+    "path_panels", "phase_portrait", "principal_plane", "race", "save_animation", "spectral_radius_map",
+    "stability_region", "style", "surface", "trajectories", "work_precision",
 ]  # fmt: skip

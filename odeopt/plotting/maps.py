@@ -113,13 +113,10 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
     if background:
         contours(problem, ax, window)
     for line in chosen:
-        path = flow_path(line.reference) if flow else None
-        if path is not None:
-            x = inside(path[1], window)
-            ax.plot(x[:, 0], x[:, 1], "-", color="white", lw=3.4, alpha=0.8, zorder=2)
-            ax.plot(x[:, 0], x[:, 1], "-", color=line.look.color, lw=1.7, zorder=2.2)
+        if flow:
+            flow_line(ax, line, window)
     for line in chosen:
-        _dots(ax, inside(line.run.x, window, 30.0), line.look, markers, window)
+        iterates(ax, line, window, markers)
     starts = {tuple(line.run.x[0]) for line in chosen if line.run.k[0] == 0}
     for start in starts:
         ax.plot(*start, marker="o", ms=9, mfc="white", mec="#222222", mew=1.6, zorder=7, ls="none")
@@ -130,14 +127,27 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
     return ax
 
 
-def _dots(ax, x, look, markers, window):
+def flow_line(ax, line, window, project=lambda x: x, **options):
+    """The flow of a run, edged in white; nothing where it has none. ``project`` takes (m, n) to (m, 2)."""
+    options = {"color": line.look.color, "lw": 1.7, "zorder": 2.2} | options
+    path = flow_path(line.reference)
+    if path is not None:
+        x = inside(project(path[1]), window)
+        ax.plot(x[:, 0], x[:, 1], "-", color="white", lw=2 * options["lw"], alpha=0.8, zorder=2)
+        ax.plot(x[:, 0], x[:, 1], "-", **options)
+
+
+def iterates(ax, line, window, markers=11, project=lambda x: x, size=7):
+    """A dot for every recorded iterate, and ``markers`` of the optimizer's own markers."""
+    with np.errstate(all="ignore"):
+        x, look = inside(project(line.run.x), window, 30.0), line.look
     ax.plot(x[:, 0], x[:, 1], "-", color=look.color, lw=0.6, alpha=0.35, zorder=3)
     visible = ((x >= window[:, 0]) & (x <= window[:, 1])).all(axis=1)
     few = visible.sum() <= 3 * markers
     if not few:
         ax.plot(x[:, 0], x[:, 1], ".", color=look.color, ms=3.2, mew=0, zorder=3.2)
     shown = np.flatnonzero(visible) if few else spread(np.where(visible[:, None], x, np.nan), markers)
-    ax.plot(x[shown, 0], x[shown, 1], look.marker, color=look.color, ms=6 if few else 7, mec="white", mew=0.7,
+    ax.plot(x[shown, 0], x[shown, 1], look.marker, color=look.color, ms=size - few, mec="white", mew=0.7,
             zorder=3.4)
 
 
@@ -184,11 +194,29 @@ def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
         Paths of different dimension, of dimension 1, or without a finite point; an empty trajectory.
     """
     chosen = lines(runs, labels)
+    project, share, window = principal_directions(chosen)
+    flows = flow and any(flow_path(line.reference) is not None for line in chosen)
+    for line in chosen:
+        if flow:
+            flow_line(ax, line, window, project)
+    for line in chosen:
+        iterates(ax, line, window, project=project)
+    start = project(chosen[0].run.x[:1])[0]
+    ax.plot(*start, marker="o", ms=9, mfc="white", mec="#222222", mew=1.6, zorder=7, ls="none")
+    ax.set(xlim=window[0], ylim=window[1], xlabel=f"principal direction 1 ({share[0]:.1%} of the variance)",
+           ylabel=f"principal direction 2 ({share[1]:.1%})",
+           title=f"{chosen[0].run.x.shape[1]} dimensions seen in the plane of most variance ({share.sum():.1%})")
+    if legend:
+        _legend(ax, chosen, flows, False, True)
+    return ax
+
+
+def principal_directions(chosen):
+    """``(project, share, window)``: the plane of the two directions in which the iterates of all runs vary
+    most, as a function from (m, n) to (m, 2); the part of the variance along each; what to show."""
     n = chosen[0].run.x.shape[1]
     if n < 2 or any(line.run.x.shape[1] != n for line in chosen):
         raise ValueError(f"runs must share one dimension of at least 2, got {[li.run.x.shape[1] for li in chosen]}")
-    paths = {i: flow_path(line.reference)[1] for i, line in enumerate(chosen)
-             if flow and flow_path(line.reference) is not None}
     clouds = []
     for line in chosen:  # equal weight for each run, however many records it has
         x = line.run.x[np.unique(np.linspace(0, len(line.run) - 1, 400).astype(int))]
@@ -204,19 +232,8 @@ def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
     # The sign of a singular vector is arbitrary: its largest entry is made positive.
     signs = np.sign([d[np.abs(d).argmax()] for d in directions[:count]])
     basis[:count] = directions[:count] * signs[:, None]
-    share = np.append(share, [0.0, 0.0])[:2]
-    window = window_of(None, [(cloud - mean) @ basis.T])
-    for i, path in paths.items():
-        y = inside((path - mean) @ basis.T, window)
-        ax.plot(y[:, 0], y[:, 1], "-", color=chosen[i].look.color, lw=1.7, zorder=2)
-    for line in chosen:
-        with np.errstate(all="ignore"):
-            _dots(ax, inside((line.run.x - mean) @ basis.T, window, 30.0), line.look, 11, window)
-    start = (chosen[0].run.x[0] - mean) @ basis.T
-    ax.plot(*start, marker="o", ms=9, mfc="white", mec="#222222", mew=1.6, zorder=7, ls="none")
-    ax.set(xlim=window[0], ylim=window[1], xlabel=f"principal direction 1 ({share[0]:.1%} of the variance)",
-           ylabel=f"principal direction 2 ({share[1]:.1%})",
-           title=f"{n} dimensions seen in the plane of most variance ({share.sum():.1%})")
-    if legend:
-        _legend(ax, chosen, bool(paths), False, True)
-    return ax
+
+    def project(x):
+        return (x - mean) @ basis.T
+
+    return project, np.append(share, [0.0, 0.0])[:2], window_of(None, [project(cloud)])
