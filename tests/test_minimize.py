@@ -9,7 +9,7 @@ import scipy.optimize as so
 import odeopt as oo
 from odeopt.flows import gradient_flow, heavy_ball_flow
 from odeopt.interop import auto_lr, minimize_method
-from odeopt.interop.minimize import PROJECTED
+from odeopt.interop.update_stepper import PROJECTED
 from odeopt.schemes import BACKTRACKING, armijo_euler
 
 ROSEN = [-1.2, 1.0]
@@ -221,6 +221,19 @@ def test_more_bad_arguments():
         oo.minimize(bowl, [0.0, 0.0], method="errorcontrolledeuler")
     with pytest.raises(ValueError, match="needs a number"):
         oo.minimize(bowl, [0.0, 0.0], method="adam", lr="auto")
+    with pytest.raises(TypeError, match="jac must return real numbers, got complex128"):  # not converged at 0 + 1j
+        oo.minimize(bowl, [0.0, 0.0], jac=lambda x: 1j * x, method="spg")
+    with pytest.raises(TypeError, match="fun must return complex numbers"):  # |x| has no imaginary part
+        oo.minimize(lambda x: float(np.abs(x).sum()), [3.0, 1.0], jac="cs", method="spg")
+    with pytest.raises(TypeError, match="callback must be callable, got 5"):
+        oo.minimize(bowl, [3.0, 1.0], method="spg", callback=5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_steps_whose_squares_overflow_raise_no_warning():
+    r = oo.minimize(lambda x: x.sum() / 1e60, [0.0, 0.0], jac=lambda x: np.full(2, 1e-60), method="gd", lr=1e300,
+                    gtol=0.0, maxiter=2)
+    assert r.status == 1 and abs(r.x[0]) > 1e200
 
 
 def test_unknown_options_draw_scipys_warning_and_change_nothing():
@@ -449,6 +462,31 @@ def test_auto_lr_where_products_are_not_finite_or_zero():
     for product in (lambda v: np.nan * v, lambda v: np.inf * v, lambda v: 0 * v):
         with pytest.raises(ValueError, match="curvature at x0"):
             auto_lr(oo.Momentum, product, 3)
+
+
+def test_auto_lr_of_curvatures_of_any_size():
+    for size in (1e200, 1e-200):
+        lr, _ = auto_lr(oo.GradientDescent, lambda v, size=size: size * np.array([1.0, 3.0]) * v, 2)
+        assert lr == pytest.approx(2 / (3.3 + 1) / size, rel=1e-3)
+
+
+@pytest.mark.parametrize("jac", [True, False])
+@pytest.mark.parametrize("bounds", [[(0, 1), (0, 1)], [(0, None), (1, 1)], [(0, 1e-9), (0, 1)]])
+def test_auto_lr_looks_at_curvature_inside_the_bounds(jac, bounds):
+    """Where the function ends at a bound, its Hessian is to be had on the one side alone."""
+    low, high = np.array([(a, np.inf if b is None else b) for a, b in bounds], dtype=float).T
+
+    def fun(x):
+        assert (low <= x).all() and (x <= high).all()
+        return float((x * x + x**1.5).sum())
+
+    def grad(x):
+        assert (low <= x).all() and (x <= high).all()
+        return 2 * x + 1.5 * np.sqrt(x)
+
+    for x0 in ([0.0, 0.0], [1.0, 1.0], [0.0, 1.0]):
+        r = oo.minimize(fun, x0, jac=grad if jac else None, method="gd", bounds=bounds, maxiter=3)
+        assert r.status in (0, 1) and (r.lr is None or 0 < r.lr < 1)
 
 
 def test_auto_lr_from_differences_matches_the_hessian_and_costs_gradients():

@@ -20,7 +20,7 @@ Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094; stability limits as on 
 """
 
 import numpy as np
-from scipy.linalg import eigvalsh_tridiagonal
+from scipy.linalg import eigvalsh_tridiagonal, norm
 
 from ..optimizers import GradientDescent, Momentum, Nesterov
 
@@ -40,18 +40,23 @@ def spectrum_ends(product, n, products=PRODUCTS):
     before, beta, diagonal, beside = np.zeros(n), 0.0, [], []
     for _ in range(min(n, products)):
         w = product(v)
-        length = float(np.linalg.norm(w))
+        length = _norm(w)
         if not np.isfinite(length):
             return length, 0.0
         diagonal.append(float(v @ w))
         w = w - diagonal[-1] * v - beta * before
-        beta = float(np.linalg.norm(w))
+        beta = _norm(w)
         if beta <= 1e-10 * length:  # the space is invariant: its Ritz values are eigenvalues
             break
         beside.append(beta)
         before, v = v, w / beta
     ritz = eigvalsh_tridiagonal(diagonal, beside[: len(diagonal) - 1])
     return float(np.abs(ritz).max()), float(ritz[0])
+
+
+def _norm(v):
+    """BLAS's, which scales: squares of large and small entries neither overflow nor vanish."""
+    return float(norm(v, check_finite=False))
 
 
 def check_auto_lr(cls, **given):

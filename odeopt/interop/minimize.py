@@ -11,13 +11,12 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 from .. import checks, optimizers
 from ..optimizers import Optimizer
 from ..problems import Problem
-from .auto_lr import SUPPORTED, auto_lr, check_auto_lr
 from .line_search import NAMES, LineSearch
 from .objective import Objective, limits, start
+from .update_stepper import UpdateStepper, check_projection, class_of
 
 CONVERGED, LIMIT, DIVERGED, NO_DECREASE, STOPPED = 0, 1, 2, 3, 99
 _OWN = ("maxiter", "gtol", "ftol", "xtol", "tol", "disp", "return_all")
-PROJECTED = ("gradientdescent", "normalizedgd", "signgd", "errorcontrolledeuler", "adagrad", "rmsprop")
 
 
 def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=None, bounds=None, constraints=(),
@@ -140,7 +139,7 @@ class MinimizeMethod:
             return ("lr",)
         if getattr(self.method, "wrapper", False):
             return ("start", *(f.name for f in dataclasses.fields(self.method.optimizer)))
-        return tuple(f.name for f in dataclasses.fields(_class(self.method)))
+        return tuple(f.name for f in dataclasses.fields(class_of(self.method)))
 
     def _drop_unknown(self, options):
         """``options`` without the names that mean nothing here; SciPy's warning about those."""
@@ -171,8 +170,8 @@ class MinimizeMethod:
             stepper = _line_search(self.method, options)
         else:
             if bounded:
-                _check_projection(self.method, options)
-            stepper = _Update(self.method, options)
+                check_projection(self.method, options)
+            stepper = UpdateStepper(self.method, options)
         return _run(objective, x, stepper, project, _notifier(callback), own)
 
 
@@ -194,79 +193,12 @@ def _line_search(name, options):
     return LineSearch(name, first)
 
 
-def _class(method):
-    return type(method) if isinstance(method, Optimizer) else optimizers.by_name(method) if isinstance(
-        method, str) else method
-
-
-def _optimizer(method, options):
-    """``(instance, None)``; or ``(None, hyperparameters)`` of one whose lr is to be found at x0."""
-    cls = _class(method)
-    if isinstance(method, Optimizer):
-        if not isinstance(options.get("lr"), str):
-            return (method.changed(**options) if options else method), None
-        options = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)} | options
-    needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in options]
-    if needed == ["lr"] and cls in SUPPORTED:
-        options, needed = {**options, "lr": "auto"}, []
-    if needed:
-        raise ValueError(f"{needed[0]} must be given: {cls.__name__} has no default for it "
-                         f"(pass the instance as method=odeopt.{cls.__name__}({needed[0]}=...))")
-    if not isinstance(options.get("lr"), str):
-        return cls(**options), None
-    checks.choice("lr", options["lr"], ("auto",))
-    given = {name: value for name, value in options.items() if name != "lr"}
-    check_auto_lr(cls, **given)
-    return None, given
-
-
-def _check_projection(method, options):
-    """Projection after the step is sound where the step is a positive diagonal matrix times -g.
-
-    Then P(x - D g) = x says that g_i = 0, or that g_i pushes against the bound that x_i is on: the
-    conditions of a constrained minimum (Bertsekas, SIAM J. Control Optim. 20 (1982) 221).
-    """
-    name = _class(method).__name__.lower()
-
-    def value(key):
-        return options.get(key, getattr(method, key, False))
-
-    sound = name in PROJECTED and not value("momentum")
-    if value("centered"):
-        sound = False  # the centred mean square may vanish at an active bound
-    if not sound:
-        raise ValueError(f"bounds must be None for {name}: a projected step with memory may stop at a "
-                         f"point that is no solution (use {', '.join((*PROJECTED, *NAMES))})")
-
-
-class _Update:
-    """An optimizer's kernel as a stepper."""
-
-    def __init__(self, method, options):
-        self.cls = _class(method)
-        self.optimizer, self.given = _optimizer(method, options)
-        self.k, self.t, self.slots, self.words = 0, 0.0, None, ""
-        self.lr = getattr(self.optimizer, "lr", None)
-
-    def _begin(self, objective, x, g):
-        if self.optimizer is None:
-            self.lr, self.words = auto_lr(self.cls, objective.product(x), x.size, **self.given)
-            self.optimizer = self.cls(lr=self.lr, **self.given)
-        self.kernel, self.p, self.slots = self.optimizer.kernel, self.optimizer.p, self.optimizer.start(x, g)
-
-    def step(self, objective, project, x, f, g):
-        if self.slots is None:
-            self._begin(objective, x, g)
-        new = x.copy()
-        self.t += self.kernel(self.k, self.p, new, g, self.slots)
-        self.k += 1
-        return project(new)
-
-
 def _notifier(callback):
     """``notify(x, f) -> True`` to stop; the two callback forms that SciPy knows."""
     if callback is None:
         return lambda x, f: False
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}")
     try:
         wants_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
     except (TypeError, ValueError):  # builtins have no signature
@@ -311,8 +243,9 @@ def _run(objective, x, stepper, project, notify, own):
             status, message = DIVERGED, f"diverged at step {nit + 1}: fun, gradient or x not finite"
             break
         nit += 1
-        change, moved, size = abs(new_f - f), float(np.linalg.norm(new - x)), float(np.linalg.norm(new))
-        if own["ftol"] and change <= own["ftol"] * max(abs(f), abs(new_f), 1.0):
+        with np.errstate(over="ignore"):
+            moved, size = float(np.linalg.norm(new - x)), float(np.linalg.norm(new))
+        if own["ftol"] and abs(new_f - f) <= own["ftol"] * max(abs(f), abs(new_f), 1.0):
             status, message = CONVERGED, f"relative change of fun <= ftol = {own['ftol']:g}"
         elif own["xtol"] and moved <= own["xtol"] * (1 + size):
             status, message = CONVERGED, f"relative change of x <= xtol = {own['xtol']:g}"

@@ -57,7 +57,8 @@ class Objective:
         return f, self._differences(x, f)
 
     def product(self, x):
-        """``v -> H(x) v``, by ``hessp``, ``hess`` or differences of gradients."""
+        """``v -> H(x) v``, by ``hessp``, ``hess`` or differences of gradients (v of length 1), which do not leave
+        the bounds: beside one, H is taken a step inside, and variables fixed by theirs do not count."""
         if self.hessp is not None:
 
             def apply(v):
@@ -69,10 +70,18 @@ class Objective:
             self.nhev += 1
             matrix = self.hess(x.copy(), *self.args)
             return lambda v: self._gradient(np.asarray(matrix @ v), x)
-        g = self.value_and_grad(x)[1]
         # Forward differences of a gradient that is itself a difference need a longer step.
         step = (1e-6 if self.jac is True or callable(self.jac) else 1e-3) * (1 + np.abs(x).max())
-        return lambda v: (self.value_and_grad(x + step * v)[1] - g) / step
+        free = self.lower < self.upper
+        step = min(step, np.min(0.5 * (self.upper - self.lower), where=free, initial=np.inf))
+        inside = np.where(free, np.minimum(np.maximum(x, self.lower + step), self.upper - step), x)
+        g = self.value_and_grad(inside)[1]
+
+        def difference(v):
+            moved = np.minimum(np.maximum(inside + step * v, self.lower), self.upper)
+            return np.where(free, (self.value_and_grad(moved)[1] - g) / step, 0.0)
+
+        return difference
 
     def _split(self, x):
         if self._last is None or not np.array_equal(self._last[0], x):
@@ -86,6 +95,8 @@ class Objective:
         return float(f.reshape(())[()]), g
 
     def _gradient(self, g, x):
+        if np.iscomplexobj(g):  # the conversion would only warn
+            raise TypeError(f"jac must return real numbers, got {np.asarray(g).dtype}")
         g = np.array(g, dtype=np.float64).reshape(-1)
         if g.shape != x.shape:
             raise ValueError(f"jac must return shape {x.shape}, got {g.shape}")
@@ -98,7 +109,10 @@ class Objective:
                 shifted = x.astype(complex)
                 shifted[i] += 1e-30j
                 self.nfev += 1
-                g[i] = np.imag(self.function(shifted, *self.args)) / 1e-30
+                f = np.asarray(self.function(shifted, *self.args))
+                if f.dtype.kind != "c":  # its imaginary part is gone, and the slope with it
+                    raise TypeError(f"fun must return complex numbers of complex x with jac='cs', got {f.dtype}")
+                g[i] = f.imag.reshape(()) / 1e-30
                 continue
             h = (_EPS ** (1 / 3) if self.jac == "3-point" else _EPS**0.5) * max(1.0, abs(x[i]))
             down, up = x[i] - self.lower[i], self.upper[i] - x[i]

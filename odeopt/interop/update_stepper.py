@@ -1,0 +1,81 @@
+"""Steps of ``minimize`` by an optimizer's own update, the optimizer made of a method and options."""
+
+import dataclasses
+
+from .. import checks, optimizers
+from ..optimizers import Optimizer
+from .auto_lr import SUPPORTED, auto_lr, check_auto_lr
+from .line_search import NAMES
+
+PROJECTED = ("gradientdescent", "normalizedgd", "signgd", "errorcontrolledeuler", "adagrad", "rmsprop")
+
+
+def class_of(method):
+    """The optimizer's class of an instance, a name or the class itself."""
+    if isinstance(method, str):
+        return optimizers.by_name(method)
+    return type(method) if isinstance(method, Optimizer) else method
+
+
+def _optimizer(method, options):
+    """``(instance, None)``; or ``(None, hyperparameters)`` of one whose lr is to be found at x0."""
+    cls = class_of(method)
+    if isinstance(method, Optimizer):
+        if not isinstance(options.get("lr"), str):
+            return (method.changed(**options) if options else method), None
+        options = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)} | options
+    needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in options]
+    if needed == ["lr"] and cls in SUPPORTED:
+        options, needed = {**options, "lr": "auto"}, []
+    if needed:
+        raise ValueError(f"{needed[0]} must be given: {cls.__name__} has no default for it "
+                         f"(pass the instance as method=odeopt.{cls.__name__}({needed[0]}=...))")
+    if not isinstance(options.get("lr"), str):
+        return cls(**options), None
+    checks.choice("lr", options["lr"], ("auto",))
+    given = {name: value for name, value in options.items() if name != "lr"}
+    check_auto_lr(cls, **given)
+    return None, given
+
+
+def check_projection(method, options):
+    """Projection after the step is sound where the step is a positive diagonal matrix times -g.
+
+    Then P(x - D g) = x says that g_i = 0, or that g_i pushes against the bound that x_i is on: the
+    conditions of a constrained minimum (Bertsekas, SIAM J. Control Optim. 20 (1982) 221).
+    """
+    name = class_of(method).__name__.lower()
+
+    def value(key):
+        return options.get(key, getattr(method, key, False))
+
+    sound = name in PROJECTED and not value("momentum")
+    if value("centered"):
+        sound = False  # the centred mean square may vanish at an active bound
+    if not sound:
+        raise ValueError(f"bounds must be None for {name}: a projected step with memory may stop at a "
+                         f"point that is no solution (use {', '.join((*PROJECTED, *NAMES))})")
+
+
+class UpdateStepper:
+    """State of one run: ``step(objective, project, x, f, g)`` returns the next point, as LineSearch's does."""
+
+    def __init__(self, method, options):
+        self.cls = class_of(method)
+        self.optimizer, self.given = _optimizer(method, options)
+        self.k, self.t, self.slots, self.words = 0, 0.0, None, ""
+        self.lr = getattr(self.optimizer, "lr", None)
+
+    def _begin(self, objective, x, g):
+        if self.optimizer is None:
+            self.lr, self.words = auto_lr(self.cls, objective.product(x), x.size, **self.given)
+            self.optimizer = self.cls(lr=self.lr, **self.given)
+        self.kernel, self.p, self.slots = self.optimizer.kernel, self.optimizer.p, self.optimizer.start(x, g)
+
+    def step(self, objective, project, x, f, g):
+        if self.slots is None:
+            self._begin(objective, x, g)
+        new = x.copy()
+        self.t += self.kernel(self.k, self.p, new, g, self.slots)
+        self.k += 1
+        return project(new)
