@@ -7,6 +7,7 @@ import pytest
 
 import odeopt as oo
 from odeopt import flows, schemes
+from odeopt.studies.convergence import solve
 
 BOWL = oo.problems.sine_bowl()
 GRADIENT = flows.gradient_flow()
@@ -89,3 +90,16 @@ def test_command_line(capsys):
     assert len(document["rows"]) == 12 and document["study"]["labels"][2] == "Heun"
     assert main(["work-precision", "sine-bowl", "--schemes", "hoin"]) == 2
     assert "did you mean 'heun'" in capsys.readouterr().err
+
+
+def test_a_reference_that_ends_before_the_runs_do_is_reported():
+    problem = oo.problems.monkey_saddle()  # gradient flow blows up at t = 1.7
+    study = oo.work_precision([oo.GradientDescent(1e-3)], problem, t_end=1.9, levels=1)
+    assert "gradient descent: the reference ends at t = 1." in study.message
+
+
+def test_a_large_state_takes_the_reference_that_ends():
+    """The jitted solver may take a million steps: an hour on the digits, where RMSprop's flow is stiff."""
+    for n, method in ((100, "jitted"), (500, "DOP853")):
+        problem, flow = oo.problems.quadratic(np.linspace(1, 10, n)), oo.flows.gradient_flow()
+        assert solve(flow, problem, flow.start(problem.x0), 0.1, 1e-8, 1e-10, "auto").method == method

@@ -22,6 +22,7 @@ from ..optimizers import Optimizer
 from ..record import record
 from ..reference import reference, start_state
 from ..schemes import Discretization, Scheme
+from ..solvers import DENSE_JACOBIAN
 from .base import Study, gather, uninterrupted
 from .fit import curve_through, distance_to, fit_order
 
@@ -224,9 +225,13 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
 
 
 def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
-    """The reference of a sweep: solved once and kept; "auto" is the jitted solver where it can do it."""
+    """The reference of a sweep: solved once and kept; "auto" is the jitted solver where it can do it.
+
+    That one may take a million steps, seconds in the plane and an hour on a network; a large state gets
+    what :func:`odeopt.reference` calls "auto", which ends when its evaluations are spent.
+    """
     options = {"rtol": rtol, "atol": atol, "t0": t0, "reuse": True}
-    if solver == "auto" and problem.compiled:
+    if solver == "auto" and problem.compiled and np.size(z0) <= DENSE_JACOBIAN:
         solution = reference(flow, problem, z0, t_end, solver="jitted", **options)
         if solution.success:
             return solution

@@ -154,6 +154,8 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     if len(names) != len(methods):
         raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(names)}")
 
+    notes = []
+
     def measure(i):
         method = methods[i]
         flow = method.flow() if isinstance(method, Optimizer) else method.flow
@@ -162,6 +164,9 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
             z0 = (start_state(method, problem, x0, start) if isinstance(method, Optimizer) else
                   start_state(flow, problem, x0))[1]
             solution = solve(flow, problem, z0, float(t_end[i]), rtol, atol, solver)
+            if not solution.success:
+                until = f"ends at t = {solution.t_end:.3g}" if solution.t_end > solution.t0 else "is missing"
+                notes.append(f"{names[i]}: the reference {until}: {solution.message}")
         rows = []
         for j in range(levels):
             length = {"t_end": float(t_end[i])} if flow is not None else {"steps": round(steps * factor**j)}
@@ -174,7 +179,7 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     kept = len(done)
     return WorkPrecision(problem.name, t_end[:kept], tuple(names[:kept]), tuple(_full(m) for m in methods[:kept]), h,
                          gradients.astype(np.int64), seconds, error, gap, np.array([u for _, u in done]),
-                         "interrupted" if interrupted else "")
+                         "; ".join([*notes, *["interrupted"] * interrupted]))
 
 
 def _discretization(method, t_end):
@@ -223,7 +228,7 @@ def _level(method, problem, x0, length, start, solution, repeats):
     error = np.nan
     if not run.ok:
         error = gap = np.inf
-    elif solution is not None:
+    elif solution is not None and solution.t_end > solution.t0:
         covered = run.t <= solution.t_end * (1 + 1e-12)
         error = float(np.linalg.norm(run.x[covered] - solution(run.t[covered]), axis=1).max())
     return h, gradients, fastest, error, gap
