@@ -87,6 +87,36 @@ def test_running_maxima_end_up_right():
     np.testing.assert_allclose(run.memory[-1, 2], corrected.max(axis=0), rtol=1e-15)
 
 
+def test_adamax_is_the_limit_of_adam_in_higher_norms():
+    """Article 003: v <- b^p v + (1 - b^p)|g|^p; v^(1/p) tends to max(b u, |g|) as 1/p, and overflows before it."""
+    gradients = np.random.default_rng(5).standard_normal(60)
+    x, opt = np.zeros(1), oo.AdaMax(0.01, beta2=0.9, eps=0.0)
+    state = opt.init(x)
+    for g in gradients:
+        opt.update(x, np.array([g]), state)
+    u, off = state.row("maximum")[0], []
+    for p in (50, 100, 200):
+        v = 0.0
+        for g in gradients:
+            v = 0.9**p * v + (1 - 0.9**p) * abs(g) ** p
+        off.append(abs(v ** (1 / p) / u - 1))
+    assert off[0] > 1.5 * off[1] > 2.25 * off[2] and off[2] < 0.01
+    assert 200 * np.log10(30.0) > np.log10(np.finfo(np.float32).max)  # what "numerically unstable" means there
+
+
+def test_adam_falls_linearly_where_gradient_flow_falls_like_a_power():
+    """x^4/4, constant lr = 1e-3 (arXiv:2603.09581): 1.6e-5 after 40,000 steps, gradient flow is at 0.111 then."""
+    quartic = oo.problems.quartic(1)
+    run = oo.record(oo.Adam(1e-3, eps=0.0), quartic, [1.0], steps=40_000)
+    flow = oo.reference(oo.flows.gradient_flow(), quartic, np.array([1.0]), t_end=40.0)
+    assert flow(40.0)[0] == pytest.approx(1 / np.sqrt(81), rel=1e-7)
+    size = np.abs(run.x[:, 0])
+    assert size[-1] == pytest.approx(1.6e-5, rel=0.05)
+    peaks = [np.log(size[k - 4000 : k].max()) for k in (16_000, 24_000, 32_000, 40_000)]
+    np.testing.assert_allclose(np.diff(peaks), np.mean(np.diff(peaks)), rtol=0.15)  # a straight line in log x
+    assert peaks[-1] < peaks[0] - 4
+
+
 @pytest.mark.parametrize(("opt", "amplitude"), [
     (oo.AdamW(0.01, weight_decay=1.0), 1e-3), (oo.Lion(0.01, weight_decay=1.0), 2e-3)])
 def test_decoupled_decay_solves_the_problem_in_a_box(opt, amplitude):

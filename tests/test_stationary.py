@@ -152,6 +152,28 @@ def test_square_root_scaling_keeps_the_law_and_linear_scaling_does_not(method):
     assert linear > 4 * rule
 
 
+@pytest.mark.parametrize("factor", [1, 4])
+def test_rmsprop_in_noise_has_the_law_of_its_sde(factor):
+    """Malladi et al.: dX = -P^-1 (g dt + s0 dW), du = c2 (1 - u) dt, P = s0 sqrt(u) + e0, t = k lr^2, s0 = s lr.
+
+    On x^2/2 with u = 1 at the start (g^2 has the mean s^2) it is linear: mean e^{-t/P}, variance
+    s0^2/(2 P) (1 - e^{-2 t/P}); the square-root rule moves lr, decay, eps, the batch (s) and the number of
+    steps, and nothing in the SDE."""
+    lr, s, eps, decay, t = 0.01, 40.0, 4.0, 0.999, 0.4
+    opt = oo.RMSprop(lr, decay=decay, eps=eps, eps_mode="outside")
+    s0, e0, steps = s * lr, eps * lr, round(t / lr**2)
+    if factor > 1:
+        opt, s, steps = R.square_root_scaled(opt, factor), s / factor**0.5, steps // factor
+    assert (1 - opt.decay) / opt.lr**2 == pytest.approx(10) and s * opt.lr == pytest.approx(s0)
+    p = s0 + e0
+    run = st.sample(opt, oo.problems.quadratic([1.0]), st.gaussian(s * s), [1.0], steps, paths=5000,
+                    start=np.array([[s * s]]))
+    x = run.end[:, 0]
+    mean, variance = np.exp(-t / p), s0**2 / (2 * p) * (1 - np.exp(-2 * t / p))
+    assert x.mean() == pytest.approx(mean, abs=4 * np.sqrt(variance / 5000))
+    assert x.var() == pytest.approx(variance, rel=4 * np.sqrt(2 / 5000))
+
+
 def test_square_root_rule_moves_every_hyperparameter():
     adam = R.square_root_scaled(oo.Adam(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-6), 4.0)
     assert (adam.lr, adam.beta1, adam.beta2, adam.eps) == pytest.approx((0.02, 0.6, 0.96, 5e-7), rel=1e-12)
@@ -229,6 +251,21 @@ def test_transfer_operator_agrees_with_the_moments_and_with_samples():
     (m1, d1), (m2, d2) = (S.mean_interval(run, 0.999) for run in runs)
     assert abs(abs(m1 - m2) - one.error[0]) < d1 + d2
     assert one.error[0] > 3 * (d1 + d2)
+
+
+def test_isotropic_noise_makes_a_gibbs_law_of_the_sde_and_not_quite_of_sgd():
+    """Article 002, conventional wisdom 3: density exp(-2 f/(lr s^2)), by quadrature; a large lr does not have it."""
+    x = np.linspace(-12, 12, 20_001)
+    f = 0.75 * x**2 + 0.5 * np.sin(x)
+    for lr, s2 in ((0.05, 32.0), (1.0, 1.6)):
+        gibbs = np.exp(-2 * (f - f.min()) / (lr * s2))
+        second = (x * x * gibbs).sum() / gibbs.sum()
+        method, noise = oo.GradientDescent(lr), st.gaussian(s2)
+        diffusion = st.simulate(st.sde(method), BOWL, noise, [0.0], 100, 0.05, paths=4000, seed=2).end[:, 0]
+        assert (diffusion**2).mean() == pytest.approx(second, abs=5 * (diffusion**2).std() / 4000**0.5)
+        runs = st.sample(method, BOWL, noise, [0.0], round(6 / lr), paths=4000, seed=3).end[:, 0]
+        off = (runs**2).mean() / second - 1
+        assert abs(off) < 0.1 if lr < 0.1 else off > 0.5
 
 
 @pytest.mark.parametrize("call, words", [

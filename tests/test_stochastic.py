@@ -8,6 +8,7 @@ from scipy.linalg import expm
 
 import odeopt as oo
 from odeopt import stochastic as st
+from odeopt.abi import kernel
 from odeopt.stochastic.loops import noise_size
 from odeopt.stochastic.sde import one_step
 from odeopt.stochastic.streams import Streams
@@ -85,6 +86,46 @@ def test_one_epoch_without_replacement_sums_to_the_full_gradient():
     x = 0.1 * np.sin(np.arange(DIGITS.dim))
     mean = np.mean([DIGITS.value_and_grad(x, b)[1] for b in batches], axis=0)
     np.testing.assert_allclose(mean, DIGITS.grad(x), atol=1e-12)  # 1,442 = 7 * 206: every sample once
+
+
+@kernel
+def _shifted_fg(x, g, data):
+    """Mean of (c x'x - 2 a_i x)/2 over the samples; data = (number, curvatures (2,), a_i (number, 2))."""
+    return _shifted_fgb(x, g, data, np.arange(int(data[0])))
+
+
+@kernel
+def _shifted_fgb(x, g, data, batch):
+    f = 0.0
+    for j in range(2):
+        mean = 0.0
+        for i in batch:
+            mean += data[3 + 2 * i + j]
+        mean /= batch.size
+        g[j] = data[1 + j] * x[j] - mean
+        f += 0.5 * data[1 + j] * x[j] * x[j] - mean * x[j]
+    return f
+
+
+def test_epochs_without_replacement_are_anticorrelated_and_quiet_in_flat_directions():
+    """arXiv:2306.05300: batches of one epoch have the correlation -1/(n - 1), so at its end the variance is
+    lr^2 C [S2 - (S1^2 - S2)/(n - 1)]/(1 - q^(2 n)), S1, S2 the sums of q^j, q^(2 j), q = 1 - lr c."""
+    samples, size, lr, c = 32, 4, 0.2, np.array([0.02, 5.0])
+    a = np.random.default_rng(0).standard_normal((samples, 2))
+    a -= a.mean(axis=0)
+    problem = oo.Problem.from_kernels("shifted", _shifted_fg, None, dim=2, x0=[0.0, 0.0], fgb=_shifted_fgb,
+                                      samples=samples, data=np.concatenate([[samples], c, a.ravel()]))
+    n, q = samples // size, 1 - lr * c
+    spread = (a * a).mean(axis=0)
+    once, again = spread * (samples - size) / (size * (samples - 1)), spread / size
+    s1, s2 = (sum(q ** (i * j) for j in range(n)) for i in (1, 2))
+    exact = {False: lr**2 * once * (s2 - (s1**2 - s2) / (n - 1)) / (1 - q ** (2 * n)),
+             True: lr**2 * again / (1 - q * q)}
+    for replacement, variance in exact.items():
+        run = st.sample(oo.GradientDescent(lr), problem, st.Minibatch(size, replacement), steps=n * 100, paths=1500)
+        found = run.end.var(axis=0)
+        assert (np.abs(found / variance - 1) < 5 * np.sqrt(2 / 1500)).all()
+    assert exact[False][0] < 0.02 * exact[True][0] and exact[False][1] > 0.7 * exact[True][1]
 
 
 @pytest.mark.parametrize("batch", [st.Minibatch(10, True), st.Minibatch(10), st.Minibatch(300)], ids=repr)
