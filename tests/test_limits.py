@@ -87,6 +87,15 @@ def test_running_maxima_end_up_right():
     np.testing.assert_allclose(run.memory[-1, 2], corrected.max(axis=0), rtol=1e-15)
 
 
+def test_barzilai_borwein_lives_beyond_the_stability_limit():
+    """Of 200 steps on 20 curvatures up to L = 100 about half have gamma L > 2 and a fifth raise f; it converges."""
+    for seed in range(3):
+        problem = oo.problems.quadratic(np.geomspace(1, 100, 20), seed=seed)
+        run = oo.record(oo.BarzilaiBorwein(1e-3), problem, steps=200)
+        assert 0.45 < (100 * np.diff(run.t)[5:] > 2).mean() < 0.6 and 0.15 < (np.diff(run.f[5:]) > 0).mean() < 0.25
+        assert run.f[-1] < 1e-25
+
+
 def test_adamax_is_the_limit_of_adam_in_higher_norms():
     """Article 003: v <- b^p v + (1 - b^p)|g|^p; v^(1/p) tends to max(b u, |g|) as 1/p, and overflows before it."""
     gradients = np.random.default_rng(5).standard_normal(60)

@@ -21,7 +21,12 @@ Reduction    an array of ``update`` is one variable: axis=None averages over all
              tuple of adjacent axes over these (one v, b for each index of the others), axis=()
              over none. In ``record`` x is one variable. eta is the size that entries are expected
              to reach: give every variable its own, by groups (see ``Optimizer.init``)
-Choices      lr about 1/sqrt(number of batches)
+Choices      lr about 1/sqrt(number of batches) (article 004: 1e-3, for easy tasks 1e-2). eta is the article's
+             sigma, |x_0 - x*| = sqrt(n) sigma: .5 for variables that start at 0 or 1 (biases, scales), the
+             standard deviation of the start for others. (Were x_0 and x* independent with one sigma, it would
+             be sqrt(2 n) sigma: a matter of size only)
+The article  instead of this recursion sets lr and decay by alpha_0 |x_0 - x*|/|u| and alpha_0^2/2 over
+             2 alpha_0 p_0 k + 1 (examples 34 and 35, ``schedules.inverse_time``)
 
 Sources: Tian, Parikh, arXiv:2210.11693, algorithm 1; the constants' names and the floor 2^-125 from
 the authors' code (google-research/jestimator); article 004.

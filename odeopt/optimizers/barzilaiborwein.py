@@ -8,10 +8,10 @@ With s = x_k - x_{k-1} and y = g_k - g_{k-1},
 Flow       gradient flow x' = -g at the accumulated time t_n = sum of gamma_n
 Scheme     explicit Euler with the step gamma_n: step-size control by curvature instead of error
 Order      1 in ``scale`` (with lr moving alike); at scale = 1 the step is near the inverse of a
-           Rayleigh quotient of H, so gamma lambda_max exceeds 2 most of the time and f rises
-           between: the method lives beyond the stability limit of every fixed step, and still
-           converges on convex quadratics (Raydan 1993). Elsewhere it may not: ``minimize`` with
-           ``method="spg"`` guards it by a line search
+           Rayleigh quotient of H, so gamma lambda_max exceeds 2 in about every other step and f rises in
+           every fifth (20 curvatures from 1 to 100): the method lives beyond the stability limit of every
+           fixed step, and still converges on convex quadratics (Raydan 1993). Elsewhere it may not:
+           ``minimize`` with ``method="spg"`` guards it by a line search
 First step lr; also where s.y <= 0 (no positive curvature seen) the step before is kept
 Scaling    scale ~ h, lr ~ h
 Variants   scale < 1 is the relaxed method

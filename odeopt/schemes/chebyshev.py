@@ -32,7 +32,8 @@ def chebyshev_steps(mu, L, n, *, order="stable"):
 
     ``order="increasing"`` sorts them by size; ``"stable"`` (default) is the permutation of Lebedev
     and Finogenov, which never amplifies round-off when n is a power of 2; for other n it is theirs
-    for the next power of 2 with the missing indices left out (amplification up to some 50).
+    for the next power of 2 with the missing indices left out, which may amplify: at n < 260 by up to 650
+    for kappa = 1000 (n = 133) and 3e4 for kappa = 1e6, 8 and 18 in the median. Take a power of 2.
 
     Raises ValueError unless 0 <= mu <= L, L > 0 and n >= 1.
     """
