@@ -199,7 +199,7 @@ def test_digits_forget_lr_and_keep_the_product():
     problem = problems.normalized_logistic()
     x0 = SI.directions(problem.x0)
     study = SI.norm_equilibrium([(0.1, 0.1), (1.0, 0.01), (0.01, 1.0), (0.4, 0.1)], problem,
-                                st.Minibatch(32, replacement=True), x0=x0, steps=1000, paths=8, records=150,
+                                st.Minibatch(32, replacement=True), x0=x0, steps=1000, paths=16, records=150,
                                 level=0.999)
     one, half = study.effective_lr[:3], study.effective_half[:3]
     assert np.ptp(one) < half.sum()  # lr over a factor of 100, the same effective lr

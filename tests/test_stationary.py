@@ -276,3 +276,13 @@ def test_isotropic_noise_makes_a_gibbs_law_of_the_sde_and_not_quite_of_sgd():
 def test_the_transfer_operator_refuses(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_intervals_of_few_samples_hold_as_often_as_they_say(count):
+    """With the normal quantile eight samples would miss their mean 3.7 times in a 100 instead of once."""
+    samples = np.random.default_rng(5).standard_normal((count, 40_000))
+    mean, half = S.mean_interval(samples, 0.99)
+    assert np.mean(np.abs(mean) <= half) == pytest.approx(0.99, abs=0.002)
+    with pytest.raises(ValueError, match="number of samples must be at least 2, got 1"):
+        S.mean_interval(samples[:1])

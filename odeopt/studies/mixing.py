@@ -19,7 +19,7 @@ from ..problems.normalized import class_probabilities, normalized_weights
 from ..stochastic import Minibatch, gaussian, sample
 from .base import Study
 from .generalisation import random_starts
-from .stationary import dense_quadratic, mean_interval, stationary_covariance, step_matrices
+from .stationary import dense_quadratic, mean_interval, stationary_covariance, step_matrices, student
 
 
 def lag_distance(optimizer, hessian, covariance, lags):
@@ -65,8 +65,8 @@ class LagDistance(Study):
 
     def headline(self):
         plateau = f", plateau 2 tr Sigma = {self.plateau:.4g}" if np.isfinite(self.plateau) else ""
-        return (f"{self.problem}: over the last doubling of the lag the distance grew by {self.last_doubling:.3f}"
-                f"{plateau}")
+        return (f"{self.problem}: over the last doubling of the lag the distance grew by a factor "
+                f"{self.last_doubling:.3f}{plateau}")
 
 
 def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1, paths=4000, level=0.99, seed=0,
@@ -242,6 +242,7 @@ def function_mixing(pairs, problem=None, *, intrinsic_time=4.0, records=16, batc
     """
     problem = normalized_mlp() if problem is None else problem
     paths = checks.integer("paths", paths, 3)
+    intrinsic_time = checks.real("intrinsic_time", intrinsic_time, 0.0, open_low=True)
     starts = random_starts(problem, 2, seed, start_norm)
     _, labels = digits_split("test")
     columns = []
@@ -280,5 +281,4 @@ def _disagreement(predicted, paths, level):
         left.append(c - w)
     left = np.array(left)
     deviation = np.sqrt((paths - 1) / paths * ((left - left.mean()) ** 2).sum())
-    _, unit = mean_interval(np.array([-1.0, 1.0]), level)  # z of the level, times the deviation below
-    return within, across, across - within, unit * deviation
+    return within, across, across - within, student(level, paths - 1) * deviation

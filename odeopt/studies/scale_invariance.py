@@ -175,6 +175,7 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
     Raises as :func:`odeopt.stochastic.sample`; ValueError for a path that diverges.
     """
     problem = problems.normalized_logistic() if problem is None else problem
+    paths = checks.integer("paths", paths, 2)
     if noise is None and problem.fgb is not None:
         noise = Minibatch(32)
     columns = []
