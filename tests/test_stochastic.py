@@ -312,7 +312,7 @@ def test_resuming_something_else_is_refused():
 @pytest.mark.parametrize("arguments, words", [
     (["stationary", "--paths", "3000"], "agree with the discrete Lyapunov equation"),
     (["stationary", "--paths", "500", "--momentum", "0.5", "--nesterov", "--average", "0"], "agree"),
-    (["weak-order"], "theory 2"),
+    (["weak-order"], "on the SDE of gradient descent: weak order"),
     (["norm-equilibrium", "--pairs", "0.1:0.1,0.01:1", "--paths", "3"], "equilibrium"),
 ], ids=lambda a: a[0] if isinstance(a, list) else "")  # fmt: skip
 def test_command_line(arguments, words, capsys, tmp_path):
@@ -330,7 +330,10 @@ def test_command_line(arguments, words, capsys, tmp_path):
     (["stationary", "--curvatures", "a"], "--curvatures"),
     (["weak-order", "--time", "1.01"], "multiple of the step"),
     (["mixing", "--pairs", "1"], "LR:WD"),
-], ids=range(6))  # fmt: skip
+    (["mixing", "--time", "-1"], "must be in (0, inf), got -1"),
+    (["stationary", "--paths", "1"], "paths must be at least 2, got 1"),
+    (["norm-equilibrium", "--paths", "1"], "paths must be at least 2, got 1"),
+], ids=range(9))  # fmt: skip
 def test_command_line_refuses(arguments, words, capsys):
     from odeopt.cli import main
 

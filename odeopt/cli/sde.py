@@ -29,15 +29,16 @@ def add_arguments(parser):
     _quadratic(two)
     two.add_argument("--lr", type=float, default=0.125, help="coarsest learning rate (default 0.125)")
     two.add_argument("--time", type=float, default=2.0, help="flow time, a multiple of lr (default 2)")
-    two.add_argument("--levels", type=int, default=8, help="number of halvings and one (default 8)")
+    two.add_argument("--levels", type=int, default=8, help="number of step sizes, each half the last (default 8)")
     three = studies.add_parser("norm-equilibrium", help="|w|^2 under weight decay on the digits")
     _pairs(three, "0.1:0.1,1:0.01,0.01:1,0.1:0.01")
     four = studies.add_parser("mixing", help="distances, averages, and agreement of predictions on the digits")
     _pairs(four, "0.1:0.03,0.03:0.1,0.1:0.01")
     four.add_argument("--time", type=float, default=2.0, help="lr * wd * steps to run (default 2)")
     for study in (one, two, three, four):
-        study.add_argument("--seed", type=int, default=0)
-        study.add_argument("--threads", type=int, help="default: all; results do not depend on it")
+        if study is not two:  # the exact one
+            study.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+            study.add_argument("--threads", type=int, help="default: all; results do not depend on it")
         _output.add_output(study)
 
 

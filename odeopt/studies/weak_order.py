@@ -141,7 +141,7 @@ def weak_order(optimizer, hessian, covariance, x0, t_end, *, order=1, levels=6):
         exact = _second_moment(sde_moments(finer, hessian, covariance, x0, t_end, order=order))
         error.append(abs(_second_moment(discrete_moments(finer, hessian, covariance, x0, steps * 2**level)) - exact))
         h.append(finer.h)
-    return WeakOrder(f"{optimizer.name} against its SDE of order {order}", t_end, np.array(h), np.array(error))
+    return WeakOrder(f"{_title(optimizer)} against its SDE of order {order}", t_end, np.array(h), np.array(error))
 
 
 def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, levels=6, coarsest=4):
@@ -168,7 +168,13 @@ def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, 
                       for e in np.eye(m)]).T
         errors.append(abs(_second_moment(_recursion(a, b @ b.T, z0, count, n)) - exact))
         steps.append(h)
-    return WeakOrder(f"{scheme} on {equation.flow.equation}", float(t_end), np.array(steps), np.array(errors))
+    name = {"euler_maruyama": "Euler-Maruyama", "weak_second_order": "the weak second-order scheme"}.get(scheme, scheme)
+    return WeakOrder(f"{name} on the SDE of {_title(optimizer or GradientDescent(lr=0.1))}", float(t_end),
+                     np.array(steps), np.array(errors))
+
+
+def _title(optimizer):
+    return optimizer.title or optimizer.name
 
 
 def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, order=1, test=np.square, levels=5, nodes=40,
@@ -240,7 +246,7 @@ def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, orde
         exact = fine + (fine - coarse) / 3
         h.append(finer.h)
         error.append(abs(at @ np.linalg.matrix_power(operator(descend, _hermite(5)), count) @ values - exact))
-    return WeakOrder(f"{optimizer.name} on {problem.name} with {noise.name} against its SDE of order {order}",
+    return WeakOrder(f"{_title(optimizer)} on {problem.name} with {noise.name} against its SDE of order {order}",
                      float(t_end), np.array(h), np.array(error))
 
 
