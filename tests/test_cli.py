@@ -35,7 +35,8 @@ def test_compare_in_many_dimensions(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["rows"][0]["steps"] == 20 and len(document["x0"]) == 650
     assert document["rows"][0]["order"] == pytest.approx(1, abs=0.2)
-    assert (tmp_path / "compare-digits-logistic-paths.png").stat().st_size > 10_000
+    for what in ("paths", "errors", "objectives"):
+        assert (tmp_path / f"compare-digits-logistic-{what}.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("problem", ["quadratic", "sine-bowl"])
@@ -46,9 +47,9 @@ def test_many_optimizers_have_a_panel_each(problem, tmp_path, capsys, monkeypatc
     for name in ("path_panels", "error_panels"):
         draw = getattr(plotting, name)
         monkeypatch.setattr(plotting, name, lambda *args, draw=draw: drawn.append(draw(*args)))
-    names = "gd,momentum,nesterov,rmsprop,adam,rprop,signgd"
+    names = "gd,momentum,nesterov,rmsprop,adam,adamw,normalizedgd,rprop,signgd"
     assert main(["compare", problem, "--optimizers", names, "--steps", "20", "--out", str(tmp_path)]) == 0
-    assert [sum(ax.axison for ax in axes.flat) for axes in drawn] == [7, 5]  # five of them have a flow
+    assert [sum(ax.axison for ax in axes.flat) for axes in drawn] == [9, 7]  # two have no flow
 
 
 def test_compare_for_a_flow_time_and_with_hyperparameters(capsys):

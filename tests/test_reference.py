@@ -149,3 +149,11 @@ def test_comparison_says_when_the_reference_is_not_good_enough():
 def test_comparison_of_a_run_that_diverges():
     result = oo.compare(oo.GradientDescent(1.0), oo.problems.rosenbrock(), steps=50, local=False)
     assert result.run.status == "diverged" and result.row()["status"] == "diverged"
+
+
+def test_a_reference_that_ends_before_the_first_step_is_none(monkeypatch):
+    monkeypatch.setattr(oo.solvers, "PATIENCE", 50)
+    large = oo.problems.quadratic(np.geomspace(1.0, 1e6, 600), x0=np.ones(600))
+    result = oo.compare(oo.NormalizedGD(10.0), large, steps=3, order=True)
+    assert result.reference is None and np.isnan(result.max_error)
+    assert result.message.startswith("no reference beyond t = ") and "600 entries" in result.message

@@ -61,14 +61,21 @@ def _write(folder, problem, results, rows, extra):
 
     stem = f"compare-{problem.name}"
     _output.write_rows(rows, folder, stem, extra)
-    paths, errors = folder / f"{stem}-paths.png", folder / f"{stem}-errors.png"
-    flows = sum(result.reference is not None for result in results)
+    names = {what: f"{stem}-{what}.png" for what in ("paths", "errors", "objectives")}
+    size = (6.4, 4.4 + 0.2 * max(0, len(results) - 5))  # the legend stands below
     if len(results) > MANY:
-        _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), paths)
-        _output.panels(lambda axes: plotting.error_panels(results, axes), flows, errors)
+        _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), folder / names["paths"])
+    elif problem.dim == 2:
+        _output.figure([lambda ax: plotting.trajectories(problem, results, ax)], folder / names["paths"], size)
     else:
-        drawers = [lambda ax: plotting.trajectories(problem, results, ax)] if problem.dim == 2 else [
-            lambda ax: plotting.principal_plane(results, ax), lambda ax: plotting.objectives(results, ax)]
-        _output.figure(drawers, paths)
-        _output.figure([lambda ax: plotting.errors(results, ax)], errors)
-    print(f"\nwritten to {folder}: {stem}-paths.png, {stem}-errors.png, {stem}.csv, {stem}.json", file=sys.stderr)
+        _output.figure([lambda ax: plotting.principal_plane(results, ax)], folder / names["paths"], size)
+    flows = sum(result.reference is not None for result in results)
+    if flows > MANY:
+        _output.panels(lambda axes: plotting.error_panels(results, axes), flows, folder / names["errors"])
+    else:
+        _output.figure([lambda ax: plotting.errors(results, ax)], folder / names["errors"], size)
+    if problem.dim == 2:
+        del names["objectives"]  # the contours show them
+    else:
+        _output.figure([lambda ax: plotting.objectives(results, ax)], folder / names["objectives"], size)
+    print(f"\nwritten to {folder}: {', '.join(names.values())}, {stem}.csv, {stem}.json", file=sys.stderr)

@@ -131,10 +131,10 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
                           "no step to compare")
     solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
                          schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100)
-    if solution.t_end <= 0:
-        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
-                          f"no reference: {solution.message}")
     covered = (run.t <= solution.t_end * (1 + 1e-12)) | (schedule is not None and solution.success)
+    if covered.sum() < 2:
+        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
+                          f"no reference beyond t = {solution.t_end:.3g}: {solution.message}")
     t = run.t[covered]
     with np.errstate(over="ignore"):
         error = np.linalg.norm(run.x[covered] - solution(np.minimum(t, solution.t_end)), axis=1)
