@@ -78,6 +78,16 @@ def test_bias_correction_mends_the_half_order():
     assert abs(slow.order - 0.5) <= 0.02 and abs(mended.order - 1) <= 0.02
 
 
+@pytest.mark.parametrize("opt", [oo.RMSprop(0.003, eps=1.0), oo.Adagrad(0.1, eps=10.0, eps_mode="inside")],
+                         ids=["rmsprop", "adagrad"])
+def test_below_its_scale_eps_smooths_the_cold_start(opt):
+    """Order one half is that of eps -> 0: where the first step is short beside eps the same start has order 1."""
+    study = oo.convergence(opt, BOWL, levels=8, expected=1.0)
+    assert study.certified, study
+    rough = oo.convergence(dataclasses.replace(opt, eps=1e-10), BOWL, levels=8)
+    assert rough.slopes.max() < 0.51, rough
+
+
 def test_adagrad_with_lr_like_h_only_stands_still():
     """lr ~ h: the accumulator grows by g^2/h a unit of time, so x(t) tends to x0 and not to the flow."""
     opt = oo.Adagrad(0.05, initial_accumulator=1.0)

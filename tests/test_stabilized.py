@@ -317,7 +317,7 @@ def test_high_resolution_flow_needs_the_matched_start(kind):
             errors[velocity].append(_distance(run, flow, z0, t0, problem, s))
     assert slopes(errors["low"])[-1] == pytest.approx(1, abs=0.06)
     assert 0.9 < slopes(errors["paper"])[-1] < 1.1  # the trap: no better order than the low-resolution flow
-    assert errors["paper"][-1] < errors["low"][-1] / 2  # only a smaller constant
+    assert 3 < errors["low"][-1] / errors["paper"][-1] < 4  # only a smaller constant
     assert slopes(errors["matched"])[-1] > 1.9
     assert errors["matched"][-1] < errors["paper"][-1] / 10
 

@@ -12,7 +12,7 @@ methods, at momentum (1 - r)/(1 + r) (nag-c: (k - 1)/(k + 2)) and lr = s, start 
 
 The start decides what is seen. nag-c: x'(t0) = -sqrt(s) g(x0) at t0 = 3 sqrt(s)/2, and the method follows
 with order 2 in sqrt(s). For the other two the velocity -2 sqrt(s) g/(1 + r), which stands in the paper,
-leaves an error of order 1 (with a constant 5-7 times smaller than that of the low-resolution flow);
+leaves an error of order 1 (3 to 4 times smaller than that of the low-resolution flow on the sine bowl);
 x'(0) = -(3/2) sqrt(s) g(x0) gives order 2. Both are kept, by name (:func:`high_resolution_start`): the
 -3/2 follows from matching x(sqrt s) to the method's first step x0 - 2 s g/(1 + r) to O(s^{3/2}).
 

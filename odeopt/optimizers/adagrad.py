@@ -6,7 +6,8 @@ Flow       x' = -g/(sqrt(V) + eps')/(1 + rate t), V' = g^2, with h = lr^2, V = h
            h = lr^2/c^2 gives a flow, the same one in another unit of time; c = 1 here.)
 Scheme     semi-implicit Euler (V first), h = lr^2; the learning-rate decay is read at the old time
 Order      1 from an initial accumulator > 0, **one half** from 0: V ~ g^2 t, so the flow starts like
-           x' ~ -sign(g)/sqrt(t), and the first step is lr = sqrt(h) long
+           x' ~ -sign(g)/sqrt(t), and the first step is lr = sqrt(h) long (at h below (eps'/g)^2, inside
+           the root eps'/g^2, eps' makes the start smooth and the order 1)
 Scaling    lr ~ sqrt(h), initial_accumulator ~ 1/h, lr_decay ~ h, eps ~ 1/sqrt(h) (inside: 1/h)
 Stability  frozen G: lr lambda/sqrt(G) < 2; G only grows, so it becomes stable at last
 Constant g: step k is lr/sqrt(k), whatever the size of g; where g is 0 but in every m-th step the m-th

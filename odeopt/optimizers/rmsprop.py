@@ -15,10 +15,12 @@ Order    scalar 1. Vector: **one half from the cold start v = 0**: the flow star
          (v ~ g^2 t/tau, so x' ~ -sqrt(tau/t) sign g), the scheme's first steps are
          lr/sqrt(1 - decay) = sqrt(tau h) long, and no later step mends that. Started at
          v = g(x0)^2, or bias-corrected (v divided by 1 - decay^k), it is 1: bias correction is
-         what makes RMSprop a consistent first-order scheme
+         what makes RMSprop a consistent first-order scheme. (The half is the order at h above
+         eps tau/g^2, eps inside the root: below it eps makes the start smooth, and the order 1)
          Centered: the same orders, its consistent start is v = g(x0)^2, m = 0; with bias correction
-         none from the cold start, since the corrected variance v/q - (m/q)^2 is of the size of t^2
-         there, so that x' ~ 1/t until eps takes over
+         none at practical steps from the cold start, since the corrected variance v/q - (m/q)^2 is of
+         the size of t^2 there, so that x' ~ 1/t until eps takes over: only steps well below that time
+         see it, and with them the order tends to 1 (.62 to .99 over seven levels from lr = .003, eps = .01)
 Momentum b <- momentum b + g/sqrt(v + eps);  x <- x - lr b, with nesterov x <- x - lr (momentum b +
          g/sqrt(v + eps)): x'' + a x' + g/sqrt(v + eps) = 0 by partitioned Euler (v, then b, then x;
          nesterov: with look-ahead), h = sqrt(lr), a = (1 - momentum)/h, tau = h/(1 - decay)
