@@ -52,7 +52,7 @@ def path_panels(problem, runs, axes, window=None, *, labels=None):
     else:
         project, share, window = principal_directions(chosen)
         others = [inside(project(line.run.x), window) for line in chosen]
-        names = [f"direction {i + 1} ({part:.0%})" for i, part in enumerate(share)]
+        names = [f"direction 1 ({share[0]:.0%} of the variance)", f"direction 2 ({share[1]:.0%})"]
     for line, ax in _each(chosen, axes, *names):
         if problem.dim == 2:
             contours(problem, ax, window)
