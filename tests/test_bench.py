@@ -1,6 +1,7 @@
 """What ``odeopt bench`` measures is what it says (never how long it takes)."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -90,6 +91,24 @@ def test_real_problems_reach_what_they_say():
     assert len(rows) == 7 and all(row["reached"] <= 1e-6 and row["gradients"] > 10 for row in rows)
     rows, _ = real.network_race(3)
     assert all(row["reached"] == pytest.approx(rows[0]["reached"], rel=1e-6) for row in rows[1:])
+
+
+def test_peers_are_timed_on_one_blas_thread(monkeypatch):
+    """Threads that wait for each other made scikit-learn and L-BFGS-B look thirteen and two times as slow."""
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    seen = []
+
+    def race(size):
+        seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
+        return [{"size": size}], ["a note"]
+
+    for name in ("sparse_race", "logistic_race", "network_race"):
+        monkeypatch.setattr(real, name, race)
+    with threadpoolctl.threadpool_limits(2):
+        rows, notes = real.rows(quick=True)
+    assert set(seen) == {1} and len(rows) == 3 and notes == ["a note"] * 3
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert any("OPENBLAS_NUM_THREADS" in note for note in real.rows(quick=True)[1])
 
 
 def test_sections_and_command_line(capsys, monkeypatch):

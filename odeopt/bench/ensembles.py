@@ -13,12 +13,7 @@ from ._clock import best
 
 
 def rows(quick=False):
-    """``(rows, notes)``: CPU nanoseconds a trajectory and step, and wall seconds of a basin map.
-
-    "one by one" is the general loop over the starts, which is what runs where no block can be compiled;
-    "specialised" one long run by ``record(specialize=True)``. Steps are those done: a trajectory that
-    diverges stops.
-    """
+    """``(rows, notes)``: CPU nanoseconds a trajectory and step, and wall seconds of a basin map."""
     found, steps = [], 1000
     side = 100 if quick else 1000
     for problem in (himmelblau(), rosenbrock()):
@@ -44,9 +39,13 @@ def rows(quick=False):
             group = ensemble(optimizer, problem, starts, steps)
             wall = time.perf_counter() - begin
             found.append({"problem": problem.name, "optimizer": optimizer.name,
-                          "ns a trajectory step": cost[True] * 1e9,
-                          "one by one": cost[False] * 1e9, "ratio to it": cost[False] / cost[True],
-                          "specialised": alone * 1e9, "ratio to that": alone / cost[True],
+                          "ns a step in blocks": cost[True] * 1e9,
+                          "one by one": cost[False] * 1e9, "times blocks": cost[False] / cost[True],
+                          "specialised": alone * 1e9, "specialised times blocks": alone / cost[True],
                           "map": f"{side}x{side}x{steps}", "wall s": wall,
                           "trajectory steps/s": float(group.k.sum()) / wall})
-    return found, [f"basin maps on {threads.available()} threads; wall time depends on what else runs"]
+    return found, [f"ns of CPU a step of one trajectory, of the steps done (one that diverges stops): in blocks of "
+                   f"{lanes.WIDTH}; one by one, in the general loop; specialised: one long run by "
+                   "record(specialize=True)",
+                   f"map: starts and steps of a basin map, on {threads.available()} threads; its wall time depends on "
+                   "what else runs"]

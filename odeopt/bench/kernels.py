@@ -95,7 +95,10 @@ def rows(quick=False, dtypes=("float64", "float32")):
                                   "passes": "one" if alone else "several", "ns a parameter": ns,
                                   "bytes a parameter": moved, "GB/s": moved / ns, "of stream": fraction,
                                   "state bytes": full * dtype.itemsize})
-    return found, ["an update that reduces over all entries passes over the arrays more than once: its fraction is "
+    return found, ["of stream: time of a bare pass over the same arrays, over the kernel's (median of paired laps; CPU "
+                   "time on one thread, wall time on several)",
+                   "bytes a parameter: read and written by a step; state bytes: what the optimizer keeps",
+                   "an update that reduces over all entries passes over the arrays more than once: its fraction is "
                    "of a stream that passes once"]
 
 
