@@ -2,11 +2,17 @@
 
 Signature ``update(k, p, x, g, s) -> dt`` (:mod:`odeopt.abi`): ``k`` step number from 0; ``p``
 float64 hyperparameters, in the order that the kernel's docstring gives (``optimizer.p`` builds
-it); ``x``, ``g`` contiguous vectors and ``s`` the (slots, n) state, all float32 or all float64;
-``x`` and ``s`` change in place. Call them from Python or from your own jitted code; arrays of
-integers, of mixed precision, or an ``x`` that is read-only are a ``numba.TypingError``. Sizes are not
-checked: ``optimizer.update`` does that, and everything else.
+it, ``optimizer.start(x)`` a fresh ``s``); ``x``, ``g`` contiguous vectors and ``s`` the (slots, n)
+state, all float32 or all float64; ``x`` and ``s`` change in place. Call them from Python or from your
+own jitted code; arrays of integers, of mixed precision, or an ``x`` that is read-only are a
+``numba.TypingError``. Sizes are not checked: ``optimizer.update`` does that, and everything else.
+
+Each kernel stands here under its own name, and under the command-line name of each optimizer whose
+default form it is (``adamw`` is ``adam`` with decay in its ``p``); ``optimizer.kernel`` is that of an
+instance.
 """
+
+import dataclasses as _dataclasses
 
 from numba.core.dispatcher import Dispatcher as _Dispatcher
 
@@ -17,15 +23,17 @@ def _collect():
     import sys
 
     found = {}
-    for cls in _optimizers.ALL.values():
+    for cls in _optimizers.ALL.values():  # not SWA's, which finds the wrapped one by its address
         page = sys.modules[cls.__module__]
         for name, value in vars(page).items():
             if isinstance(value, _Dispatcher) and value.py_func.__module__ == page.__name__:
                 found[name] = value
+    for name, cls in _optimizers.ALL.items():
+        given = {f.name: 1.0 for f in _dataclasses.fields(cls) if f.default is _dataclasses.MISSING}
+        found[name] = cls(**given).kernel
     return found
 
 
 _kernels = _collect()
 globals().update(_kernels)
-momentum = _kernels["heavy_ball"]
-__all__ = sorted([*_kernels, "momentum"])
+__all__ = sorted(_kernels)

@@ -141,6 +141,9 @@ def test_every_kernel_can_be_imported():
         if type(row.make()) is not oo.SWA:  # whose kernel finds the wrapped one by its address
             assert getattr(kernels, kernel.__name__) is kernel and kernel.__name__ in kernels.__all__
     assert kernels.momentum is oo.Momentum(0.1).kernel
+    for name, cls in oo.optimizers.ALL.items():  # also by the names of the command line
+        opt = cls(tol=0.1) if name == "errorcontrolledeuler" else cls(lr=0.1)
+        assert getattr(kernels, name) is opt.kernel and name in kernels.__all__
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -166,7 +169,7 @@ def test_kernels_in_jitted_code_of_users(dtype):
     np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("name", [name for name in kernels.__all__ if name != "momentum"])
+@pytest.mark.parametrize("name", sorted({getattr(kernels, name).__name__ for name in kernels.__all__}))
 def test_a_kernel_refuses_arrays_in_which_steps_would_be_lost(name):
     kernel, p, s = getattr(kernels, name), np.ones(12), np.zeros((5, 3))
     for x, g in ((np.ones(3, int), np.ones(3, int)), (np.ones(3, np.float32), np.ones(3))):
