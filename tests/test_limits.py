@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import odeopt as oo
 
@@ -85,6 +86,32 @@ def test_running_maxima_end_up_right():
     corrected = run.memory[1:, 1] / run.memory[1:, 4, :1]
     np.testing.assert_array_equal(run.memory[-1, 2], (run.memory[1:, 1] * (1 / run.memory[1:, 4, :1])).max(axis=0))
     np.testing.assert_allclose(run.memory[-1, 2], corrected.max(axis=0), rtol=1e-15)
+
+
+def test_lion_follows_the_flow_of_its_page_through_a_change_of_sign():
+    """x' = -sign(m), tau2 m' = x - m on x^2/2 from 1: m = 1 + tau2 - t - (1 + tau2) e^(-t/tau2) until it is 0 at t1."""
+    tau, end = 0.5, 1.8
+    t1 = brentq(lambda t: 1 + tau - t - (1 + tau) * np.exp(-t / tau), 0.5, 3.0)
+    exact = 1 - t1 + (end - t1)
+    assert 0 < end - t1 < 0.5 and exact < 0
+    errors = []
+    for lr in (0.004, 0.002, 0.001, 0.0005):
+        opt = oo.Lion(lr, beta1=1 - lr / 0.2, beta2=1 - lr / tau)
+        run = oo.record(opt, oo.problems.quadratic([1.0]), [1.0], steps=round(end / lr))
+        errors.append(abs(run.x[-1, 0] - exact))
+    # a sign is seen in whole steps only: the error is of the size of lr, with no slope of its own
+    assert (np.array(errors) <= 5 * np.array([0.004, 0.002, 0.001, 0.0005])).all() and errors[-1] < errors[0] / 4
+
+
+def test_swa_follows_the_time_average_of_the_flow():
+    errors = []
+    for factor in (1, 2, 4, 8):
+        opt = oo.SWA(oo.GradientDescent(0.02), start=20).refined(factor)
+        run = oo.record(opt, BOWL, steps=100 * factor, memory=True)
+        t = np.linspace(0.4, 2.0, 4001)
+        x = oo.reference(oo.GradientDescent(0.02), BOWL, t_end=2.0)(t)
+        errors.append(np.linalg.norm(run.memory[-1, -1] - (x[1:] + x[:-1]).mean(axis=0) / 2))
+    assert np.log2(errors[-2] / errors[-1]) == pytest.approx(1, abs=0.05)
 
 
 def test_barzilai_borwein_lives_beyond_the_stability_limit():
