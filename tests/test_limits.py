@@ -88,6 +88,37 @@ def test_running_maxima_end_up_right():
     np.testing.assert_allclose(run.memory[-1, 2], corrected.max(axis=0), rtol=1e-15)
 
 
+def test_adagrad_becomes_stable_whatever_its_rate():
+    """The sum of squares of a run that explodes grows until lr lambda/sqrt(G) < 2: it converges from 10^9 away."""
+    run = oo.record(oo.Adagrad(1e4), oo.problems.quadratic([1.0, 50.0]), steps=4000, memory=True)
+    assert run.f.max() > 1e9 and run.f[-1] < 1e-12
+    assert (1e4 * np.array([1.0, 50.0]) / np.sqrt(run.memory[-1, 0]) < 2).all()
+
+
+def test_amos_with_a_small_rate_follows_the_rmsprop_flow_and_forgets_its_decay():
+    """xi -> 0 at beta = 1 - xi/tau: x' = -eta sqrt(q/v) g, the bias-corrected flow in the time eta t; b = O(xi)."""
+    line, tau, eta, end = oo.problems.quartic(1), 0.5, 0.8, 0.8
+    flow = oo.flows.rmsprop_flow(eta * tau, 0.0, bias_correction=True)
+    exact = oo.reference(flow, line, flow.start(line.x0), t_end=eta * end)(eta * end)[0]
+    assert 0.1 < exact < 0.6 < line.x0[0] == 1
+    errors, decays = [], []
+    for xi in (0.01, 0.005, 0.0025, 0.00125):
+        run = oo.record(oo.Amos(xi, eta=eta, beta=1 - xi / tau), line, steps=round(end / xi), memory=True)
+        errors.append(abs(run.x[-1, 0] - exact))
+        decays.append(run.memory[-1, 1, 0])
+    assert np.log2(errors[-2] / errors[-1]) == pytest.approx(1, abs=0.05)
+    assert np.log2(decays[-2] / decays[-1]) == pytest.approx(1, abs=0.05) and decays[-1] < 2e-3
+
+
+def test_normalised_flow_is_gradient_flow_in_the_time_of_its_length():
+    sol = oo.reference(oo.flows.gradient_flow(), BOWL, t_end=1.0, rtol=1e-11, atol=1e-13)
+    s = np.linspace(0, 1, 2001)
+    speed = np.array([np.linalg.norm(BOWL.grad(x)) for x in sol(s)])
+    length = np.concatenate([[0], np.cumsum((speed[1:] + speed[:-1]) / 2) * (s[1] - s[0])])
+    unit = oo.reference(oo.flows.normalized_flow(), BOWL, t_end=length[-1], rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(unit(length[::200]), sol(s[::200]), rtol=0, atol=1e-6)
+
+
 def test_lion_follows_the_flow_of_its_page_through_a_change_of_sign():
     """x' = -sign(m), tau2 m' = x - m on x^2/2 from 1: m = 1 + tau2 - t - (1 + tau2) e^(-t/tau2) until it is 0 at t1."""
     tau, end = 0.5, 1.8
