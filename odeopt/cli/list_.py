@@ -1,5 +1,7 @@
 """List the problems, optimizers, flows, schemes or schedules."""
 
+import re
+
 KINDS = ("problems", "optimizers", "flows", "schemes", "schedules")
 
 
@@ -24,7 +26,13 @@ def run(args):
 
 
 def _first_line(thing):
-    return (thing.__doc__ or "").strip().split("\n")[0]
+    return (thing.__doc__ or "").strip().split("\n")[0].replace("``", "")
+
+
+def _first_sentence(thing):
+    """Where it ends, at a full stop or a semicolon, in one line and without markup."""
+    text = " ".join((thing.__doc__ or "").split("\n\n")[0].split()).replace("``", "").replace(":func:", "")
+    return re.split(r"(?<=[.;])\s", text.replace("`", ""))[0].rstrip(".;")
 
 
 def _problems():
@@ -68,7 +76,7 @@ def optimizer_table():
 def _flows():
     from .. import flows
 
-    return [(name, _first_line(factory)) for name, factory in flows.ALL.items()]
+    return [(name, _first_sentence(factory)) for name, factory in flows.ALL.items()]
 
 
 def _schemes():
@@ -76,7 +84,7 @@ def _schemes():
 
     found = [(name, f"{scheme.name}, order {scheme.order}") for name, scheme in schemes.ALL.items()]
     armijo = schemes.armijo_euler  # not of any flow, so not in ALL
-    return [*found, ("armijo-euler", f"{armijo.name}, order {armijo.order}, of gradient flow")]
+    return [*found, ("armijo-euler", f"{armijo.name}, order {armijo.order}, of gradient flow, with steps of its own")]
 
 
 def _schedules():

@@ -63,8 +63,11 @@ def _jacobian(t, z, g, hessian, p):
 
 
 def adam_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0):
-    """Adam's flow with memory times ``tau1``, ``tau2`` (flow time), ``eps`` in the unit of g (of g^2
-    when inside the root), ``decay`` in the unit of curvature and ``drift`` in 1/flow time."""
+    """x' = -(m/q1)/(sqrt(v/q2) + eps) - drift x, tau1 m' = g - m, tau2 v' = g^2 - v, tau_i q_i' = 1 - q_i.
+
+    Memory times ``tau1``, ``tau2`` in flow time, ``eps`` in the unit of g (of g^2 when inside the
+    root), ``decay`` (inside the gradient) in the unit of curvature and ``drift`` in 1/flow time.
+    """
     root = "√(v/q2 + eps)" if eps_mode == "inside" else "(√(v/q2) + eps)"
     drifting = " - drift x" if drift else ""
     equation = f"x' = -(m/q1)/{root}{drifting}, tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i"

@@ -38,8 +38,11 @@ def rhs(fg, hv, data, t, p, z, dz):
 
 
 def adamax_flow(tau1, tau2, eps, *, eps_mode="inside"):
-    """AdaMax's flow with memory times in flow time; ``eps``, in the unit of g, is added to the bound
-    |g| (``inside`` the maximum) or to u."""
+    """x' = -(m/q1)/u, tau1 m' = g - m, tau1 q1' = 1 - q1, u the largest (|g| + eps) e^{-(t-s)/tau2} over s <= t.
+
+    Memory times in flow time; ``eps``, in the unit of g, is added to the bound |g| (``inside`` the
+    maximum) or to u.
+    """
     inside = eps_mode == "inside"
     equation = (f"x' = -(m/q1)/{'u' if inside else '(u + eps)'}, tau1 m' = g - m, "
                 f"u = sup of ({'|g| + eps' if inside else '|g|'}) e^(-(t-s)/tau2), tau1 q1' = 1 - q1")

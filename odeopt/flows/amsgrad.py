@@ -47,7 +47,10 @@ def rhs(fg, hv, data, t, p, z, dz):
 
 
 def amsgrad_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0, form="torch"):
-    """AMSGrad's flow; constants as :func:`adam_flow`."""
+    """x' = -(m/q1)/(sqrt(w/q2) + eps) - drift x with w the largest v so far, the rest as in Adam's flow.
+
+    Constants as :func:`adam_flow`.
+    """
     square = {"torch": "w/q2", "optax": "w", "paper": "w"}[form]
     mean = "m" if form == "paper" else "m/q1"
     root = f"√({square} + eps)" if eps_mode == "inside" else f"(√({square}) + eps)"

@@ -33,7 +33,10 @@ def rhs(fg, hv, data, t, p, z, dz):
 
 
 def nadam_flow(tau1, tau2, eps, rate, *, eps_mode="outside", decay=0.0, drift=0.0):
-    """NAdam's flow; ``rate`` of the momentum's warm-up in 1/flow time, the rest as :func:`adam_flow`."""
+    """x' = -((1 - mu) g + mu m)/(sqrt(v/q2) + eps) with mu = 1 - exp(-rate t)/2, m, v and q2 as in Adam's flow.
+
+    ``rate`` of the momentum's warm-up in 1/flow time, the rest as :func:`adam_flow`.
+    """
     root = "√(v/q2 + eps)" if eps_mode == "inside" else "(√(v/q2) + eps)"
     equation = (f"x' = -((1 - mu) g + mu m)/{root}{' - drift x' if drift else ''}, mu = 1 - exp(-rate t)/2, "
                 "tau1 m' = g - m, tau2 v' = g² - v, tau2 q2' = 1 - q2")
