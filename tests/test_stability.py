@@ -331,6 +331,6 @@ def test_command_line(tmp_path, capsys):
     limits = {row["optimizer"]: row["limit of lr c/P"] for row in stored["rows"]}
     assert limits["Adam"] == pytest.approx(38, rel=1e-10)
     assert main(["stability", "--optimizers", "gd", "--mu", "3", "--L", "1"]) == 2
-    assert capsys.readouterr().err.startswith("odeopt stability: L must be")
+    assert capsys.readouterr().err.startswith("odeopt stability: --L must be")
     assert main(["stability", "--optimizers", "adam", "--set", "adam.beta1=0.5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["limit of lr c/P"] == pytest.approx(6, rel=1e-10)

@@ -39,9 +39,10 @@ def run(args):
     limits = stability.stability_table(chosen, progress=True)
     intervals = [_interval(stability, scheme) for scheme in schemes.ALL.values() if _fits(scheme)]
     rates = tunings.tuning_table(args.mu, args.L)
-    orbits = [periodic.period_two_orbit(o) for o in chosen if _has_orbit(periodic, o)]
+    orbits = [{"method": o.title, "lr": o.lr, **row} for o in chosen if _has_orbit(periodic, o)
+              for row in periodic.period_two_orbit(o).rows()]
     tables = {"limits": limits.rows(), "schemes": intervals, "tunings": rates.rows(),
-              "orbits": [row for orbit in orbits for row in orbit.rows()]}
+              "orbits": orbits}
     good = limits.good and rates.good
     if args.equivalences:
         claims = equivalences(progress=True)
@@ -86,7 +87,9 @@ def _has_orbit(periodic, optimizer):
 
 def _print(args, tables, limits):
     print(limits.headline() + "\n")
-    print(_output.table([row for row in tables["limits"] if not row["message"]], LIMITS))
+    measured = [row for row in tables["limits"] if not row["message"]]
+    if measured:
+        print(_output.table(measured, LIMITS))
     without = [row for row in tables["limits"] if row["message"]]
     if without:
         print("\nNo limit (the step does not shrink in proportion to the gradient): "

@@ -124,7 +124,7 @@ class PeriodTwoOrbit(Study):
     def rows(self):
         """One line."""
         return [{"method": self.method, "curvature": self.curvature, "|x|": self.amplitude, "formula": self.formula,
-                 "growth a step": self.growth, "attracting": self.attracting}]
+                 "growth a step": self.growth, "attracting": "yes" if self.attracting else "no"}]
 
     def headline(self):
         return f"orbit of period 2: |x| = {self.amplitude:.6g}, deviations grow by {self.growth:.6g} a step"

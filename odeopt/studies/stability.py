@@ -180,8 +180,9 @@ class StabilityTable(Study):
     def headline(self):
         known = np.isfinite(self.measured) & np.isfinite(self.expected)
         worst = np.abs(self.measured[known] / self.expected[known] - 1).max() if known.any() else math.nan
-        return (f"stability limits on curvature c with preconditioner P, measured by bisection on the kernels; "
-                f"{known.sum()} against their formulas: largest relative deviation {worst:.1e}")
+        against = f"; {known.sum()} against their formulas: largest relative deviation {worst:.1e}"
+        return ("stability limits on curvature c with preconditioner P, measured by bisection on the kernels"
+                + against * bool(known.any()))
 
 
 def stability_table(optimizers=None, *, progress=False):
