@@ -74,7 +74,7 @@ def test_a_diverging_rate_is_reported_not_raised(capsys):
     (["compare", "beale", "--x0", "1,2,3"], 2, "2 numbers"),
     (["compare", "beale", "--x0", "nan,1"], 2, "x0 must be finite"),
     (["compare", "beale", "--steps", "-5"], 2, "steps must be at least"),
-    (["compare", "beale", "--time", "-5"], 2, "t_end must be in"),
+    (["compare", "beale", "--time", "-5"], 2, "--time must be in"),
     (["list", "flows", "--markdown"], 2, "--markdown goes with optimizers"),
 ])
 def test_bad_input_is_one_line(arguments, status, words, capsys):

@@ -11,6 +11,8 @@ import importlib
 import pkgutil
 import sys
 
+_POSITIONAL = ("command", "kind", "names", "problem", "sections", "study")
+
 
 def _commands():
     found = {}
@@ -38,13 +40,21 @@ def parser():
     return top
 
 
+def _as_typed(message, arguments):
+    """The message, its argument under the option's name: ``t_end must ...`` as ``--time must ...``."""
+    name, _, rest = message.partition(" ")
+    option = {"t_end": "time", "intrinsic_time": "time"}.get(name, name)
+    typed = option in vars(arguments) and option not in _POSITIONAL
+    return f"--{option.replace('_', '-')} {rest}" if typed else message
+
+
 def main(argv=None):
     """Run a command. 0: done; 1: it could not be done (files, a failed check); 2: bad input."""
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0
     except (ValueError, TypeError) as error:
-        print(f"odeopt {arguments.command}: {error}", file=sys.stderr)
+        print(f"odeopt {arguments.command}: {_as_typed(str(error), arguments)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe left: not our failure
         sys.stderr.close()

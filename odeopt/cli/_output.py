@@ -58,12 +58,11 @@ def optimizers_of(args, problem, x0, steps):
         classes = [cls for cls in classes if not getattr(cls, "wrapper", False)]
     chosen = {cls.__name__.lower(): {} for cls in classes}
     for item in args.set:
-        name, _, rest = item.partition(".")
-        key, equals, value = rest.partition("=")
-        cls = optimizers.by_name(name)
-        if not equals or cls not in classes:
+        word, equals, value = item.partition("=")
+        name, dot, key = word.partition(".")
+        if not (equals and dot and key) or optimizers.by_name(name) not in classes:
             raise ValueError(f"--set must be NAME.KEY=VALUE with NAME among --optimizers, got {item!r}")
-        chosen[cls.__name__.lower()][key] = _value(value)
+        chosen[optimizers.by_name(name).__name__.lower()][key] = _value(value)
     return [suggest(cls, problem, x0, steps, **chosen[cls.__name__.lower()]) for cls in classes]
 
 
@@ -92,7 +91,22 @@ def out_folder(args):
     """The folder of --out, made and writable, or None. OSError with a plain sentence if it is not."""
     if args.out is None:
         return None
-    folder = pathlib.Path(args.out)
+    return _writable(pathlib.Path(args.out))
+
+
+def out_file(args, default, endings):
+    """The path of --out, its folder made and writable before anything is computed.
+
+    ValueError for another ending, OSError as :func:`out_folder`.
+    """
+    path = pathlib.Path(args.out or default)
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {path.name!r}")
+    _writable(path.parent)
+    return path
+
+
+def _writable(folder):
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / ".odeopt-probe"
     probe.touch()

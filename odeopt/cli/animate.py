@@ -5,7 +5,6 @@ At equal gradient counts or at equal flow time (--pace), with suggested or tuned
 it a GIF is written and a line says so) or an HTML page, by the ending of --out.
 """
 
-import pathlib
 import sys
 
 from . import _output, plot
@@ -20,7 +19,7 @@ def add_arguments(parser):
     length.add_argument("--time", type=float, metavar="T", help="flow time instead of a number of steps")
     parser.add_argument("--pace", choices=("gradients", "time"), default="gradients",
                         help="what is equal at each frame (default: gradients)")
-    parser.add_argument("--frames", type=int, default=80, help="default 80")
+    parser.add_argument("--frames", type=int, default=80, metavar="N", help="frames of the animation (default 80)")
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
     parser.add_argument("--out", metavar="FILE", help=".gif, .mp4 or .html (default: race-PROBLEM.gif)")
 
@@ -30,9 +29,7 @@ def run(args):
     problem, x0 = _output.problem_of(args)
     if problem.dim != 2:
         raise ValueError(f"animate needs a problem of 2 variables, {problem.name} has {problem.dim}")
-    path = pathlib.Path(args.out or f"race-{problem.name}.gif")
-    if path.suffix.lower() not in (".gif", ".mp4", ".html"):
-        raise ValueError(f"--out must end in .gif, .mp4 or .html, got {path.name!r}")
+    path = _output.out_file(args, f"race-{problem.name}.gif", (".gif", ".mp4", ".html"))
     results = plot.compared(args, problem, x0, plot.chosen(args, problem, x0))
     import matplotlib
 

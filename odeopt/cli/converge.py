@@ -16,7 +16,8 @@ def add_arguments(parser):
     _output.add_problem(parser)
     _output.add_optimizers(parser, "all")
     parser.add_argument("--time", type=float, metavar="T", help="flow time (default: that of 64 coarse steps)")
-    parser.add_argument("--levels", type=int, default=8, metavar="N", help="number of halvings and one (default 8)")
+    parser.add_argument("--levels", type=int, default=8, metavar="N",
+                        help="number of step sizes, each half the last (default 8)")
     parser.add_argument("--start", choices=("both", "cold", "consistent"), default="both",
                         help="memory at the start: zeros, so that the flow starts smoothly, or both where they differ")
     parser.add_argument("--against", choices=("reference", "richardson"), default="reference",

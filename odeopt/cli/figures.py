@@ -13,8 +13,9 @@ from . import _output
 def add_arguments(parser):
     """[NAMES] [--examples] [--out] [--check]."""
     parser.add_argument("names", nargs="*", metavar="NN", help="examples by number or name (default: all)")
-    parser.add_argument("--examples", default="examples", metavar="DIR", help="folder of the examples")
-    parser.add_argument("--out", default="figures", metavar="DIR", help="folder of the figures")
+    parser.add_argument("--examples", default="examples", metavar="DIR",
+                        help="folder of the examples (default: examples, as in the repository)")
+    parser.add_argument("--out", default="figures", metavar="DIR", help="folder of the figures (default: figures)")
     parser.add_argument("--check", action="store_true", help="also hold each example's numbers against theory")
 
 

@@ -4,7 +4,6 @@ Kinds: paths (on the contours, with their flows; the principal plane in more dim
 objective, gradient, rate, clock, surface, phase (of the methods whose flow is of second order).
 """
 
-import pathlib
 import sys
 
 from . import _output
@@ -51,9 +50,7 @@ def run(args):
     problem, x0 = _output.problem_of(args)
     if args.kind == "surface" and problem.dim != 2:
         raise ValueError(f"surface needs a problem of 2 variables, {problem.name} has {problem.dim}")
-    path = pathlib.Path(args.out or f"{args.kind}-{problem.name}.png")
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"--out must end in .png, .pdf or .svg, got {path.name!r}")
+    path = _output.out_file(args, f"{args.kind}-{problem.name}.png", (".png", ".pdf", ".svg"))
     results = compared(args, problem, x0, chosen(args, problem, x0), local=args.kind == "phase")
     import matplotlib
 
@@ -62,6 +59,8 @@ def run(args):
 
     from .. import plotting
 
+    if args.kind == "errors" and all(c.reference is None for c in results):
+        raise ValueError("errors needs an optimizer that has a flow, got " + ", ".join(c.method.title for c in results))
     if args.kind == "phase":
         results = [c for c in results if c.reference is not None and c.reference.flow.order_of_position == 2]
         if not results:

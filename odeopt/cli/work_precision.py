@@ -15,7 +15,8 @@ def add_arguments(parser):
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     parser.add_argument("--schemes", default="", metavar="A,B,...",
-                        help="integrators of gradient flow as well, names of `odeopt list schemes`, such as heun,rk4")
+                        help="integrators of gradient flow as well, names of `odeopt list schemes` such as heun,rk4 "
+                             "(those whose steps can be given)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, default=200, metavar="N",
                         help="coarse steps that set each optimizer's flow time (default 200); schemes take the first's")

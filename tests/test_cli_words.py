@@ -1,0 +1,64 @@
+"""What the command line says to a first user: names as they were typed, nothing cut off, nothing drawn of nothing."""
+
+import pytest
+
+from odeopt.cli import main
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["compare", "beale", "--time", "-5"], "--time must be in"),
+    (["plot", "paths", "beale", "--time", "nan"], "--time must be in"),
+    (["converge", "beale", "--levels", "2"], "--levels must be at least 3"),
+    (["stability", "--mu", "10", "--L", "1"], "--L must be in [10, inf)"),
+    (["sde", "mixing", "--time", "0"], "--time must be in (0, inf)"),
+    (["compare", "beale", "--x0", "nan,1"], "--x0 must be finite"),
+    (["compare", "beale", "--set", "lr=1"], "--set must be NAME.KEY=VALUE"),
+    (["compare", "beale", "--set", "lr=0.1"], "--set must be NAME.KEY=VALUE"),
+    (["compare", "beale", "--set", "adam.=1"], "--set must be NAME.KEY=VALUE"),
+    (["compare", "beale", "--set", "adm.lr=1"], "did you mean 'adam'"),
+    (["compare", "beale", "--set", "adam.lr=-1"], "compare: lr must be in"),  # not an option of its own
+    (["compare", "beal"], "compare: problem must be one of"),
+    (["plot", "errors", "beale", "--optimizers", "lion,rprop", "--steps", "5"], "errors needs an optimizer that has a"),
+])
+def test_messages_name_what_was_typed(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["flows", "schedules", "problems"])
+def test_summaries_are_whole_and_without_markup(kind, capsys):
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not any("``" in line or ":func:" in line for line in lines)
+    assert all(line.count("(") == line.count(")") for line in lines)  # the first line of a longer sentence is cut off
+
+
+def test_flows_are_equations(capsys):
+    main(["list", "flows"])
+    assert all("' = " in line or "'' + " in line for line in capsys.readouterr().out.splitlines())
+
+
+def test_the_folder_of_a_picture_is_made_or_refused_before_the_runs(capsys, tmp_path):
+    arguments = ["plot", "objective", "beale", "--optimizers", "gd", "--steps", "5", "--out"]
+    assert main([*arguments, str(tmp_path / "new" / "f.png")]) == 0
+    assert (tmp_path / "new" / "f.png").exists()
+    assert main([*arguments, str(tmp_path / "new" / "f.png" / "g.png")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("odeopt plot: ")
+
+
+def test_stability_of_a_method_without_limit_claims_no_deviation(capsys):
+    assert main(["stability", "--optimizers", "lion"]) == 0
+    text = capsys.readouterr().out
+    assert "nan" not in text and "formula  value" not in text and "No limit" in text
+
+
+def test_orbits_say_for_which_rate(capsys):
+    assert main(["stability", "--optimizers", "rmsprop", "--set", "rmsprop.lr=0.01"]) == 0
+    line = capsys.readouterr().out.splitlines()
+    header = next(i for i, words in enumerate(line) if "growth a step" in words)
+    assert line[header].split()[:2] == ["method", "lr"]
+    assert line[header + 2].split()[:4] == ["RMSprop", "0.01", "1", "0.005"]
+    assert line[header + 2].endswith("yes")
