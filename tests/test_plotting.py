@@ -363,7 +363,7 @@ def test_shipped_figures_are_small_and_named_after_examples():
     assert figures
     for file in figures:
         assert file.stem in examples
-        assert file.stat().st_size < {".png": 250_000, ".gif": 2_000_000}[file.suffix]
+        assert file.stat().st_size < {".png": 450_000, ".gif": 2_000_000}[file.suffix]
 
 
 @pytest.mark.parametrize("argv, name", [

@@ -63,7 +63,7 @@ def path_panels(problem, runs, axes, window=None, *, labels=None):
         ax.plot(*project(line.run.x[:1])[0], "o", color=FLOW, ms=5, mfc="white", mec=FLOW, mew=1.2, zorder=7)
         ax.set(xlim=window[0], ylim=window[1])
     marks = [Line2D([], [], color="#777777", marker=".", ms=6, ls="none", label="iterates"),
-             Line2D([], [], color=FLOW, lw=1.1, label="the flow that they discretise"),
+             Line2D([], [], color=FLOW, lw=1.1, label="their flow"),
              Line2D([], [], marker="o", ms=5, mfc="white", mec=FLOW, ls="none", label="start")]
     if problem.dim == 2 and problem.minima:
         marks.append(Line2D([], [], marker="*", ms=11, color="#FFD447", mec=FLOW, mew=0.7, ls="none", label="minimum"))

@@ -1,0 +1,34 @@
+"""Fourteen optimizers have a flow, and each follows its own with order one, if its memory starts consistently.
+
+From zero memory three of them do not: RMSprop and Adagrad are of order one half, and Adadelta stays on
+another path (`odeopt compare beale --optimizers all` shows it). The five others have no classical flow;
+their pages say what limit there is.
+"""
+
+import odeopt as oo
+from odeopt import plotting
+from odeopt.studies.suggest import suggest
+
+PROBLEM = oo.problems.beale()
+OPTIMIZERS = [suggest(cls, PROBLEM, steps=500) for cls in oo.optimizers.ALL.values() if cls is not oo.SWA]
+SIZE = (9.6, 7.6)
+
+
+def main():
+    """(computed, theory, tolerance): the order of each, and how many there are."""
+    flowing = [optimizer for optimizer in OPTIMIZERS if optimizer.flow() is not None]
+    studies = [oo.convergence(o, PROBLEM, t_end=64 * o.h, levels=8, start="consistent") for o in flowing]
+    return [(len(studies), 14, 0)] + [(study.order, 1.0, 0.05) for study in studies]
+
+
+def draw_figure(fig):
+    """A panel each, from the consistent start."""
+    runs = [oo.compare(o, PROBLEM, steps=500, start="consistent", local=False) for o in OPTIMIZERS]
+    axes = fig.subplots(*plotting.panel_shape(len(runs)))
+    plotting.path_panels(PROBLEM, runs, axes, labels=[o.title for o in OPTIMIZERS])
+
+
+if __name__ == "__main__":
+    from odeopt.plotting.gallery import show
+
+    show(__file__)
