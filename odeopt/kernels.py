@@ -22,16 +22,21 @@ from . import optimizers as _optimizers
 def _collect():
     import sys
 
-    found = {}
+    found, signature = {}, ("k", "p", "x", "g", "s")  # a page may hold the field of its flow, too
     for cls in _optimizers.ALL.values():  # not SWA's, which finds the wrapped one by its address
         page = sys.modules[cls.__module__]
         for name, value in vars(page).items():
             if isinstance(value, _Dispatcher) and value.py_func.__module__ == page.__name__:
-                found[name] = value
+                if _names_of_arguments(value.py_func) == signature:
+                    found[name] = value
     for name, cls in _optimizers.ALL.items():
         given = {f.name: 1.0 for f in _dataclasses.fields(cls) if f.default is _dataclasses.MISSING}
         found[name] = cls(**given).kernel
     return found
+
+
+def _names_of_arguments(function):
+    return function.__code__.co_varnames[: function.__code__.co_argcount]
 
 
 _kernels = _collect()

@@ -6,7 +6,7 @@ the training-loop face) lives here.
 """
 
 import functools
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -35,6 +35,7 @@ def _cayley(value):
 
 def number(default=MISSING, low=-np.inf, high=np.inf, *, open_low=False, open_high=False, scales="fixed"):
     """A numeric hyperparameter with its interval and its scaling law (a key of SCALING_LAWS)."""
+    checks.choice("scales", scales, tuple(SCALING_LAWS))
     check = functools.partial(checks.real, low=low, high=high, open_low=open_low, open_high=open_high)
     return field(default=default, metadata={"check": check, "scales": scales, "numeric": True})
 
@@ -66,11 +67,59 @@ def switch(default=False):
                                             "numeric": False})
 
 
+_INSIDE = set()  # what ``_check_inside`` has seen
+
+
+def _check_inside(optimizer):
+    """TypeError for a page whose kernel or field leaves its arrays; looked at once for each variant.
+
+    Compiled kernels do not check indices: with a slot too few they would write into memory that is
+    not theirs. In the interpreter numpy checks them, so both run there once, on two coordinates.
+    """
+    slots = tuple(optimizer.slots)
+    key = (type(optimizer), optimizer.kernel, slots)
+    if key in _INSIDE or optimizer.wrapper:  # a wrapped kernel is called by its address: not by the interpreter
+        return
+    flow, x, g, name = optimizer.flow(), np.array([1.0, 0.5]), np.array([0.3, -0.2]), type(optimizer).__name__
+    s = np.array(optimizer.cold_start(x), dtype=np.float64)
+    if s.shape != (len(slots), x.size):
+        raise TypeError(f"{name}.cold_start must give {len(slots)} rows, one for each of slots = {slots}, "
+                        f"got the shape {s.shape} for {x.size} coordinates")
+    with np.errstate(all="ignore"):
+        try:
+            dt = optimizer.kernel.py_func(0, optimizer.p_for(x), x, g, s)
+        except IndexError as error:
+            raise TypeError(f"{name}.kernel must stay inside its arrays, slots = {slots} and {optimizer.p.size} "
+                            f"numbers in p: {error}") from None
+        if not np.isscalar(dt):
+            raise TypeError(f"{name}.kernel must return the flow time of the step, got {dt}")
+        if flow is not None:
+            z = optimizer.to_flow(x, s)
+            if z.shape != (flow.rows, x.size):
+                raise TypeError(f"{name}.to_flow must give {flow.rows} rows, the position and the flow's slots "
+                                f"{flow.slots}, got the shape {z.shape} for {x.size} coordinates")
+            try:
+                flow.rhs.py_func(_unit_gradient, _unit_product, np.zeros(0), 1.0, flow.p, z, np.zeros_like(z))
+            except IndexError as error:
+                raise TypeError(f"the field of {name}.flow() must stay inside its arrays, slots = {flow.slots} and "
+                                f"{flow.p.size} constants: {error}") from None
+    _INSIDE.add(key)
+
+
+def _unit_gradient(x, g, data):
+    g[:] = 1.0
+    return 1.0
+
+
+def _unit_product(x, v, out, data):
+    out[:] = v
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """Base of all optimizers. Instances are immutable; state is passed, never stored.
 
-    Class attributes: ``title`` (for tables); ``aliases`` (further command-line names; the
+    Class attributes: ``title`` (for tables; default: the class name); ``aliases`` (further command-line names; the
     command-line name is the lower-case class name); ``full_batch_only`` for rules that compare the
     gradients of two steps; ``wrapper`` for an optimizer made of another one, which the registry
     leaves out.
@@ -81,8 +130,23 @@ class Optimizer:
     full_batch_only: ClassVar[bool] = False
     wrapper: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if not isinstance(vars(cls).get("kernel"), (type(None), staticmethod, property)):
+            raise TypeError(f"{cls.__name__}.kernel must be a property or staticmethod(...): "
+                            "a compiled function as it stands would be called as a method")
+        if isinstance(vars(cls).get("slots"), str):
+            raise TypeError(f"{cls.__name__}.slots must be a tuple of names, got {cls.slots!r}")
+        cls.title = cls.title or cls.__name__
+
     def __post_init__(self):
+        cls = type(self)
+        if any(isinstance(value, Field) for value in vars(cls).values()):
+            raise TypeError(f"{cls.__name__} must stand under @dataclass(frozen=True), its fields with their types")
         for f in fields(self):
+            if "check" not in f.metadata:
+                raise TypeError(f"{cls.__name__}.{f.name} must be declared with positive, nonnegative, fraction, "
+                                "number, variant or switch of odeopt.optimizers.base")
             value = f.metadata["check"](f.name, getattr(self, f.name))
             object.__setattr__(self, f.name, value)
 
@@ -90,8 +154,12 @@ class Optimizer:
 
     @property
     def kernel(self):
-        """The compiled ``update(k, p, x, g, s) -> dt`` of this variant."""
-        raise NotImplementedError
+        """The compiled ``update(k, p, x, g, s) -> dt`` of this variant (:mod:`odeopt.abi`).
+
+        ``staticmethod(kernel)`` on a page with one. It begins with ``real = precision(x, g, s)`` and takes its
+        numbers as ``real(p[0])``, so that float32 arrays stay what they are and integers are refused.
+        """
+        raise TypeError(f"{type(self).__name__} must have a kernel, kernel = staticmethod(update)")
 
     @property
     def slots(self):
@@ -201,6 +269,7 @@ class Optimizer:
     def start(self, x, g=None, kind="cold"):
         """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
         checks.choice("start", kind, ("cold", "consistent"))
+        _check_inside(self)
         s = self.consistent_start(x, g) if kind == "consistent" else self.cold_start(x)
         return np.ascontiguousarray(s, dtype=np.float64)
 
@@ -227,6 +296,7 @@ class Optimizer:
             Arrays of another kind; unknown hyperparameters, or values out of range; groups that name
             an array twice or one that is not there.
         """
+        _check_inside(self)
         return _state.init(self, x, groups)
 
     def update(self, x, g, state, threads=1):
@@ -251,8 +321,8 @@ class Optimizer:
 
         Notes
         -----
-        Ctrl-C and other signals wait for the end of the step. Values are not checked: a gradient that is not finite makes
-        ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32) stops ``x``
-        where the method divides by it.
+        Ctrl-C and other signals wait for the end of the step. Values are not checked: a gradient that is
+        not finite makes ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32)
+        stops ``x`` where the method divides by it.
         """
         _state.update(self, x, g, state, threads)
