@@ -119,6 +119,21 @@ def test_normalised_flow_is_gradient_flow_in_the_time_of_its_length():
     np.testing.assert_allclose(unit(length[::200]), sol(s[::200]), rtol=0, atol=1e-6)
 
 
+def test_mini_batches_mislead_rprop_and_not_rmsprop():
+    """Nine gradients of .1, one of -.9: the part of the way that is net displacement, over 100 such epochs."""
+    epoch, share = np.array([0.1] * 9 + [-0.9]), {}
+    for opt in (oo.Rprop(step_max=1.0), oo.Rprop(step_max=1.0, variant="rprop+"), oo.RMSprop(0.01, decay=0.999)):
+        x, s, way = np.zeros(1), opt.cold_start(np.zeros(1)), 0.0
+        if opt.name == "rmsprop":
+            s[0] = (epoch**2).mean()
+        for k, g in enumerate(np.tile(epoch, 100)):
+            before = x[0]
+            opt.kernel(k, opt.p, x, np.array([g]), s)
+            way += abs(x[0] - before)
+        share[getattr(opt, "variant", opt.name)] = -x[0] / way
+    assert share["irprop-"] > 0.99 and share["rprop+"] > 0.7 and abs(share["rmsprop"]) < 0.01
+
+
 def test_lion_follows_the_flow_of_its_page_through_a_change_of_sign():
     """x' = -sign(m), tau2 m' = x - m on x^2/2 from 1: m = 1 + tau2 - t - (1 + tau2) e^(-t/tau2) until it is 0 at t1."""
     tau, end = 0.5, 1.8

@@ -12,7 +12,9 @@ Flow         no classical one: the rule compares the gradients of two steps (a h
 Scheme       none, for want of a flow. Flow time counts steps
 Stability    every step is between step_min and step_max long, whatever the curvature
 Invariance   only signs of g enter: f may be replaced by any increasing function of f
-Full batch   the sign of the noise would steer the steps: do not use it with mini-batches
+Full batch   the sign of the noise would steer the steps: nine gradients of .1 and one of -.9 have the mean
+             0, and Rprop walks off. RMSprop divides by nearly the same number in all ten and stays, which
+             is what it was made for (Hinton's lecture 6e in article 003)
 By hand      lr = .1 and a sign change at the fourth gradient: moves .1, .12, .144, 0, .072
 
 Sources: Riedmiller, Braun (1993); Igel, Huesken, Improving the Rprop learning algorithm (2000),
