@@ -23,7 +23,9 @@ with_flow = pytest.mark.parametrize("row", FLOWS, ids=[row.name for row in FLOWS
 
 def test_every_page_has_a_row():
     pages = {p.stem for p in pathlib.Path(oo.optimizers.__path__[0]).glob("*.py")} - {"__init__", "base", "state"}
-    assert pages == {row.method.lower() for row in ROWS} == {*ALL, *WRAPPERS}
+    rows = {row.method.lower() for row in ROWS}
+    assert pages == {*ALL, *WRAPPERS}, f"one class a file, named as the file: {pages ^ {*ALL, *WRAPPERS}}"
+    assert pages == rows, f"one row or more of tests/rows.py for each page: {pages ^ rows}"
     assert len(set(ids)) == len(ids)
 
 
