@@ -141,6 +141,22 @@ def test_a_zero_buffer_gives_other_directions():
     assert np.abs(a - cold).max() > 1e-3
 
 
+def test_in_the_heavy_ball_form_the_momentum_grows_as_well():
+    """The velocity holds the learning rate, which grows by alpha^-2 a step: momentum/alpha^2, from (1 - alpha) x0."""
+    optimizer = oo.Momentum(0.1, 0.9, form="torch", weight_decay=5e-4)
+    problem, x0 = problems.rayleigh([1.0, 0.6, 0.3, 0.0]), np.array([1.0, -0.5, 0.8, 0.2])
+    alpha, (_, schedule, _) = SI.growth_factor(optimizer), SI.growing_equivalent(optimizer, x0)
+    a = SI.directions(oo.record(optimizer, problem, x0, 400).x)
+    off = {}
+    for momentum in (0.9 / alpha**2, 0.9):
+        ball = oo.Momentum(0.1 / alpha, momentum)
+        start = np.array([(1 - alpha) * x0]) * (0.9 / alpha**2 / momentum)
+        b = oo.record(ball, problem, x0, 400, schedule=schedule, start=start)
+        off[momentum] = np.abs(a - SI.directions(b.x)).max()
+    matched, plain = off.values()
+    assert matched < 1e-11 and plain > 1e-3
+
+
 def test_growth_factor_is_the_root_and_the_posts_number():
     """offconvex.org 2020-04-24: 391 steps an epoch at lr .1, momentum .9, decay 5e-4 grow by 1.481."""
     alpha = SI.growth_factor(oo.Momentum(0.1, 0.9, form="torch", weight_decay=5e-4))
