@@ -93,6 +93,16 @@ def test_scalar_rmsprop_balances_on_its_edge():
     assert study.variance[-1] == pytest.approx(x, rel=1e-4) and y > 5.9
 
 
+def test_scalar_rmsprop_follows_its_central_flow_while_its_curvature_drifts():
+    """D5 away from rest: after a way of 5 the run is still by the central flow, three times nearer than by the other."""
+    opt = oo.RMSprop(0.02, decay=0.98, eps=0.0, form="scalar")
+    study = oo.central_flow(opt, valley(0.3, 3.0, 0.02, 4.0, 0.02), [0.2, 2.5, 0.1], steps=800, substeps=1)
+    moved = np.linalg.norm(study.flow[-1] - study.flow[0])
+    late = study.k > 550
+    assert moved > 5 and study.sharpness[late].min() > 2 - 1e-6
+    assert study.distance[late].max() < 0.16 < 0.4 < study.stable_distance[late].min()
+
+
 @pytest.mark.parametrize("decay", [0.9, 0.99, 0.999])
 def test_rmsprop_ends_with_the_least_preconditioner_that_is_stable(decay):
     """D3: min tr P subject to H <= 2 P has P_ii = (H_ii + |H_12|)/2; the iterates end at +-(lr/2)(1, sign H_12)."""
@@ -120,6 +130,18 @@ def test_vector_rmsprop_reaches_the_same_by_its_central_flow():
     study = oo.central_flow(oo.RMSprop(0.02, decay=0.98, eps=0.0), valley(0.3, 3.0, 0.02, 4.0, 0.02), [0.2, 2.5, 0.1],
                             steps=750, substeps=1)
     assert study.distance[-100:].max() < 1e-3 and study.stable_distance[-100:].mean() > 4e-3
+
+
+@pytest.mark.parametrize("more", [{"eps": 3e-3, "eps_mode": "outside"}, {"eps": 1e-5}], ids=["outside", "inside"])
+def test_eps_is_in_the_preconditioner(more):
+    """With an eps of the size of lr P the run's own v, averaged over its last steps, is the flow's."""
+    h = np.array([[3.0, 1.2], [1.2, 1.0]])
+    opt = oo.RMSprop(0.01, decay=0.9, **more)
+    study = oo.central_flow(opt, dense_quadratic(h), [1.0, -0.7], steps=700)
+    run = oo.record(opt, dense_quadratic(h), [1.0, -0.7], steps=3000, start="consistent", memory=True)
+    np.testing.assert_allclose(study.memory[-1], run.memory[-200:, 0].mean(axis=0), rtol=1e-5)
+    assert study.variance[-1] == pytest.approx((run.x[-200:] ** 2).sum(axis=1).mean(), rel=1e-5)
+    assert study.sharpness[-1] == pytest.approx(2, abs=1e-6)
 
 
 def test_the_memory_lags_by_decay_over_one_minus_decay():
