@@ -94,7 +94,7 @@ def test_scalar_rmsprop_balances_on_its_edge():
 
 
 def test_scalar_rmsprop_follows_its_central_flow_while_its_curvature_drifts():
-    """D5 away from rest: after a way of 5 the run is still by the central flow, three times nearer than by the other."""
+    """D5 away from rest: after a way of 5 the run is three times nearer to the central flow than to the other."""
     opt = oo.RMSprop(0.02, decay=0.98, eps=0.0, form="scalar")
     study = oo.central_flow(opt, valley(0.3, 3.0, 0.02, 4.0, 0.02), [0.2, 2.5, 0.1], steps=800, substeps=1)
     moved = np.linalg.norm(study.flow[-1] - study.flow[0])
