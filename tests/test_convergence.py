@@ -288,6 +288,6 @@ def test_command_line(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["rows"][0]["verdict"] == "certified" and len(document["studies"][0]["h"]) >= 6
     assert main(["converge", "sine-bowl", "--optimizers", "gd", "--time", "-1"]) == 2
-    assert "t_end must be in" in capsys.readouterr().err
+    assert "--time must be in" in capsys.readouterr().err
     assert main(["converge", "nowhere"]) == 2
     assert "problem must be one of" in capsys.readouterr().err
