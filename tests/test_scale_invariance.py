@@ -211,6 +211,14 @@ def test_noise_of_constant_size_reaches_the_equilibrium():
     np.testing.assert_allclose(study.balance, 1.0, atol=0.05)
 
 
+def test_a_norm_that_still_moves_is_not_called_an_equilibrium():
+    problem, pair = problems.angle(0.3, x0=[6.0, 0.0]), [(0.1, 0.05)]
+    short, long = (SI.norm_equilibrium(pair, problem, st.tangent(1.0), steps=steps, paths=64, records=60)
+                   for steps in (180, 1800))
+    assert not short.balanced[0] and short.headline().endswith("not in balance yet: (lr, wd) = (0.1, 0.05)")
+    assert long.balanced[0] and "balance" not in long.headline()
+
+
 def test_digits_forget_lr_and_keep_the_product():
     problem = problems.normalized_logistic()
     x0 = SI.directions(problem.x0)

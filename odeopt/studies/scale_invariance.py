@@ -143,19 +143,25 @@ class NormEquilibrium(Study):
     balance: np.ndarray
     balance_half: np.ndarray
 
+    @property
+    def balanced(self):
+        """(pairs,) whether the interval of ``balance`` holds 1: else |w|^2 still moves, and is no equilibrium."""
+        return np.abs(self.balance - 1) <= self.balance_half
+
     def rows(self):
         """One dict a pair."""
         return [{"lr": float(a), "wd": float(b), "lr wd": float(a * b), "|w|^2": float(m), "+-": float(d),
-                 "predicted": float(p), "balance": float(q), "+-  ": float(y), "lr/|w|^2": float(e), "+- ": float(h),
-                 "relaxed after": float(r), "lr wd steps": float(r * a * b)}
+                 "predicted": float(p), "balance": float(q), "balance +-": float(y),
+                 "lr/|w|^2": float(e), "lr/|w|^2 +-": float(h), "relaxed after": float(r), "lr wd steps": float(r * a * b)}
                 for a, b, m, d, p, q, y, e, h, r in zip(
                     self.lr, self.weight_decay, self.measured, self.measured_half, self.predicted, self.balance,
                     self.balance_half, self.effective_lr, self.effective_half, self.relaxation)]
 
     def headline(self):
         worst = float(np.abs(self.measured / self.predicted - 1).max())
+        moving = [f"({a:g}, {b:g})" for a, b, off in zip(self.lr, self.weight_decay, ~self.balanced) if off]
         return (f"{self.problem}: equilibrium |w|^2 within {worst:.1%} of sqrt(lr sigma^2/(wd (2 - lr wd))), "
-                f"{self.paths} paths")
+                f"{self.paths} paths" + f"; not in balance yet: (lr, wd) = {', '.join(moving)}" * bool(moving))
 
 
 def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, paths=8, records=120, level=0.99, seed=0,
