@@ -28,13 +28,13 @@ def draw(ax):
                                                schedule=oo.schedules.cosine(STEPS))}
     for (label, run), color, marker in zip(runs.items(), ("#00664A", "#009E73", "#DD8800"), "osD"):
         ax.plot(run.k, np.abs(run.x[:, 0]), color=color, marker=marker, markevery=60, mec="white", label=label)
-    for rate in (0.04, 0.02):
+    for rate, side in ((0.04, 1), (0.02, -1)):  # above the upper line, below the lower one
         ax.axhline(rate / 2, color="#777777", lw=0.9, ls="--")
-        ax.annotate(f"lr/2 = {rate / 2:g}", (STEPS, rate / 2), xytext=(0, 3), ha="right",
-                    textcoords="offset points", fontsize=10.5)
+        ax.annotate(f"lr/2 = {rate / 2:g}", (STEPS, rate / 2), xytext=(0, 5 * side), ha="right",
+                    va="bottom" if side > 0 else "top", textcoords="offset points", fontsize=10.5)
     ax.set(xlabel="step $k$", ylabel="$|x|$", yscale="log", ylim=(1e-6, 2),
            title="RMSprop needs a decaying learning rate")
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper right")
     return ax
 
 

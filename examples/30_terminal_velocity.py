@@ -40,10 +40,11 @@ def draw(ax):
     """Speed in steps of gradient descent, against the step."""
     for momentum in MOMENTA:
         speed = np.linalg.norm(velocities(momentum, 600), axis=1) / (LR * np.linalg.norm(SLOPE))
-        ax.plot(speed, label=f"momentum {momentum}")
+        line, = ax.plot(speed)
         ax.axhline(1 / (1 - momentum), color="grey", lw=0.7, ls=":")
+        ax.annotate(f"momentum {momentum}", (600, speed[-1]), xytext=(0, -6), textcoords="offset points", ha="right",
+                    va="top", color=line.get_color())
     ax.set(xlabel="step", ylabel="speed / (lr |g|)", yscale="log", title="terminal velocity 1/(1 - momentum)")
-    ax.legend(loc="lower right")
     return ax
 
 

@@ -44,9 +44,10 @@ def draw_figure(fig):
         run = oo.record(METHODS[0], PROBLEM, steps=80, schedule=schedule)
         for ax, abscissa in zip(axes, (run.k, run.t), strict=True):
             ax.plot(abscissa, run.f, ".", ms=4, label=name)
-    for ax, words in zip(axes, ("step", "flow time"), strict=True):
-        ax.set(xlabel=words, ylabel="f")
+    for ax, words in zip(axes, ("steps", "flow time"), strict=True):
+        ax.set(xlabel=words, title=f"over {words}")
         ax.legend()
+    axes[0].set_ylabel("f")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def draw(ax):
     place = np.arange(len(rows))
     ax.barh(place, [row["gradients"] for row in rows])
     ax.set_yticks(place, [row["method"] for row in rows])
-    ax.set(xlabel="gradients until $|A'(Ax - b)|$ fell by 1e-6",
+    ax.set(xlabel=r"gradients until $|\nabla f|/|\nabla f_0| = 10^{-6}$",
            title=f"least squares, {N:,} unknowns")
     return ax
 
