@@ -38,7 +38,7 @@ def test_normalised_descent_is_error_control_in_another_time():
 
 @pytest.mark.parametrize("warm_up", [0.1, None])
 def test_nadam_differs_from_semi_implicit_euler_by_first_order(warm_up):
-    """No generic scheme gives its digits; the distance halves with the step (both sides asserted)."""
+    """Its digits are not semi-implicit Euler's; the distance halves with the step (both sides asserted)."""
     distance = []
     for factor in (4, 8, 16, 32):
         opt = oo.NAdam(0.02, momentum_decay=warm_up).refined(factor)

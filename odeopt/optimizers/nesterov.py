@@ -13,8 +13,8 @@ Scaling      lr ~ h^2, momentum = 1 - a h, weight_decay fixed
 Weight decay coupled, g + weight_decay x for g (constant momentum only; otherwise add
              weight_decay |x|^2/2 to the objective)
 
-With mu = (sqrt(kappa) - 1)/(sqrt(kappa) + 1) and lr = 1/L it contracts by 1 - 1/sqrt(kappa) a
-step on an L-smooth quadratic of condition kappa.
+With mu = (sqrt(kappa) - 1)/(sqrt(kappa) + 1) and lr = 1/L its spectral radius is 1 - 1/sqrt(kappa)
+on an L-smooth quadratic of condition kappa: the factor a step in the long run.
 
 Sources: Nesterov (1983); Su, Boyd, Candes, arXiv:1503.01243, eq. 1 and 3; article 003.
 """
