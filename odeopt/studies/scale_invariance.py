@@ -152,7 +152,8 @@ class NormEquilibrium(Study):
         """One dict a pair."""
         return [{"lr": float(a), "wd": float(b), "lr wd": float(a * b), "|w|^2": float(m), "+-": float(d),
                  "predicted": float(p), "balance": float(q), "balance +-": float(y),
-                 "lr/|w|^2": float(e), "lr/|w|^2 +-": float(h), "relaxed after": float(r), "lr wd steps": float(r * a * b)}
+                 "lr/|w|^2": float(e), "lr/|w|^2 +-": float(h), "relaxed after": float(r),
+                 "lr wd steps": float(r * a * b)}
                 for a, b, m, d, p, q, y, e, h, r in zip(
                     self.lr, self.weight_decay, self.measured, self.measured_half, self.predicted, self.balance,
                     self.balance_half, self.effective_lr, self.effective_half, self.relaxation)]
