@@ -17,6 +17,8 @@ from odeopt.cli import main
     (["compare", "beale", "--set", "adam.=1"], "--set must be NAME.KEY=VALUE"),
     (["compare", "beale", "--set", "adm.lr=1"], "did you mean 'adam'"),
     (["compare", "beale", "--set", "adam.lr=-1"], "compare: lr must be in"),  # not an option of its own
+    (["converge", "rosenbrock", "--x0=1,1", "--optimizers", "gd"], "--x0 must not be a stationary point of rosenbrock"),
+    (["plot", "paths", "quartic"], "paths needs a problem of 2 variables or more, quartic has 1"),
     (["compare", "beal"], "compare: problem must be one of"),
     (["plot", "errors", "beale", "--optimizers", "lion,rprop", "--steps", "5"], "errors needs an optimizer that has a"),
 ])
@@ -47,6 +49,12 @@ def test_the_folder_of_a_picture_is_made_or_refused_before_the_runs(capsys, tmp_
     assert (tmp_path / "new" / "f.png").exists()
     assert main([*arguments, str(tmp_path / "new" / "f.png" / "g.png")]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("odeopt plot: ")
+
+
+def test_one_variable_has_no_paths_but_errors_and_objectives(capsys, tmp_path):
+    assert main(["compare", "quartic", "--optimizers", "gd,adam", "--steps", "20", "--out", str(tmp_path)]) == 0
+    assert sorted(f.name for f in tmp_path.glob("*.png")) == ["compare-quartic-errors.png",
+                                                              "compare-quartic-objectives.png"]
 
 
 def test_stability_of_a_method_without_limit_claims_no_deviation(capsys):

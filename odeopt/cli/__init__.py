@@ -44,7 +44,7 @@ def _as_typed(message, arguments):
     """The message, its argument under the option's name: ``t_end must ...`` as ``--time must ...``."""
     name, _, rest = message.partition(" ")
     option = {"t_end": "time", "intrinsic_time": "time"}.get(name, name)
-    typed = option in vars(arguments) and option not in _POSITIONAL
+    typed = vars(arguments).get(option) is not None and option not in _POSITIONAL
     return f"--{option.replace('_', '-')} {rest}" if typed else message
 
 

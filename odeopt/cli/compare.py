@@ -63,7 +63,9 @@ def _write(folder, problem, results, rows, extra):
     _output.write_rows(rows, folder, stem, extra)
     names = {what: f"{stem}-{what}.png" for what in ("paths", "errors", "objectives")}
     size = (6.4, 4.4 + 0.2 * max(0, len(results) - 5))  # the legend stands below
-    if len(results) > MANY:
+    if problem.dim == 1:
+        del names["paths"]  # a path on a line is its objective
+    elif len(results) > MANY:
         _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), folder / names["paths"])
     elif problem.dim == 2:
         _output.figure([lambda ax: plotting.trajectories(problem, results, ax)], folder / names["paths"], size)

@@ -50,6 +50,8 @@ def run(args):
     problem, x0 = _output.problem_of(args)
     if args.kind == "surface" and problem.dim != 2:
         raise ValueError(f"surface needs a problem of 2 variables, {problem.name} has {problem.dim}")
+    if args.kind == "paths" and problem.dim < 2:
+        raise ValueError(f"paths needs a problem of 2 variables or more, {problem.name} has {problem.dim}")
     path = _output.out_file(args, f"{args.kind}-{problem.name}.png", (".png", ".pdf", ".svg"))
     results = compared(args, problem, x0, chosen(args, problem, x0), local=args.kind == "phase")
     import matplotlib

@@ -278,6 +278,8 @@ class _Ladder:
         self.scaling = method.scaling() if self.refine is None else {"hyperparameters": "as given"}
         if t_end is None:
             t_end = _STEPS * method.h if self.refine else float(record(method, problem, x0, _STEPS).t[-1])
+            if not t_end > 0:
+                raise ValueError(f"x0 must not be a stationary point of {problem.name}: nothing moves there")
         self.t_end = t_end
         if self.flow is not None:
             self.z0 = start_state(method, problem, self.x0, self.start)[1]
