@@ -37,6 +37,7 @@ factory. They compile on first use. numba calls first-class functions experiment
 
 import functools
 import math
+import pickle
 import warnings
 
 from llvmlite import ir
@@ -70,15 +71,26 @@ SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, H
                                       MATRIX, VECTOR, CUBE, MATRIX))
 
 
-def _jit(function, signature, cache):
-    options = {"cache": cache, "error_model": "numpy", "nogil": True}
-    return njit(signature, **options)(function) if signature else njit(**options)(function)
-
-
 @functools.cache
 def _say_that_nothing_is_kept():
-    warnings.warn("no writable folder for compiled kernels: each process compiles anew "
-                  "(set NUMBA_CACHE_DIR to a writable folder)", RuntimeWarning, stacklevel=3)
+    warnings.warn("no writable folder for compiled kernels, or no room or a broken file in it: each process compiles "
+                  "anew (set NUMBA_CACHE_DIR to a writable folder)", RuntimeWarning, stacklevel=3)
+
+
+def _survive_a_broken_cache(dispatcher):
+    """A disk that is full, a quota used up or a file cut off shows when numba reads and writes: no reason to fail."""
+
+    def surviving(method):
+        def call(*arguments):
+            try:
+                return method(*arguments)
+            except (OSError, EOFError, pickle.UnpicklingError):
+                _say_that_nothing_is_kept()
+
+        return call
+
+    cache = dispatcher._cache
+    cache.load_overload, cache.save_overload = surviving(cache.load_overload), surviving(cache.save_overload)
 
 
 def kernel(function, signature=None):
@@ -88,13 +100,21 @@ def kernel(function, signature=None):
     compiles now, which the loops need so that their kernels arrive as typed pointers and not as
     types of their own. Where no cache folder can be written, it compiles in memory and says so.
     """
+    dispatcher = njit(error_model="numpy", nogil=True)(function)
+    if not is_compiled(dispatcher):  # NUMBA_DISABLE_JIT
+        return dispatcher
     try:
-        return _jit(function, signature, cache=True)
+        dispatcher.enable_caching()
     except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
         if "cache" not in str(error):
             raise
         _say_that_nothing_is_kept()
-        return _jit(function, signature, cache=False)
+    else:
+        _survive_a_broken_cache(dispatcher)
+    if signature:
+        dispatcher.compile(signature)
+        dispatcher.disable_compile()
+    return dispatcher
 
 
 def inlined(dispatcher):

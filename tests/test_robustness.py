@@ -277,6 +277,35 @@ def test_a_read_only_installation_with_no_cache_anywhere_still_runs(tmp_path):
     assert err.count("no writable folder for compiled kernels") == 1, err
 
 
+SUM = """
+import warnings
+warnings.simplefilter("always")
+import numpy as np
+from odeopt.sums import sum_of_squares
+print(sum_of_squares(np.arange(4.0)), sum_of_squares(np.arange(4, dtype=np.float32)))
+"""
+NO_ROOM = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limits on files on Windows")
+def test_a_full_disk_or_a_file_cut_off_is_no_reason_to_fail(tmp_path):
+    """The folder can be written, but what is compiled does not fit; or it did, and was cut off later."""
+    def run(code):
+        out, err = finish(start(code, NUMBA_CACHE_DIR=str(tmp_path)))
+        assert out.split() == ["14.0", "14.0"]
+        assert err.count("no writable folder for compiled kernels") == err.count("Warning"), err
+        return err.count("Warning")
+
+    assert run(NO_ROOM + SUM) == 1
+    assert run(SUM) == 0
+    for file in tmp_path.rglob("*.nbi"):
+        file.write_bytes(file.read_bytes()[:20])
+    assert run(SUM) == 1
+
+
 @pytest.mark.parametrize("arrays, size, threads, number", [
     (1, 2000, 1, "SIGINT"), (300, 100, 1, "SIGINT"), (1, 400_000, 1, "SIGINT"), (3, 400_000, 2, "SIGINT"),
     (1, 2000, 1, "SIGALRM"), (3, 400_000, 2, "SIGTERM")])
