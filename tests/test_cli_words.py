@@ -2,6 +2,7 @@
 
 import pytest
 
+from odeopt import bench
 from odeopt.cli import main
 
 
@@ -61,6 +62,13 @@ def test_stability_of_a_method_without_limit_claims_no_deviation(capsys):
     assert main(["stability", "--optimizers", "lion"]) == 0
     text = capsys.readouterr().out
     assert "nan" not in text and "formula  value" not in text and "No limit" in text
+
+
+def test_bench_rounds_what_it_says_of_the_machine(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "machine", lambda: {"processor": "x86_64", "load": 1.935546875})
+    monkeypatch.setitem(bench.SECTIONS, "real", lambda quick: ([{"a": 0.123456, "b": None}], ["a note"]))
+    assert main(["bench", "real"]) == 0
+    assert capsys.readouterr().out == "processor x86_64, load 1.94\n\nreal\n  a      b\n  0.123  -\n  note: a note\n"
 
 
 def test_orbits_say_for_which_rate(capsys):

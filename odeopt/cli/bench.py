@@ -2,8 +2,8 @@
 
 Sections: loops (steps a second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
 peers (one Adam step over n parameters), ensembles (trajectories at once), real (sparse least
-squares, softmax regression, a network). CPU times, best of several; peers that are not installed
-are skipped with a note.
+squares, softmax regression, a network). CPU times, best of several (wall times where ours takes
+several threads); notes below each table say what its columns are and which peers are not installed.
 """
 
 import json
@@ -22,11 +22,12 @@ def add_arguments(parser):
 def run(args):
     """Print a table a section."""
     from .. import bench, checks
+    from ..studies.base import word
 
     sections = [checks.choice("section", name, SECTIONS) for name in args.sections] or SECTIONS
     found = {"machine": bench.machine()}
     if not args.json:
-        print(", ".join(f"{key} {value}" for key, value in found["machine"].items()))
+        print(", ".join(f"{key} {word(value)}" for key, value in found["machine"].items()))
     for name in sections:
         print(f"measuring {name} ...", file=sys.stderr)
         rows, notes = bench.SECTIONS[name](quick=args.quick)
@@ -45,7 +46,9 @@ def _table(rows):
     if not rows:
         return
     names = list(rows[0])
-    cells = [names] + [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    from ..studies.base import word
+
+    cells = [names] + [[word(value) for value in row.values()] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
     for row in cells:
         print("  " + "  ".join(cell.ljust(width) if i < 2 else cell.rjust(width)
