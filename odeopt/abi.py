@@ -36,9 +36,12 @@ factory. They compile on first use. numba calls first-class functions experiment
 """
 
 import functools
+import importlib
 import math
 import pickle
+import sys
 import warnings
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import njit, types
@@ -254,6 +257,32 @@ def _cold_call(typing):
 @overload(cold_path)
 def _compiled_cold_path():
     return lambda: _cold_call()
+
+
+def importable(dispatcher):
+    """Whether another process finds this very kernel by the name of its module and its own."""
+    function = getattr(dispatcher, "py_func", None)
+    if function is None or function.__module__ == "__main__" or "." in function.__qualname__:
+        return False
+    return getattr(sys.modules.get(function.__module__), function.__name__, None) is dispatcher
+
+
+class ByName(NamedTuple):
+    """A kernel on its way to another process. numba would send its text: a kernel that is compiled anew
+    there, kept nowhere, and not the one that the other modules know."""
+
+    module: str
+    name: str
+
+
+def by_name(value):
+    """:class:`ByName` of a kernel that can be imported; anything else as it is."""
+    return ByName(value.py_func.__module__, value.py_func.__name__) if importable(value) else value
+
+
+def resolved(value):
+    """What :func:`by_name` was given."""
+    return getattr(importlib.import_module(value.module), value.name) if isinstance(value, ByName) else value
 
 
 def is_compiled(function):

@@ -112,16 +112,9 @@ def why_not(problem, optimizer):
     if problem.dim > LARGEST:
         return f"n = {problem.dim} is above {LARGEST}"
     for what, dispatcher in (("objective", problem.fg), ("update", optimizer.kernel)):
-        if not _importable(dispatcher):
+        if not abi.importable(dispatcher):
             return f"the {what}'s kernel is not a module-level function of an importable module"
     return ""
-
-
-def _importable(dispatcher):
-    function = getattr(dispatcher, "py_func", None)
-    if function is None or function.__module__ == "__main__" or "." in function.__qualname__:
-        return False
-    return getattr(sys.modules.get(function.__module__), function.__name__, None) is dispatcher
 
 
 def folder():

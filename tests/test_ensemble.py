@@ -402,6 +402,22 @@ def test_problems_of_plain_functions_go_to_other_processes():
             same(whole, oo.ensemble(oo.Momentum(0.1), plain, STARTS[:9], 5, chunk=4, executor=pool))
 
 
+def one_by_one(problem, optimizer):
+    return lanes.gradients_for(problem, optimizer)[1]
+
+
+def test_other_processes_run_blocks_too():
+    """Kernels go by name: sent as text they were compiled anew in each process, and could not run in blocks."""
+    import copy
+    import pickle
+
+    for again in (copy.copy(BEALE), copy.deepcopy(BEALE), pickle.loads(pickle.dumps(BEALE))):
+        assert (again.fg, again.hv) == (BEALE.fg, BEALE.hv) and again.fun(BEALE.x0) == BEALE.fun(BEALE.x0)
+    with cf.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(one_by_one, HIMMELBLAU, oo.Adam()).result() == ""
+        assert "n = 9" in pool.submit(one_by_one, oo.problems.rosenbrock(9), oo.Adam()).result()
+
+
 class Killing(cf.Executor):
     """Another executor, at whose submission number ``at`` something happens."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
-from ..abi import is_compiled, kernel
+from ..abi import by_name, is_compiled, kernel, resolved
 
 _DENSE_LIMIT = 2000
 _STEP = float(np.cbrt(np.finfo(float).eps))  # of central differences
@@ -140,6 +140,9 @@ class Problem:
         if f_min is None and minima:
             object.__setattr__(self, "f_min", self.fun(minima[0]))
 
+    def __reduce__(self):
+        return _restored, (type(self), {name: by_name(value) for name, value in vars(self).items()})
+
     def __repr__(self):
         return f"<Problem {self.name}, n = {self.dim}>"
 
@@ -209,6 +212,14 @@ class Problem:
         if value.shape != (self.dim,):
             raise ValueError(f"{name} must have shape ({self.dim},) for {self.name}, got {value.shape}")
         return value
+
+
+def _restored(cls, values):
+    """A problem that was sent to this process."""
+    self = cls.__new__(cls)
+    for name, value in values.items():
+        object.__setattr__(self, name, resolved(value))
+    return self
 
 
 def _window(window, dim):

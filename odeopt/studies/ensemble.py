@@ -114,8 +114,8 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
         Default: as many as the process may use. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
         Where the chunks run instead: a process pool, or a cluster (``dask.distributed``:
-        ``client.get_executor()``). Chunks that it loses (a killed worker) or fails on are run here,
-        with a warning.
+        ``client.get_executor()``). It must be able to import the modules of the problem's functions.
+        Chunks that it loses (a killed worker) or fails on are run here, with a warning.
     chunk : int
         Trajectories a task, and what an interrupt may lose. A task holds the paths of its chunk,
         also for statistics: chunk times R times (n + 1) numbers. At most a quarter of a gibibyte of
