@@ -1,5 +1,7 @@
 """What the command line says to a first user: names as they were typed, nothing cut off, nothing drawn of nothing."""
 
+import re
+
 import pytest
 
 from odeopt import bench
@@ -37,6 +39,11 @@ def test_summaries_are_whole_and_without_markup(kind, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert not any("``" in line or ":func:" in line for line in lines)
     assert all(line.count("(") == line.count(")") for line in lines)  # the first line of a longer sentence is cut off
+
+
+def test_optimizers_come_with_their_short_names(capsys):
+    main(["list", "optimizers"])
+    assert re.search(r"^gradientdescent .*\(also gd\)$", capsys.readouterr().out, re.M)
 
 
 def test_flows_are_equations(capsys):

@@ -85,6 +85,18 @@ class TwoSlots(Own):
         return np.zeros((1, x.size))
 
 
+@kernel
+def own_division(k, p, x, g, s):
+    """1/0 is an error in the interpreter and inf in compiled code."""
+    x[0] = x[0] - p[0] * g[0] / max(1.0, 1.0 / int(k))
+    return p[0]
+
+
+@dataclass(frozen=True)
+class Division(Own):
+    kernel = staticmethod(own_division)
+
+
 @dataclass(frozen=True)
 class Plain(Own):
     nu: float = 0.5
@@ -117,6 +129,10 @@ def test_what_is_wrong_with_a_page(page, words):
         page(0.01).init(np.ones(2))
 
 
+def test_what_only_compiled_code_can_do_is_left_to_it():
+    assert oo.record(Division(0.01), oo.problems.beale(), steps=3).ok
+
+
 def test_what_is_wrong_with_a_class():
     with pytest.raises(TypeError, match=r"Bare.kernel must be a property or staticmethod"):
         type("Bare", (Optimizer,), {"kernel": own_update})
@@ -128,4 +144,4 @@ def test_what_is_wrong_with_a_class():
 
 def test_the_field_on_a_page_is_no_update(monkeypatch):
     monkeypatch.setattr(oo.optimizers, "ALL", {"own": Own})
-    assert set(kernels._collect()) == {"own_update", "own_nothing", "own"}
+    assert set(kernels._collect()) == {"own_update", "own_nothing", "own_division", "own"}

@@ -46,7 +46,8 @@ def _optimizers():
 
     from .. import optimizers
 
-    return [(name, _first_line(sys.modules[cls.__module__])) for name, cls in optimizers.ALL.items()]
+    return [(name, _first_line(sys.modules[cls.__module__]) + "".join(f" (also {alias})" for alias in cls.aliases))
+            for name, cls in optimizers.ALL.items()]
 
 
 def optimizer_table():
