@@ -286,3 +286,12 @@ def test_intervals_of_few_samples_hold_as_often_as_they_say(count):
     assert np.mean(np.abs(mean) <= half) == pytest.approx(0.99, abs=0.002)
     with pytest.raises(ValueError, match="number of samples must be at least 2, got 1"):
         S.mean_interval(samples[:1])
+
+
+@pytest.mark.parametrize(("count", "missed"), [(1000, 0.010), (100, 0.024), (30, 0.058)])
+def test_covariance_intervals_are_for_hundreds_of_samples(count, missed):
+    """What the docstring says of fewer."""
+    root = np.linalg.cholesky([[2.0, 0.5], [0.5, 1.0]])
+    samples = np.random.default_rng(3).standard_normal((2000, count, 2)) @ root.T
+    outside = [(np.abs(s - root @ root.T) > half).any() for s, half in map(S.covariance_interval, samples)]
+    assert np.mean(outside) == pytest.approx(missed, abs=0.012)

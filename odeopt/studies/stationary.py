@@ -163,7 +163,9 @@ def averaged_covariance(optimizer, hessian, covariance, n):
 def covariance_interval(samples, level=0.99):
     """``(covariance, half widths)`` of N samples (N, n); the intervals hold together at ``level``.
 
-    Normal theory: var S_ij = (S_ii S_jj + S_ij^2)/(N - 1), Bonferroni over the distinct entries.
+    Normal theory: var S_ij = (S_ii S_jj + S_ij^2)/(N - 1), Bonferroni over the distinct entries; for N in
+    the hundreds and more. With fewer samples S is skew and the intervals miss more often: at level 0.99
+    one 2 x 2 matrix in 40 for N = 100, one in 17 for N = 30.
     """
     samples = np.asarray(samples)
     level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
