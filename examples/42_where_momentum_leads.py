@@ -6,10 +6,12 @@ with a small step keeps to the flow's basins.
 """
 
 import functools
+from types import SimpleNamespace
 
 import numpy as np
 
 import odeopt as oo
+from odeopt import plotting
 
 PROBLEM = oo.problems.himmelblau()
 AXIS = np.linspace(-5, 5, 251)
@@ -44,12 +46,12 @@ def main():
 
 
 def draw(ax):
-    """Momentum's basins."""
-    ax.imshow(basins(HEAVY).reshape(AXIS.size, AXIS.size), origin="lower", extent=(-5, 5, -5, 5), cmap="Set2",
-              interpolation="nearest")
-    ax.plot(*np.array(PROBLEM.minima).T, "wo", mec="black")
-    ax.grid(False)
-    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="where momentum 0.9 leads from each start")
+    """Momentum's basins, in the colours of example 10."""
+    index = basins(HEAVY).reshape(AXIS.size, AXIS.size)
+    picture = SimpleNamespace(optimizer=index, x=AXIS, y=AXIS, minima=PROBLEM.minima, method=repr(HEAVY))
+    plotting.basins(picture, ax, problem=PROBLEM)
+    ax.set_aspect("equal")
+    ax.set_title("where momentum 0.9 leads from each start")
     return ax
 
 
