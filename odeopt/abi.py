@@ -38,6 +38,7 @@ factory. They compile on first use. numba calls first-class functions experiment
 import functools
 import importlib
 import math
+import os
 import pickle
 import sys
 import warnings
@@ -111,7 +112,8 @@ def kernel(function, signature=None):
     except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
         if "cache" not in str(error):
             raise
-        _say_that_nothing_is_kept()
+        if os.path.exists(function.__code__.co_filename):  # a kernel typed in at a prompt is never kept
+            _say_that_nothing_is_kept()
     else:
         _survive_a_broken_cache(dispatcher)
     if signature:

@@ -284,6 +284,24 @@ import numpy as np
 from odeopt.sums import sum_of_squares
 print(sum_of_squares(np.arange(4.0)), sum_of_squares(np.arange(4, dtype=np.float32)))
 """
+PROMPT = """
+import warnings
+warnings.simplefilter("error")
+from odeopt.abi import kernel
+
+@kernel
+def halved(x):
+    return 0.5 * x
+
+print(halved(3.0))
+"""
+
+
+def test_a_kernel_typed_in_at_a_prompt_is_no_matter_of_folders():
+    out, err = finish(start(PROMPT))
+    assert out.strip() == "1.5" and not err
+
+
 NO_ROOM = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
