@@ -87,7 +87,8 @@ def draw_figure(fig, study=None):
         color = {1e-3: "#DD8800", 1e-4: "#0072B2"}.get(run.base_lr, "black")
         label = f"{run.base_lr:g} {'constant' if run.rule == 'none' else 'plateau'}" if run.seed == first else None
         for ax, curve in zip(axes, (run.lr, run.validation_loss), strict=True):
-            ax.plot(np.arange(1, curve.size + 1), curve, "--" if run.rule == "none" else "-", color=color, label=label)
+            ax.plot(np.arange(1, curve.size + 1), curve, "--" if run.rule == "none" else "-", color=color, label=label,
+                    drawstyle="steps-mid" if ax is axes[0] else "default")  # a rate holds for a whole epoch
     axes[0].set(ylabel="learning rate", yscale="log", title="LeNet-5, Adam with and without plateau decay")
     axes[1].set(xlabel="epoch", ylabel="validation loss", yscale="log")
     axes[1].legend()

@@ -1,10 +1,14 @@
 """Write the gallery: the picture of each example, named after it.
 
 Runs every examples/NN_claim.py (or those named) and writes its PNG or GIF into --out. The files are
-the same to the pixel on every run with the same libraries. --check runs the examples' numbers too.
+the same to the pixel on every run with the same libraries: on one BLAS thread, unless the environment
+says OPENBLAS_NUM_THREADS, since sums and so trained networks depend on it. --check runs the examples'
+numbers too.
 """
 
+import os
 import pathlib
+import subprocess
 import sys
 
 from . import _output
@@ -19,8 +23,21 @@ def add_arguments(parser):
     parser.add_argument("--check", action="store_true", help="also hold each example's numbers against theory")
 
 
+_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+def _on_one_thread(args):
+    home = str(pathlib.Path(__file__).parents[2])
+    path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.call([sys.executable, "-m", "odeopt", "figures", "--examples", args.examples, "--out", args.out,
+                            *["--check"] * args.check, *args.names],
+                           env=os.environ | {_THREADS: "1", "PYTHONPATH": path})
+
+
 def run(args):
     """0; 1 if an example failed, or --check found a number that is off."""
+    if _THREADS not in os.environ:  # numpy is loaded already and reads it no more: again, in a process of its own
+        return _on_one_thread(args)
     import matplotlib
 
     matplotlib.use("Agg")
