@@ -86,6 +86,7 @@ def test_every_optimizer_has_a_limit_or_a_reason():
         if row["message"]:
             assert "linear at the minimum" in row["message"]
         else:
+            assert row["formula"], f"add the formula of its limit to studies/stability.py: {row}"
             assert row["deviation"] < 1e-10, row
     assert (~np.isnan(table.measured)).sum() >= 11
 
