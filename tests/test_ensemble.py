@@ -432,6 +432,30 @@ class Killing(cf.Executor):
         return future
 
 
+class Forgetting(cf.Executor):
+    """Runs the first submissions, and never completes the futures of the others."""
+
+    def __init__(self, good):
+        self.good = good
+
+    def submit(self, task, *arguments):
+        future = cf.Future()
+        if self.good > 0:
+            self.good -= 1
+            future.set_result(task(*arguments))
+        return future
+
+
+def test_an_executor_that_forgets_is_given_up(monkeypatch):
+    from odeopt.studies import chunks
+
+    monkeypatch.setattr(chunks, "SILENCE", 0.2)
+    whole = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20)
+    with pytest.warns(RuntimeWarning, match="nothing came back for 0.2 s"):
+        group = oo.ensemble(oo.Adam(0.05), HIMMELBLAU, STARTS, 20, chunk=50, executor=Forgetting(3))
+    same(whole, group)
+
+
 def test_a_fault_of_the_task_itself_is_raised():
     def fun(x):
         if x[0] == 0:

@@ -3,7 +3,10 @@ Ctrl-C keeps what is done."""
 
 import concurrent.futures as cf
 import sys
+import time
 import warnings
+
+SILENCE = 60.0  # seconds; see ``executor``
 
 
 def work(task, chunks, arguments, finished, threads, executor, progress, room):
@@ -19,6 +22,8 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
     threads : int
         Of our own, where ``executor`` is None.
     executor : concurrent.futures.Executor or None
+        Given up when nothing has come back for SILENCE and for ten times as long as the longest wait
+        between two results so far (never before the first: its workers may stand in a queue).
     progress : bool
     room : int
         Chunks under way or waiting at any time (but at least one a worker).
@@ -35,7 +40,7 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
     waiting, flying, lost = list(reversed(chunks)), {}, []
     with tqdm(total=len(chunks), unit="chunk", file=sys.stderr, leave=False,
               disable=not (progress and sys.stderr.isatty())) as bar:
-        pool = executor
+        pool, heard, longest = executor, None, 0.0  # when the last result came, and the longest wait for one
         try:
             if own:  # the first chunk runs here, so that compiling happens once and in one thread
                 first = waiting.pop()
@@ -53,7 +58,17 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
                         lost.append((chunk, error))
                 if not flying:
                     break
-                for future in cf.wait(flying, return_when=cf.FIRST_COMPLETED).done:
+                patience = None if own or heard is None else max(SILENCE, 10 * longest)
+                ended = cf.wait(flying, patience, cf.FIRST_COMPLETED).done
+                if not ended:  # futures that nobody will ever complete
+                    silent = TimeoutError(f"nothing came back for {patience:.3g} s")
+                    lost += [(chunk, silent) for chunk in (*flying.values(), *reversed(waiting))]
+                    for future in flying:
+                        future.cancel()
+                    break
+                now = time.monotonic()
+                heard, longest = now, max(longest, now - heard if heard is not None else 0.0)
+                for future in ended:
                     try:
                         found = future.result()
                     except (Exception, cf.CancelledError) as error:
