@@ -9,6 +9,7 @@ import numpy as np
 
 from . import checks, drive, specialized
 from .optimizers import Optimizer
+from .problems.base import checked
 from .schedules import Controller, Schedule, constant
 from .schemes import Discretization
 from .trajectory import Trajectory
@@ -77,6 +78,7 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     TypeError, ValueError
         Arguments of a wrong type, shape or range; a start where f or its gradient is not finite.
     """
+    checked(problem)
     every = checks.integer("every", every, 1)
     limit = math.inf if t_end is None else checks.real("t_end", t_end, 0.0)
     if steps is not None:

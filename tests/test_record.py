@@ -167,3 +167,12 @@ def test_start_where_the_objective_is_not_finite_is_refused():
     problem = oo.Problem(lambda x: float(np.log(x[0])) if x[0] > 0 else np.nan, lambda x: 1 / x, dim=1)
     with pytest.raises(ValueError, match="x0 must be a point where f"):
         oo.record(oo.GradientDescent(0.1), problem, [-1.0])
+
+
+@pytest.mark.parametrize("call", [
+    oo.record, oo.compare, oo.convergence, lambda method, problem: oo.ensemble(method, problem, [[1, 2]]),
+], ids=["record", "compare", "convergence", "ensemble"])
+@pytest.mark.parametrize("problem, got", [("beale", "'beale'"), (lambda x: x @ x, "function"), (None, "NoneType")])
+def test_a_name_or_a_function_is_no_problem(call, problem, got):
+    with pytest.raises(TypeError, match=f"problem must be a Problem, such as .* got {got}"):
+        call(oo.Adam(0.01), problem)

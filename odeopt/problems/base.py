@@ -217,6 +217,15 @@ def _restored(cls, values):
     return self
 
 
+def checked(problem):
+    """``problem`` itself; TypeError for a name or a function, the first things one hands over."""
+    if not isinstance(problem, Problem):
+        got = repr(problem) if isinstance(problem, str) else type(problem).__name__
+        raise TypeError("problem must be a Problem, such as odeopt.problems.beale() or odeopt.Problem(fun, grad, dim=2), "
+                        f"got {got}")
+    return problem
+
+
 def _window(window, dim):
     if window is None:
         return None

@@ -19,6 +19,7 @@ import numpy as np
 from .. import checks
 from ..flows import Flow
 from ..optimizers import Optimizer
+from ..problems.base import checked
 from ..record import record
 from ..reference import reference, start_state
 from ..schemes import Discretization, Scheme
@@ -250,7 +251,7 @@ class _Ladder:
     """The levels of a study: what to run, from where, and what its flow is."""
 
     def __init__(self, method, problem, x0, t_end, start, refine):
-        self.problem, self.start, self.refine, self.t0 = problem, start, refine, 0.0
+        self.problem, self.start, self.refine, self.t0 = checked(problem), start, refine, 0.0
         if t_end is not None:
             t_end = checks.real("t_end", t_end, 0.0, open_low=True)
         if isinstance(method, tuple):

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import checks, drive, lanes
 from ..optimizers import Optimizer
+from ..problems.base import checked
 from ..threads import number
 from .chunks import work
 from .moments import merged, sums
@@ -150,7 +151,7 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     if not optimizers:
         raise ValueError("optimizer must be at least one Optimizer, got an empty sequence")
     starts = _points(starts)
-    if starts.ndim != 2 or starts.shape[1] != problem.dim or not starts.size or not np.isfinite(starts).all():
+    if starts.ndim != 2 or starts.shape[1] != checked(problem).dim or not starts.size or not np.isfinite(starts).all():
         raise ValueError(f"starts must be finite with shape (N, {problem.dim}), got shape {starts.shape}")
     steps, every = checks.integer("steps", steps, 0), checks.integer("every", every, 0)
     chunk, gtol = checks.integer("chunk", chunk, 1), checks.real("gtol", gtol, 0.0)
