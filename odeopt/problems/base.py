@@ -221,8 +221,8 @@ def checked(problem):
     """``problem`` itself; TypeError for a name or a function, the first things one hands over."""
     if not isinstance(problem, Problem):
         got = repr(problem) if isinstance(problem, str) else type(problem).__name__
-        raise TypeError("problem must be a Problem, such as odeopt.problems.beale() or odeopt.Problem(fun, grad, dim=2), "
-                        f"got {got}")
+        raise TypeError("problem must be a Problem, such as odeopt.problems.beale() or "
+                        f"odeopt.Problem(fun, grad, dim=2), got {got}")
     return problem
 
 
