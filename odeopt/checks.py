@@ -61,6 +61,21 @@ def point(name, value, dim=None):
     return array
 
 
+def stays_inside(words, kernel, *arguments):
+    """What ``kernel`` returns in the interpreter, where numpy checks indices; TypeError with ``words`` for a wrong one.
+
+    Compiled code does not check them: with a row too few it would write into memory that is not its own.
+    What else goes wrong here (a function that only compiled code has, 1/0) is no matter and gives nan.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return kernel.py_func(*arguments)
+    except IndexError as error:
+        raise TypeError(f"{words}: {error}") from None
+    except Exception:
+        return np.nan
+
+
 def archive(path, kind, version, *needed):
     """``(words, arrays)`` of the npz file that a ``kind`` was saved in; ValueError where it is none, lacks what
     is ``needed``, or is of another version."""

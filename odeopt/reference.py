@@ -1,5 +1,7 @@
 """``reference``: the continuous flow, solved by scipy's ``solve_ivp`` or the package's own Dormand–Prince."""
 
+import contextlib
+import sys
 import weakref
 from dataclasses import dataclass, replace
 
@@ -72,7 +74,7 @@ class Reference:
 
 
 def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, solver="auto", start="cold",
-              t0=0.0, check=True, reuse=False, schedule=None, steps=None):
+              t0=0.0, check=True, reuse=False, schedule=None, steps=None, progress=False):
     """Solve the flow of an optimizer (or a flow) with scipy's ``solve_ivp``.
 
     Parameters
@@ -109,6 +111,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         With ``schedule``: how many steps of the optimizer to follow at most, default 100,000. Give it
         where the schedule has phases that are short against that (it bounds the solver's steps). A
         schedule that fades may end before ``t_end``; ``Reference.t_end`` says where.
+    progress : bool
+        Show how far the solver is on stderr (only if that is a terminal; "auto" without a schedule).
 
     Returns
     -------
@@ -134,11 +138,13 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
             return _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check)
     if reuse and problem.compiled:
         return _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check)
-    solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver)
+    with _bar(progress, t0, t_end) as reached:
+        solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver, reached)
     end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
     if check and end > t0:
         again = solution.solver if solution.success else solver  # by name it would not know when to end
-        loose = solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, again)
+        with _bar(progress, t0, end, "check") as reached:
+            loose = solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, again, reached)
         nfev += loose.nfev
         if solution.success:
             uncertainty = _distance(solution, loose, t0, end, problem.dim)
@@ -146,6 +152,23 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
             end, uncertainty = _agreement(solution, loose, t0, problem.dim, 10 * np.sqrt(rtol))
     return Reference(flow, problem.dim, float(t0), end, rtol, atol, solution.solver, bool(solution.success),
                      str(solution.message), uncertainty, int(nfev), solution.sol)
+
+
+@contextlib.contextmanager
+def _bar(progress, t0, t_end, words="reference"):
+    """A function of (t, y) that moves the progress bar, or None."""
+    if not progress:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=t_end - t0, desc=words, bar_format="{desc}{percentage:4.0f}% |{bar}|", file=sys.stderr,
+              disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def moved(t, y):
+            bar.update(t - t0 - bar.n)
+
+        yield moved
 
 
 def _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check):

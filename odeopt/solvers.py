@@ -36,8 +36,9 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, **options):
         run = begin(solver, t0, y0)
         while True:
             words = run.step()
-            if run.status == "failed" or not np.isfinite(run.y).all():
-                message = words or f"the solution is not finite at t = {run.t:.6g}"
+            if run.status == "failed" or not np.isfinite(run.y).all() or not run.t > times[-1]:
+                stuck = "no step is small enough" if run.t == times[-1] else "the solution is not finite"
+                message = words or f"{stuck} at t = {run.t:.6g}"
                 break
             times.append(float(run.t))
             pieces.append(run.dense_output())
@@ -56,8 +57,8 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, **options):
                            solver=solver, sol=integrate.OdeSolution(times, pieces) if pieces else None)
 
 
-def solve(flow, problem, z0, t0, t_end, rtol, atol, solver):
-    """The flow from ``z0`` on [t0, t_end]; "auto" is :func:`march`."""
+def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, reached=None):
+    """The flow from ``z0`` on [t0, t_end]; "auto" is :func:`march`, which alone knows ``reached``."""
     if solver == "jitted":
         return _JittedSolution(flow, problem, z0, t0, t_end, rtol, atol)
     rows, n = z0.shape
@@ -73,7 +74,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver):
 
     options = {"rtol": max(rtol, 2.3e-14), "atol": atol}
     if solver == "auto":
-        return march(fun, t0, z0.ravel(), t_end, jac=jac, **options)
+        return march(fun, t0, z0.ravel(), t_end, reached=reached, jac=jac, **options)
     from scipy.integrate import solve_ivp
 
     if solver in ("Radau", "BDF", "LSODA"):

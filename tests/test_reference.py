@@ -141,6 +141,14 @@ def test_rmsprop_is_of_order_one_half_from_a_cold_start_and_one_when_corrected()
     assert orders[0] == pytest.approx(0.5, abs=0.06) and orders[1] == pytest.approx(1, abs=0.05)
 
 
+def test_no_order_is_reported_where_two_halvings_disagree():
+    """Far above the stability limit the error falls by powers of 2 that have nothing to do with the order."""
+    stiff = oo.problems.quadratic([1.0, 100.0], x0=[1.0, 1.0])
+    wild, fine = (oo.compare(oo.GradientDescent(h), stiff, steps=40, local=False, order=True) for h in (0.05, 1e-3))
+    assert wild.run.ok and wild.max_error > 1e20 and np.isnan(wild.order)
+    assert fine.order == pytest.approx(1, abs=0.1)
+
+
 def test_comparison_says_when_the_reference_is_not_good_enough():
     result = oo.compare(oo.GradientDescent(1e-4), BOWL, steps=20_000, rtol=1e-3, atol=1e-6, local=False)
     assert not result.trusted and "uncertain" in result.message

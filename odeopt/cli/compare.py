@@ -1,10 +1,11 @@
 """Compare optimizers with the flows that they discretise.
 
 Prints a row an optimizer: the flow, the scheme, the step h, the largest distance between the run
-and its reference flow at equal flow time, the order measured by halving h twice, and the
-objective gap. With --out, also the figures (paths on the contours with their flows, error
-against flow time; for problems in more dimensions the plane of the principal directions and the
-objective; a panel each for more than six optimizers), a CSV and a JSON file.
+and its reference flow at equal flow time, the order measured by halving h twice (none where the
+two halvings disagree), and the objective gap. With --out, also the figures (paths on the contours
+with their flows, error against flow time; for problems in more dimensions the plane of the
+principal directions and the objective; a panel each for more than six optimizers), a CSV and a
+JSON file.
 """
 
 import sys
@@ -37,7 +38,7 @@ def run(args):
     results = []
     for optimizer in _output.progress(chosen, lambda o: o.title):
         results.append(compare(optimizer, problem, x0, args.steps, t_end=args.time, start=args.start,
-                               local=False, order=True))
+                               local=False, order=True, progress=True))
     rows = [result.row() for result in results]
     extra = {"problem": problem.name, "x0": list(x0), "start": args.start}
     if args.json:
@@ -45,10 +46,9 @@ def run(args):
     else:
         print(f"{problem.name}, n = {problem.dim}: runs against their flows at equal flow time\n")
         print(_output.table(rows, COLUMNS))
-        for row in rows:
-            if row["message"]:
-                print(f"\n{row['optimizer']}: {row['message']}", end="")
-        print()
+        notes = [f"{row['optimizer']}: {row['message']}" for row in rows if row["message"]]
+        if notes:
+            print("", *notes, sep="\n")
     if folder is not None:
         _write(folder, problem, results, rows, extra)
     elif not args.json:

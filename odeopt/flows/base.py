@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import abi
+from .. import abi, checks
+
+_INSIDE = set()  # (field, rows, constants) that stay inside their arrays
 
 
 def _evaluate(kernels, data, t, p, z, dz):
@@ -18,6 +20,15 @@ def _evaluate(kernels, data, t, p, z, dz):
 def _compiled_evaluate():
     """One compiled entry for every (flow, problem)."""
     return abi.kernel(_evaluate, abi.NOTHING(abi.INDICES, abi.VECTOR, abi.REAL, abi.VECTOR, abi.MATRIX, abi.MATRIX))
+
+
+def _unit_gradient(x, g, data):
+    g[:] = 1.0
+    return 1.0
+
+
+def _unit_product(x, v, out, data):
+    out[:] = v
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,9 +83,20 @@ class Flow:
         return z
 
     def check(self, problem):
-        """ValueError where the field needs what ``problem`` has not."""
+        """ValueError where the field needs what ``problem`` has not; TypeError where it leaves its arrays."""
         if self.needs_hessian:
             problem.need_hessian(f"the flow {self.name!r}")
+        self.check_inside(problem.data)
+
+    def check_inside(self, data=None, name=None):
+        """TypeError for a field that leaves its arrays; looked at once for each field, on two coordinates."""
+        key = (self.rhs, self.rows, self.p.size)
+        if key not in _INSIDE:
+            z, data = np.full((self.rows, 2), 0.5), np.zeros(1) if data is None else data
+            checks.stays_inside(
+                f"the field of {name or self.name} must stay inside its arrays, slots = {self.slots} and {self.p.size} "
+                "constants", self.rhs, _unit_gradient, _unit_product, data, 1.0, self.p, z, np.zeros_like(z))
+            _INSIDE.add(key)
 
     def field(self, problem, p=None):
         """``F(t, z) -> (rows, n) array`` for one problem, as a Python function.

@@ -71,12 +71,8 @@ _INSIDE = set()  # what ``_check_inside`` has seen
 
 
 def _check_inside(optimizer):
-    """TypeError for a page whose kernel or field leaves its arrays; looked at once for each variant.
-
-    Compiled kernels do not check indices: with a slot too few they would write into memory that is
-    not theirs. In the interpreter numpy checks them, so both run there once, on two coordinates. What
-    else goes wrong there (a function that only compiled code has, 1/0) is no matter.
-    """
+    """TypeError for a page whose kernel or field leaves its arrays; looked at once for each variant, on two
+    coordinates."""
     slots = tuple(optimizer.slots)
     key = (type(optimizer), optimizer.kernel, slots)
     if key in _INSIDE or optimizer.wrapper:  # a wrapped kernel is called by its address: not by the interpreter
@@ -86,38 +82,17 @@ def _check_inside(optimizer):
     if s.shape != (len(slots), x.size):
         raise TypeError(f"{name}.cold_start must give {len(slots)} rows, one for each of slots = {slots}, "
                         f"got the shape {s.shape} for {x.size} coordinates")
-    with np.errstate(all="ignore"):
-        dt = _interpreted(optimizer.kernel, f"{name}.kernel must stay inside its arrays, slots = {slots} and "
-                          f"{optimizer.p.size} numbers in p", np.int64(0), optimizer.p_for(x), x, g, s)
-        if dt is None:
-            raise TypeError(f"{name}.kernel must return the flow time of the step, got None")
-        if flow is not None:
-            z = optimizer.to_flow(x, s)
-            if z.shape != (flow.rows, x.size):
-                raise TypeError(f"{name}.to_flow must give {flow.rows} rows, the position and the flow's slots "
-                                f"{flow.slots}, got the shape {z.shape} for {x.size} coordinates")
-            _interpreted(flow.rhs, f"the field of {name}.flow() must stay inside its arrays, slots = {flow.slots} and "
-                         f"{flow.p.size} constants", _unit_gradient, _unit_product, np.zeros(0), 1.0, flow.p, z,
-                         np.zeros_like(z))
+    words = f"{name}.kernel must stay inside its arrays, slots = {slots} and {optimizer.p.size} numbers in p"
+    dt = checks.stays_inside(words, optimizer.kernel, np.int64(0), optimizer.p_for(x), x, g, s)
+    if dt is None:
+        raise TypeError(f"{name}.kernel must return the flow time of the step, got None")
+    if flow is not None:
+        z = optimizer.to_flow(x, s)
+        if z.shape != (flow.rows, x.size):
+            raise TypeError(f"{name}.to_flow must give {flow.rows} rows, the position and the flow's slots "
+                            f"{flow.slots}, got the shape {z.shape} for {x.size} coordinates")
+        flow.check_inside(name=f"{name}.flow()")
     _INSIDE.add(key)
-
-
-def _interpreted(function, words, *arguments):
-    try:
-        return function.py_func(*arguments)
-    except IndexError as error:
-        raise TypeError(f"{words}: {error}") from None
-    except Exception:
-        return np.nan
-
-
-def _unit_gradient(x, g, data):
-    g[:] = 1.0
-    return 1.0
-
-
-def _unit_product(x, v, out, data):
-    out[:] = v
 
 
 @dataclass(frozen=True)

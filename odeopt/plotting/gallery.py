@@ -27,7 +27,7 @@ def find(folder, names=None):
         return files
     chosen = []
     for name in names:
-        found = [f for f in files if f.stem == name or f.stem.partition("_")[0] == name]
+        found = [f for f in files if f.stem == name or f.stem.partition("_")[0] == name.zfill(2)]
         if not found:
             raise ValueError(f"names must be examples such as {files[0].stem!r} (or their numbers), got {name!r}")
         chosen += found

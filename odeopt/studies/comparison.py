@@ -12,6 +12,7 @@ from ..trajectory import Trajectory
 from .base import html_table
 
 LOCAL_SAMPLES = 24
+UNSETTLED = 0.5  # difference of two successive orders
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +30,10 @@ class Comparison:
         Flow time, and |x_{n+1} - flow over one step from the state of step n|, at some steps.
     max_error : float
     order : float
-        log2 of the error ratio between the runs with h/2 and h/4 over the same flow time (nan when
-        not asked for, or when the error does not shrink); one number, not a certificate:
-        :func:`odeopt.convergence` is that.
+        log2 of the error ratio between the runs with h/2 and h/4 over the same flow time; nan when
+        not asked for, when the error does not shrink, or when h and h/2 say otherwise by more than a
+        half (the step is too large for an order to show). No certificate: :func:`odeopt.convergence`
+        is that.
     gap : float
         f at the last record minus the known minimum (nan if not known).
     message : str
@@ -88,7 +90,7 @@ class Comparison:
 
 
 def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t_end=None, rtol=1e-10, atol=1e-12,
-            local=True, order=False, check=True, schedule=None):
+            local=True, order=False, check=True, schedule=None, progress=False):
     """Run ``optimizer`` and measure its distance to its flow.
 
     Parameters
@@ -111,6 +113,8 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         is the flow whose constants move with it (:mod:`odeopt.scheduled`). The sum of a falling
         step is a little larger than its integral: where the run comes past the end of the
         reference's time (a learning rate that ends at 0), it is compared with that end.
+    progress : bool
+        Show how far run and reference are on stderr (only if that is a terminal).
 
     Returns
     -------
@@ -120,7 +124,7 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     """
     every = checks.integer("every", every, 1)
     run = record(optimizer, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
-                 start=start, memory=local)
+                 start=start, memory=local, progress=progress)
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     empty = np.zeros(0)
     if optimizer.flow() is None:
@@ -130,7 +134,8 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
                           "no step to compare")
     solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
-                         schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100)
+                         schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100,
+                         progress=progress)
     covered = (run.t <= solution.t_end * (1 + 1e-12)) | (schedule is not None and solution.success)
     if covered.sum() < 2:
         return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
@@ -147,15 +152,15 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     local_t, local_error = _local_errors(optimizer, problem, run, schedule) if local else (empty, empty)
     slope = np.nan
     if order and run.ok:
-        slope = _order(optimizer, problem, x0, solution, start, schedule)
+        slope = _order(optimizer, problem, x0, solution, start, largest, schedule)
     return Comparison(optimizer, problem.name, run, solution, t, error, local_t, local_error, largest, slope, gap,
                       "; ".join(messages))
 
 
-def _order(optimizer, problem, x0, solution, start, schedule=None):
-    """Observed order from h/2 and h/4."""
+def _order(optimizer, problem, x0, solution, start, largest, schedule=None):
+    """Observed order from h/2 and h/4, if that from h (whose error is ``largest``) and h/2 is much the same."""
     schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
-    laws, errors = optimizer.scaling(), []
+    laws, errors = optimizer.scaling(), [largest]
     for factor in (2, 4):
         stretched = tuple(s.refined(factor, laws[s.drives]) for s in schedules) or None
         run = record(optimizer.refined(factor), problem, x0, None, factor, stretched, t_end=solution.t_end, start=start)
@@ -163,7 +168,9 @@ def _order(optimizer, problem, x0, solution, start, schedule=None):
         if not run.ok or t.size < 2:
             return np.nan
         errors.append(np.linalg.norm(run.x[: t.size] - solution(t), axis=1).max())
-    return float(np.log2(errors[0] / errors[1])) if errors[1] < errors[0] else np.nan
+    with np.errstate(all="ignore"):
+        before, order = -np.diff(np.log2(errors))
+    return float(order) if order > 0 and abs(order - before) <= UNSETTLED else np.nan
 
 
 def _local_errors(optimizer, problem, run, schedule=None):
