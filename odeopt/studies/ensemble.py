@@ -116,7 +116,8 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     executor : concurrent.futures.Executor, optional
         Where the chunks run instead: a process pool, or a cluster (``dask.distributed``:
         ``client.get_executor()``). It must be able to import the modules of the problem's functions.
-        Chunks that it loses (a killed worker) or fails on are run here, with a warning.
+        Chunks that it loses (a killed worker) or fails on are run here, with a warning, and so is the
+        rest when it falls silent: a minute, or ten times its longest wait so far, without a result.
     chunk : int
         Trajectories a task, and what an interrupt may lose. A task holds the paths of its chunk,
         also for statistics: chunk times R times (n + 1) numbers. At most a quarter of a gibibyte of
