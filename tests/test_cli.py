@@ -41,16 +41,17 @@ def test_compare_in_many_dimensions(tmp_path, capsys):
 
 def test_many_optimizers_have_a_panel_each(tmp_path, capsys, monkeypatch):
     from odeopt import plotting
-    from odeopt.cli import compare
+    from odeopt.cli import _output
 
     drawn = []
     for name in ("path_panels", "error_panels"):
         draw = getattr(plotting, name)
         monkeypatch.setattr(plotting, name, lambda *args, draw=draw: drawn.append(draw(*args)))
-    monkeypatch.setattr(compare, "MANY", 1)
+    monkeypatch.setattr(_output, "MANY", 1)
     arguments = ["compare", "quadratic", "--optimizers", "gd,momentum,rprop", "--steps", "20", "--out", str(tmp_path)]
     assert main(arguments) == 0
-    assert [sum(ax.axison for ax in axes.flat) for axes in drawn] == [3, 2]  # Rprop has no flow
+    assert main(["plot", "paths", *arguments[1:-1], str(tmp_path / "paths.pdf")]) == 0
+    assert [sum(ax.axison for ax in axes.flat) for axes in drawn] == [3, 2, 3]  # Rprop has no flow
 
 
 def test_compare_for_a_flow_time_and_with_hyperparameters(capsys):

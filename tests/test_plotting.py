@@ -114,6 +114,13 @@ def test_panels_have_one_run_each(comparisons, in_space):
         plotting.path_panels(PLANE, comparisons, plt.subplots(1, 1)[1])
 
 
+def test_steps_are_those_of_the_clock():
+    run = oo.record(oo.ErrorControlledEuler(0.05), PLANE, steps=30)
+    ax = plotting.step_lengths(run, plt.subplots()[1])
+    g = [np.linalg.norm(PLANE.grad(x)) for x in run.x[:-1]]
+    assert np.allclose(ax.lines[0].get_ydata(), 0.05 / np.array(g), rtol=1e-9)  # tol/|g|: article 000, eq. 9
+
+
 @pytest.mark.parametrize("name", ["gradient_norms", "learning_rates", "clocks"])
 def test_curves(comparisons, name):
     ax = getattr(plotting, name)(comparisons, plt.subplots()[1])
@@ -369,6 +376,8 @@ def test_shipped_figures_are_small_and_named_after_examples():
 @pytest.mark.parametrize("argv, name", [
     (["plot", "paths", "beale", "--optimizers", "gd,adam", "--steps", "30"], "p.png"),
     (["plot", "phase", "booth", "--optimizers", "momentum", "--steps", "30"], "p.svg"),
+    (["plot", "step", "beale", "--optimizers", "barzilaiborwein,errorcontrolledeuler", "--steps", "30"], "s.pdf"),
+    (["plot", "surface", "beale", "--optimizers", "gd", "--steps", "30"], "s.png"),
     (["animate", "beale", "--optimizers", "gd", "--steps", "20", "--frames", "3"], "a.gif"),
 ])  # fmt: skip
 def test_command_line(tmp_path, argv, name):

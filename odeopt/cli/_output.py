@@ -10,6 +10,8 @@ import sys
 from .. import checks
 from ..studies.base import table  # noqa: F401 - the commands print tables as studies do
 
+MANY = 6  # optimizers, from which on each has a panel of its own
+
 
 def add_problem(parser):
     """The PROBLEM argument."""
@@ -116,7 +118,7 @@ def _writable(folder):
 
 def figure(drawers, path, size=(6.4, 4.4)):
     """Save a figure of one panel for each ``draw(axes)``, in the package's style."""
-    with _saved(path, (1, len(drawers)), size) as axes:
+    with saved(path, (1, len(drawers)), size) as axes:
         for draw, ax in zip(drawers, axes[0]):
             draw(ax)
 
@@ -125,12 +127,13 @@ def panels(draw, count, path):
     """Save a figure of ``count`` small panels: ``draw(array of axes)``."""
     from .. import plotting
 
-    with _saved(path, plotting.panel_shape(count), (2.6, 2.5)) as axes:
+    with saved(path, plotting.panel_shape(count), (2.6, 2.5)) as axes:
         draw(axes)
 
 
 @contextlib.contextmanager
-def _saved(path, shape, size):
+def saved(path, shape=(1, 1), size=(6.4, 4.4), **options):
+    """The axes, an array of this shape, of a figure that is saved at the end; ``size`` of each in inches."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -140,9 +143,9 @@ def _saved(path, shape, size):
 
     with plotting.style():
         fig, axes = plt.subplots(*shape, figsize=(size[0] * shape[1], size[1] * shape[0]), squeeze=False,
-                                 layout="constrained")
+                                 layout="constrained", **options)
         yield axes
-        fig.savefig(path, metadata={"Software": None})
+        fig.savefig(path, metadata={"Software": None} if str(path).lower().endswith(".png") else None)
         plt.close(fig)
 
 

@@ -13,7 +13,6 @@ import sys
 from . import _output
 
 COLUMNS = ("optimizer", "flow", "scheme", "h", "steps", "gradients", "max error", "order", "f - f*", "status")
-MANY = 6  # optimizers, from which on each has a panel of its own
 
 
 def add_arguments(parser):
@@ -65,14 +64,14 @@ def _write(folder, problem, results, rows, extra):
     size = (6.4, 4.4 + 0.2 * max(0, len(results) - 5))  # the legend stands below
     if problem.dim == 1:
         del names["paths"]  # a path on a line is its objective
-    elif len(results) > MANY:
+    elif len(results) > _output.MANY:
         _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), folder / names["paths"])
     elif problem.dim == 2:
         _output.figure([lambda ax: plotting.trajectories(problem, results, ax)], folder / names["paths"], size)
     else:
         _output.figure([lambda ax: plotting.principal_plane(results, ax)], folder / names["paths"], size)
     flows = sum(result.reference is not None for result in results)
-    if flows > MANY:
+    if flows > _output.MANY:
         _output.panels(lambda axes: plotting.error_panels(results, axes), flows, folder / names["errors"])
     else:
         _output.figure([lambda ax: plotting.errors(results, ax)], folder / names["errors"], size)

@@ -1,14 +1,15 @@
 """Draw one picture of runs on a problem.
 
-Kinds: paths (on the contours, with their flows; the principal plane in more dimensions), errors,
-objective, gradient, rate, clock, surface, phase (of the methods whose flow is of second order).
+Kinds: paths (on the contours, with their flows; the principal plane in more dimensions; a panel each
+for more than six), errors, objective, gradient, rate, step (its flow time), clock, surface, phase
+(of the methods whose flow is of second order).
 """
 
 import sys
 
 from . import _output
 
-KINDS = ("paths", "errors", "objective", "gradient", "rate", "clock", "surface", "phase")
+KINDS = ("paths", "errors", "objective", "gradient", "rate", "step", "clock", "surface", "phase")
 
 
 def add_arguments(parser):
@@ -54,11 +55,6 @@ def run(args):
         raise ValueError(f"paths needs a problem of 2 variables or more, {problem.name} has {problem.dim}")
     path = _output.out_file(args, f"{args.kind}-{problem.name}.png", (".png", ".pdf", ".svg"))
     results = compared(args, problem, x0, chosen(args, problem, x0), local=args.kind == "phase")
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     from .. import plotting
 
     if args.kind == "errors" and all(c.reference is None for c in results):
@@ -74,16 +70,17 @@ def run(args):
         "objective": lambda ax: plotting.objectives(results, ax),
         "gradient": lambda ax: plotting.gradient_norms(results, ax),
         "rate": lambda ax: plotting.learning_rates(results, ax),
+        "step": lambda ax: plotting.step_lengths(results, ax),
         "clock": lambda ax: plotting.clocks(results, ax),
         "surface": lambda ax: plotting.surface(problem, results, ax),
         "phase": lambda ax: plotting.phase_portrait(results, ax),
     }[args.kind]
-    with plotting.style():
+    if args.kind == "paths" and len(results) > _output.MANY:
+        _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), path)
+    else:
         options = {"subplot_kw": {"projection": "3d"}} if args.kind == "surface" else {}
-        fig, ax = plt.subplots(layout="constrained", **options)
-        draw(ax)
-        ax.set_title(f"{problem.name}, n = {problem.dim}" if not ax.get_title() else ax.get_title())
-        fig.savefig(path, metadata={"Software": None} if path.suffix.lower() == ".png" else None)
-        plt.close(fig)
+        with _output.saved(path, **options) as axes:
+            ax = draw(axes[0, 0])
+            ax.set_title(ax.get_title() or f"{problem.name}, n = {problem.dim}")
     print(f"written: {path}", file=sys.stderr)
     return 0

@@ -5,7 +5,7 @@ package: one colour and one marker for each optimizer everywhere (``style.LOOKS`
 """
 
 from .animation import race, save_animation
-from .curves import clocks, controller_log, errors, gradient_norms, learning_rates, objectives
+from .curves import clocks, controller_log, errors, gradient_norms, learning_rates, objectives, step_lengths
 from .maps import below, contours, principal_plane, trajectories
 from .panels import error_panels, panel_shape, path_panels
 from .space import phase_portrait, surface
@@ -16,5 +16,5 @@ __all__ = [
     "LOOKS", "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence",
     "error_panels", "errors", "gradient_norms", "learning_rates", "look", "looks", "objectives", "panel_shape",
     "path_panels", "phase_portrait", "principal_plane", "race", "save_animation", "spectral_radius_map",
-    "stability_region", "style", "surface", "trajectories", "work_precision",
+    "stability_region", "step_lengths", "style", "surface", "trajectories", "work_precision",
 ]  # fmt: skip

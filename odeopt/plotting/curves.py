@@ -96,6 +96,17 @@ def learning_rates(runs, ax, *, against="steps", labels=None, legend=True):
     return _plain(runs, ax, lambda run: run.lr, "learning rate", against, labels, legend)
 
 
+def step_lengths(runs, ax, *, labels=None, legend=True):
+    """The flow time of each step (the mean between two records): what an adaptive method chose."""
+    chosen = lines(runs, labels)
+    for line in chosen:
+        _curve(ax, line.run.k[:-1], positive(np.diff(line.run.t) / np.diff(line.run.k)), line.look)
+    ax.set(xlabel=_AXES["steps"], ylabel="step $h$ in flow time", yscale="log")
+    if legend:
+        below(ax)
+    return ax
+
+
 def clocks(runs, ax, *, labels=None, legend=True):
     """Flow time against the step number: a straight line for constant steps, a time change otherwise."""
     return _plain(runs, ax, lambda run: run.t, _AXES["time"], "steps", labels, legend)
