@@ -112,7 +112,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         where the schedule has phases that are short against that (it bounds the solver's steps). A
         schedule that fades may end before ``t_end``; ``Reference.t_end`` says where.
     progress : bool
-        Show how far the solver is on stderr (only if that is a terminal; "auto" without a schedule).
+        Show how far the solver is on stderr (only if that is a terminal; not with a schedule, not "jitted").
 
     Returns
     -------
@@ -138,13 +138,13 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
             return _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check)
     if reuse and problem.compiled:
         return _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check)
-    with _bar(progress, t0, t_end) as reached:
-        solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver, reached)
+    with _bar(progress, t0, t_end) as watch:
+        solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch)
     end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
     if check and end > t0:
         again = solution.solver if solution.success else solver  # by name it would not know when to end
-        with _bar(progress, t0, end, "check") as reached:
-            loose = solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, again, reached)
+        with _bar(progress, t0, end, "check") as watch:
+            loose = solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, again, watch)
         nfev += loose.nfev
         if solution.success:
             uncertainty = _distance(solution, loose, t0, end, problem.dim)
@@ -156,7 +156,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
 
 @contextlib.contextmanager
 def _bar(progress, t0, t_end, words="reference"):
-    """A function of (t, y) that moves the progress bar, or None."""
+    """A function of the time that moves the progress bar, or None."""
     if not progress:
         yield None
         return
@@ -165,10 +165,7 @@ def _bar(progress, t0, t_end, words="reference"):
     with tqdm(total=t_end - t0, desc=words, bar_format="{desc}{percentage:4.0f}% |{bar}|", file=sys.stderr,
               disable=not sys.stderr.isatty(), leave=False) as bar:
 
-        def moved(t, y):
-            bar.update(t - t0 - bar.n)
-
-        yield moved
+        yield lambda t: bar.update(max(t - t0 - bar.n, 0.0))
 
 
 def _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check):

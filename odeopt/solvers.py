@@ -57,8 +57,9 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, **options):
                            solver=solver, sol=integrate.OdeSolution(times, pieces) if pieces else None)
 
 
-def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, reached=None):
-    """The flow from ``z0`` on [t0, t_end]; "auto" is :func:`march`, which alone knows ``reached``."""
+def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None):
+    """The flow from ``z0`` on [t0, t_end]; "auto" is :func:`march`. ``watch(t)`` is called at each evaluation of
+    the field ("jitted": never)."""
     if solver == "jitted":
         return _JittedSolution(flow, problem, z0, t0, t_end, rtol, atol)
     rows, n = z0.shape
@@ -70,11 +71,13 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, reached=None):
             return flow.jacobian(t, z, problem.grad(z[0]), problem.hess(z[0]), p)
 
     def fun(t, y):
+        if watch is not None:
+            watch(t)
         return field(t, y.reshape(rows, n)).ravel()
 
     options = {"rtol": max(rtol, 2.3e-14), "atol": atol}
     if solver == "auto":
-        return march(fun, t0, z0.ravel(), t_end, reached=reached, jac=jac, **options)
+        return march(fun, t0, z0.ravel(), t_end, jac=jac, **options)
     from scipy.integrate import solve_ivp
 
     if solver in ("Radau", "BDF", "LSODA"):
