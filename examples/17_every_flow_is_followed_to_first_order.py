@@ -10,7 +10,7 @@ from odeopt import plotting
 from odeopt.studies.suggest import suggest
 
 PROBLEM = oo.problems.beale()
-OPTIMIZERS = [suggest(cls, PROBLEM, steps=500) for cls in oo.optimizers.ALL.values() if cls is not oo.SWA]
+OPTIMIZERS = [suggest(cls, PROBLEM, steps=500) for cls in oo.optimizers.ALL.values()]
 SIZE = (9.6, 7.6)
 
 

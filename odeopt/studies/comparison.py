@@ -23,7 +23,8 @@ class Comparison:
     ----------
     run : Trajectory
     reference : Reference or None
-        None where the optimizer has no classical flow, or the run has no point after its start.
+        None where the optimizer has no classical flow, the run has no point after its start, or the
+        solver came to no such point.
     t, error : (R,) arrays
         Flow time and |x_n - x(t_n)| for the records that the reference covers.
     local_t, local_error : arrays
