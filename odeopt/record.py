@@ -12,6 +12,7 @@ from .optimizers import Optimizer
 from .problems.base import checked
 from .schedules import Controller, Schedule, constant
 from .schemes import Discretization
+from .schemes.base import LEAST_ATOL
 from .trajectory import Trajectory
 
 # b1, b2, b3, safety, smallest and largest factor of the step-size controllers; b1, b2, b3 are divided by
@@ -275,7 +276,7 @@ def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller,
                  counters, clock, k_stop, steps, every, t_end, *store.arrays)
     else:
         loop, old = _loop(drive.adaptive_loop, problem), np.empty_like(z)
-        tolerances = np.array([method.rtol, method.atol])
+        tolerances = np.array([method.rtol, max(method.atol, LEAST_ATOL)])
         gains = _gains(controller, scheme)
         clock[drive.STEP] = hs[0]
 

@@ -32,8 +32,11 @@ class Reference:
     rtol, atol : float
     method : str
     success : bool
+        Whether it comes to the end that was asked for.
     message : str
-        The solver's words when it failed.
+        Why not.
+    exhausted : bool
+        Whether it ends before because a schedule ran out of steps, and not because a solver failed.
     uncertainty : float
         Largest distance on the interval to a second solution at 100 times the tolerances (its
         error, hence a generous bound of this one's); nan when not checked.
@@ -53,24 +56,37 @@ class Reference:
     uncertainty: float
     nfev: int
     _dense: object
+    exhausted: bool = False
 
     def state(self, t):
-        """z at time ``t``: (rows, n), or (len(t), rows, n)."""
-        t = np.asarray(t, dtype=float)
-        slack = 1e-9 * max(abs(self.t_end), 1e-300)
-        if t.size and (np.min(t) < self.t0 - slack or np.max(t) > self.t_end + slack):
-            raise ValueError(f"t must be in [{self.t0:g}, {self.t_end:g}], got [{np.min(t):g}, {np.max(t):g}]")
+        """z at the times ``t``, a number or an array of any shape: an array of shape t.shape + (rows, n)."""
         if self._dense is None:
             raise ValueError(f"the reference has no solution to show: {self.message}")
-        y = self._dense(np.clip(t, self.t0, self.t_end))
-        return y.T.reshape(*t.shape, self.flow.rows, self.dim)
+        t = self._inside(t)
+        shape = (*t.shape, self.flow.rows, self.dim)
+        return self._dense(t.ravel()).T.reshape(shape) if t.size else np.empty(shape)
+
+    def _inside(self, t):
+        """``t`` as an array of times within the interval (to round-off), or our own sentence."""
+        if np.iscomplexobj(t) or np.ma.isMaskedArray(t):
+            raise TypeError(f"t must be real times, got {type(t).__name__}")
+        try:
+            t = np.array(t, dtype=float)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"t must be real times, got {type(t).__name__}") from None
+        slack = 1e-9 * max(abs(self.t_end), 1e-300)
+        out = t[~((t >= self.t0 - slack) & (t <= self.t_end + slack))]  # NaN is not inside
+        if out.size:
+            raise ValueError(f"t must be in [{self.t0:g}, {self.t_end:g}], got {out[0]:g}")
+        return np.clip(t, self.t0, self.t_end)
 
     def __call__(self, t):
         return self.state(t)[..., 0, :]
 
     def __repr__(self):
         return (f"<Reference {self.flow.name} on [{self.t0:g}, {self.t_end:g}] by {self.method}, rtol {self.rtol:g}, "
-                f"uncertainty {self.uncertainty:.1e}{'' if self.success else ', FAILED: ' + self.message}>")
+                f"uncertainty {self.uncertainty:.1e}{'' if self.success else ', ' if self.exhausted else ', FAILED: '}"
+                f"{self.message}>")
 
 
 def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, solver="auto", start="cold",
@@ -86,14 +102,14 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     t_end : float > 0
         Flow time.
     rtol, atol : float
-        Tolerances of ``solve_ivp``.
+        Tolerances of ``solve_ivp``; an ``atol`` below 1e-100 is taken as that.
     solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "jitted"}
         "auto": DOP853; from where that has spent 10,000 evaluations of the field, the flow is stiff
         and LSODA, which switches to implicit steps by itself, goes on. A state of more than 400
         entries, for which nothing implicit is affordable, stays with DOP853. After 50,000 evaluations
-        (a field that is not smooth, or a large one that is stiff) the solution ends and says so; with
-        ``check`` it ends where the second solution parts from it by half of the digits asked for.
-        Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
+        (a field that is not smooth, or a large one that is stiff) the solution ends and says so, one by
+        a solver that was asked for by name after 500,000; with ``check`` it ends where the second
+        solution parts from it by half of the digits asked for. Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
         package's own Dormand–Prince 5(4) with the error norm of scipy's RK45, for sweeps: on compiled
         problems it is several times faster than the others (a test compares their solutions).
     start : {"cold", "consistent"}
@@ -117,7 +133,9 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     Returns
     -------
     Reference
-        With ``success=False`` and the part that was solved if the solver failed.
+        With ``success=False`` and the part that was solved where it ends before ``t_end``: where the field is
+        not finite (nothing is solved, if that is so at the start), grows without bound or is not smooth, where
+        the evaluations are spent, and where a schedule has no more steps.
 
     Raises
     ------
@@ -135,27 +153,42 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
         moving = _moving(method, schedule, t0)
         if moving.changes_the_flow():
-            return _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check)
+            checks.choice("solver", solver, METHODS[:-1])
+
+            def scheduled(end, rtol, atol, solver, words=None):
+                return ScheduledSolution(moving, problem, z0, end, steps, rtol, atol, solver)
+
+            return _found(scheduled, flow, problem.dim, 0.0, t_end, rtol, atol, solver, check)
     if reuse and problem.compiled:
         return _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check)
-    with _bar(progress, t0, t_end) as watch:
-        solution = solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch)
+
+    def plain(end, rtol, atol, solver, words="reference"):
+        with _bar(progress, t0, end, words) as watch:
+            return solve(flow, problem, z0, t0, end, rtol, atol, solver, watch)
+
+    return _found(plain, flow, problem.dim, float(t0), t_end, rtol, atol, solver, check)
+
+
+def _found(solve_to, flow, n, t0, t_end, rtol, atol, solver, check):
+    """The Reference that ``solve_to(end, rtol, atol, solver, words)`` finds, checked by a second solution."""
+    solution = solve_to(t_end, rtol, atol, solver)
+    exhausted = getattr(solution, "exhausted", False)
     end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
     if check and end > t0:
-        again = solution.solver if solution.success else solver  # by name it would not know when to end
-        with _bar(progress, t0, end, "check") as watch:
-            loose = solve(flow, problem, z0, t0, end, min(100 * rtol, 0.1), 100 * atol, again, watch)
+        again = solution.solver if solution.success else solver  # by name it would not end as early
+        loose = solve_to(end, min(100 * rtol, 0.1), 100 * atol, again, "check")
         nfev += loose.nfev
         if solution.success:
-            uncertainty = _distance(solution, loose, t0, end, problem.dim)
+            uncertainty = _distance(solution, loose, t0, min(end, float(loose.t[-1])), n)
         else:
-            end, uncertainty = _agreement(solution, loose, t0, problem.dim, 10 * np.sqrt(rtol))
-    return Reference(flow, problem.dim, float(t0), end, rtol, atol, solution.solver, bool(solution.success),
-                     str(solution.message), uncertainty, int(nfev), solution.sol)
+            end, uncertainty = _agreement(solution, loose, t0, n, 10 * np.sqrt(rtol))
+    return Reference(flow, n, t0, end, rtol, atol, solution.solver, bool(solution.success and not exhausted),
+                     str(solution.message) if exhausted or not solution.success else "", uncertainty, int(nfev),
+                     solution.sol, exhausted)
 
 
 @contextlib.contextmanager
-def _bar(progress, t0, t_end, words="reference"):
+def _bar(progress, t0, t_end, words):
     """A function of the time that moves the progress bar, or None."""
     if not progress:
         yield None
@@ -219,18 +252,6 @@ def _moving(method, schedule, t0):
     for s in schedules:
         checks.choice("schedule drives", s.drives, method.numeric_names())
     return Moving(method, schedules)
-
-
-def _scheduled(moving, problem, z0, t_end, steps, rtol, atol, solver, check):
-    checks.choice("solver", solver, METHODS[:-1])
-    solution = ScheduledSolution(moving, problem, z0, t_end, steps, rtol, atol, solver)
-    end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
-    if check and solution.success:
-        loose = ScheduledSolution(moving, problem, z0, t_end, steps, min(100 * rtol, 0.1), 100 * atol, solver)
-        nfev += loose.nfev
-        uncertainty = _distance(solution, loose, 0.0, min(end, float(loose.t[-1])), problem.dim)
-    return Reference(moving.base.flow(), problem.dim, 0.0, end, rtol, atol, solution.solver, solution.success,
-                     solution.message, uncertainty, nfev, solution.sol)
 
 
 def start_state(method, problem, x0=None, start="cold"):

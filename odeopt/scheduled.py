@@ -72,7 +72,8 @@ class ScheduledSolution:
     """Solution over steps, read at flow time; the attributes of ``solve_ivp``'s result used by
     :func:`odeopt.reference`.
 
-    Ends where ``t_end`` is reached, or after ``steps`` (a schedule that fades may never get there).
+    Ends where ``t_end`` is reached, or after ``steps``: then it is ``exhausted`` (a schedule that fades may
+    never get there).
     """
 
     def __init__(self, moving, problem, z0, t_end, steps, rtol, atol, solver):
@@ -90,7 +91,7 @@ class ScheduledSolution:
             return np.append(h * dz / u, h)
 
         start = np.append(z0 / unit, 0.0)
-        options = {"rtol": max(rtol, 2.3e-14), "max_step": max(steps / _PIECES, 1.0),
+        options = {"rtol": rtol, "max_step": max(steps / _PIECES, 1.0),
                    "atol": np.append(np.broadcast_to(atol / np.abs(unit), z0.shape), atol)}
         times = [0.0]
 
@@ -100,12 +101,15 @@ class ScheduledSolution:
 
         found = march(fun, 0.0, start, float(steps), solver, reached, **options)
         self._moving, self._kappa, self._shape, self._dense = moving, found.t, (rows, n), found.sol
+        if found.sol is None:
+            self.sol = None
         self._times = np.maximum.accumulate(times)
         self.message, self.nfev, self.solver = found.message, found.nfev, found.solver
         if self.message:
             self.message += f" (step {self._kappa[-1]:.6g}, flow time {self._times[-1]:.6g})"
         self.t, self.success = np.minimum(self._times, t_end), found.success
-        if self.success and self.t[-1] < t_end:
+        self.exhausted = self.success and self.t[-1] < t_end
+        if self.exhausted:
             self.message = f"the schedule comes to t = {self.t[-1]:.6g} in {steps:g} steps"
 
     def steps(self, t):

@@ -1,8 +1,13 @@
-"""The solvers behind :func:`odeopt.reference`: scipy's ``solve_ivp``, and the package's own Dormand–Prince.
+"""The solvers behind :func:`odeopt.reference`: scipy's, step by step, and the package's own Dormand–Prince.
 
-Each returns an object with ``solve_ivp``'s attributes t, sol, nfev, success and message.
+Each returns an object with ``solve_ivp``'s attributes t, sol, nfev, success and message. Whatever ends a
+solution, what is solved is kept; and every one ends: the field is looked at before a solver sees it, a step
+must lead to a later time and a finite state, and the evaluations are counted.
 """
 
+import contextlib
+import threading
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,58 +15,142 @@ import numpy as np
 from . import drive
 from .record import record
 from .schemes import Discretization, dormand_prince
+from .schemes.base import LEAST_ATOL
 
 PATIENCE_EXPLICIT = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
 PATIENCE = 50_000  # evaluations after which "auto" ends
+PATIENCE_NAMED = 500_000  # evaluations after which a solver that was asked for by name ends
+_CREEPING = 1e-6  # of the interval: who does not come that far in PATIENCE_EXPLICIT evaluations, stands still
 DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
+IMPLICIT = ("Radau", "BDF", "LSODA")
 _TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
+_ENTRIES = 2**26  # of its states kept: half a gigabyte
+_GROWN = 1e6  # a field that has grown by this factor where no solver goes on has no bound there
+_LSODA = threading.RLock()  # scipy's LSODA before 1.17 kept its state in static memory: one at a time
 
 
-def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, **options):
-    """One of ``solve_ivp``'s solvers, step by step: whatever ends it, what is solved is kept.
+class _Spent(Exception):
+    """The evaluations of the field are used up."""
+
+
+class _Counted:
+    """The field, counted; raises _Spent beyond ``allowed`` evaluations, so that no loop around it is endless.
+
+    ``inside``: whether an exception on its way comes from the field or its Jacobian, and not from the solver.
+    """
+
+    def __init__(self, fun, jac, allowed):
+        self.fun, self.jac, self.allowed, self.count, self.inside = fun, jac, allowed, 0, False
+
+    def __call__(self, t, y):
+        if self.count >= self.allowed:
+            raise _Spent
+        self.count += 1
+        self.inside = True
+        value = self.fun(t, y)
+        self.inside = False
+        return value
+
+    def jacobian(self, t, y):
+        self.inside = True
+        value = self.jac(t, y)
+        self.inside = False
+        return value
+
+
+def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, atol, **options):
+    """One of scipy's solvers, step by step.
 
     "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there, unless the state
     is too large for implicit steps, and after PATIENCE it ends. ``reached(t, y)`` may end it before.
     """
     from scipy import integrate  # here, so that `import odeopt` stays light
 
-    def begin(name, t, y):
-        exact = {"jac": jac} if jac and name in ("Radau", "BDF", "LSODA") else {}
-        return getattr(integrate, name)(fun, t, y, t_end, **options, **exact)
-
     automatic, small = solver == "auto", np.size(y0) <= DENSE_JACOBIAN
     solver = "DOP853" if automatic else solver
-    times, pieces, before, message = [t0], [], 0, ""
-    with np.errstate(all="ignore"):
-        run = begin(solver, t0, y0)
-        while True:
-            words = run.step()
-            if run.status == "failed" or not np.isfinite(run.y).all() or not run.t > times[-1]:
-                stuck = "no step is small enough" if run.t == times[-1] else "the solution is not finite"
-                message = words or f"{stuck} at t = {run.t:.6g}"
+    field = _Counted(fun, jac, PATIENCE if automatic else PATIENCE_NAMED)
+    times, pieces, message, mark = [float(t0)], [], "", (0, t0)
+    options = {"rtol": max(rtol, 2.3e-14), "atol": np.maximum(atol, LEAST_ATOL), **options}
+    with contextlib.ExitStack() as stack:
+
+        def begin(name, t, y):
+            if name == "LSODA":
+                stack.enter_context(_LSODA)
+                stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"scipy\.integrate")  # its words for a step that fails
+            exact = {"jac": field.jacobian} if jac and name in IMPLICIT else {}
+            return getattr(integrate, name)(field, t, y, t_end, **options, **exact)
+
+        stack.enter_context(np.errstate(all="ignore"))
+        y, first = y0, field(t0, y0)
+        if not np.isfinite(first).all():
+            message = _at_the_start(t0)
+        else:
+            run = begin(solver, t0, y0)
+        while not message:
+            piece, lost = _step(run, field)
+            if piece is not None and field.count - mark[0] >= PATIENCE_EXPLICIT and not automatic:
+                if run.t - mark[1] < _CREEPING * (t_end - t0):
+                    piece = None
+                mark = field.count, run.t
+            if piece is None:
+                words = "it is not smooth there" if solver in IMPLICIT or automatic and small else (
+                    "it is stiff or not smooth there")
+                if automatic and not small:
+                    words += f", and a state of {np.size(y0)} entries too large for an implicit solver"
+                message = _verdict(fun, times[-1], y, t0, y0, first, t_end, lost) or (
+                    f"{solver} comes no further than t = {times[-1]:.6g} in {field.count} evaluations of the field: "
+                    + words)
                 break
+            y = run.y.copy()
             times.append(float(run.t))
-            pieces.append(run.dense_output())
-            if run.status == "finished" or (reached is not None and reached(run.t, run.y)):
+            pieces.append(piece)
+            if run.status == "finished" or (reached is not None and reached(run.t, y)):
                 break
-            spent = before + run.nfev
-            if automatic and spent > PATIENCE:
-                message = f"{PATIENCE} evaluations of the field spent: it is " + (
-                    "not smooth there" if small else
-                    f"stiff or not smooth there, and a state of {np.size(y0)} entries too large for an implicit solver")
-                break
-            if automatic and small and solver == "DOP853" and spent > PATIENCE_EXPLICIT:
-                solver, before = "LSODA", spent
-                run = begin(solver, run.t, run.y.copy())
-    return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=before + run.nfev,
+            if automatic and small and solver == "DOP853" and field.count > PATIENCE_EXPLICIT:
+                solver = "LSODA"
+                run = begin(solver, run.t, y)
+    return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=field.count,
                            solver=solver, sol=integrate.OdeSolution(times, pieces) if pieces else None)
 
 
+def _step(run, field):
+    """``(dense output of one more step, False)``; or None where there is none, and whether values that are not
+    finite are the reason."""
+    before = run.t
+    try:
+        run.step()
+        finite = bool(np.isfinite(run.y).all())
+        done = run.status != "failed" and finite and run.t > before
+        return (run.dense_output() if done else None), not finite
+    except _Spent:
+        return None, False
+    except (ValueError, np.linalg.LinAlgError):  # of a matrix that is not finite, or singular
+        if field.inside:
+            raise
+        return None, True
+
+
+def _at_the_start(t0):
+    return f"the field is not finite at its start, t = {t0:.6g}"
+
+
+def _verdict(fun, t, y, t0, y0, first, t_end, lost):
+    """Why no solver goes on from ``t``, where the field shows it: judged by its values there and not by a
+    solver's words, which hang on the last bit; "" where it shows nothing."""
+    with np.errstate(all="ignore"):
+        f = fun(t, y)
+        usual = np.linalg.norm(first) + (1.0 + np.linalg.norm(y0)) / (t_end - t0)
+        if np.linalg.norm(f) > _GROWN * usual:
+            return f"the field grows without bound at t = {t:.6g}"
+        h = 1e-6 * (t_end - t0)
+        if lost or not np.isfinite(fun(min(t + h, t_end), y + h * f)).all():
+            return f"the field is not finite beyond t = {t:.6g}"
+    return ""
+
+
 def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None):
-    """The flow from ``z0`` on [t0, t_end]; "auto" is :func:`march`. ``watch(t)`` is called at each evaluation of
-    the field ("jitted": never)."""
-    if solver == "jitted":
-        return _JittedSolution(flow, problem, z0, t0, t_end, rtol, atol)
+    """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field ("jitted": never)."""
     rows, n = z0.shape
     field, p, jac = flow.field(problem), flow.p, None
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
@@ -75,17 +164,9 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None):
             watch(t)
         return field(t, y.reshape(rows, n)).ravel()
 
-    options = {"rtol": max(rtol, 2.3e-14), "atol": atol}
-    if solver == "auto":
-        return march(fun, t0, z0.ravel(), t_end, jac=jac, **options)
-    from scipy.integrate import solve_ivp
-
-    if solver in ("Radau", "BDF", "LSODA"):
-        options["jac"] = jac
-    with np.errstate(all="ignore"):
-        found = solve_ivp(fun, (t0, t_end), z0.ravel(), method=solver, dense_output=True, **options)
-    found.solver = solver
-    return found
+    if solver == "jitted":
+        return _JittedSolution(flow, problem, fun, z0, t0, t_end, rtol, atol)
+    return march(fun, t0, z0.ravel(), t_end, solver, jac=jac, rtol=rtol, atol=atol)
 
 
 class _JittedSolution:
@@ -95,20 +176,28 @@ class _JittedSolution:
     keeps the fifth order, and needs no smoothness that the steps did not need.
     """
 
-    def __init__(self, flow, problem, z0, t0, t_end, rtol, atol):
-        self._flow, self._problem = flow, problem
-        speed = np.linalg.norm(flow.field(problem)(t0, z0)) / (np.linalg.norm(z0) + 1.0)
+    def __init__(self, flow, problem, fun, z0, t0, t_end, rtol, atol):
+        self._flow, self._problem, self.solver = flow, problem, "jitted"
+        with np.errstate(all="ignore"):
+            first = fun(t0, z0)
+        if not np.isfinite(first).all():
+            self.t, self.nfev, self.success, self.message = np.array([float(t0)]), 1, False, _at_the_start(t0)
+            self.sol = None
+            return
+        speed = np.linalg.norm(first) / (np.linalg.norm(z0) + 1.0)
         h = min(1e-3 * (t_end - t0), 1e-2 * rtol**0.2 / max(speed, 1e-300))  # the controller takes over
-        run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0, _TRIALS,
-                     t_end=t_end, memory=True)
+        trials = _TRIALS if problem.compiled else PATIENCE // dormand_prince.stages
+        run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0,
+                     min(trials, max(1000, _ENTRIES // z0.size)), t_end=t_end, memory=True)
         if run.status == "interrupted":
             raise KeyboardInterrupt
-        self.t, self.message, self.solver = run.t, run.message, "jitted"
-        self.success = run.ok and run.t[-1] >= t_end * (1 - 1e-12)
-        if run.ok and not self.success:
-            self.message = f"{_TRIALS} steps did not reach t_end = {t_end:g}: the flow is stiff, take another solver"
         self._z = np.concatenate([run.x[:, None, :], run.memory], axis=1)
-        self.nfev = int(run.n_grad[-1])
+        self.t, self.nfev = run.t, int(run.n_grad[-1]) + 1
+        self.success, self.message = bool(run.ok and run.t[-1] >= t_end), run.message
+        if not self.success:
+            self.message = _verdict(fun, run.t[-1], self._z[-1].ravel(), t0, z0, first, t_end, False) or (
+                f"jitted comes no further than t = {run.t[-1]:.6g} in {self.nfev} evaluations of the field: "
+                "it is stiff or not smooth there")
 
     def sol(self, t):
         """The flattened state at ``t``, with the shape of scipy's dense output."""

@@ -6,6 +6,8 @@ import numpy as np
 
 from .. import checks
 
+LEAST_ATOL = 1e-100  # in place of an absolute tolerance of 0: a coordinate that is 0 needs a scale, too
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scheme:

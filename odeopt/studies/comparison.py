@@ -57,7 +57,7 @@ class Comparison:
     @property
     def trusted(self):
         """Whether the reference's own uncertainty is below a hundredth of the largest error."""
-        return self.reference is not None and self.reference.success and (
+        return self.reference is not None and (self.reference.success or self.reference.exhausted) and (
             self.reference.uncertainty <= 0.01 * self.max_error)
 
     def row(self):
@@ -137,7 +137,8 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
                          schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100,
                          progress=progress)
-    covered = (run.t <= solution.t_end * (1 + 1e-12)) | (schedule is not None and solution.success)
+    solved = solution.success or solution.exhausted  # a schedule that ends: the run may be a little further
+    covered = (run.t <= solution.t_end * (1 + 1e-12)) | (schedule is not None and solved)
     if covered.sum() < 2:
         return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
                           f"no reference beyond t = {solution.t_end:.3g}: {solution.message}")
@@ -146,7 +147,7 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         error = np.linalg.norm(run.x[covered] - solution(np.minimum(t, solution.t_end)), axis=1)
     largest = float(error.max())
     messages = []
-    if not solution.success:
+    if not solved:
         messages.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
     elif check and not solution.uncertainty <= 0.01 * largest:
         messages.append(f"reference uncertain by {solution.uncertainty:.1e}")
