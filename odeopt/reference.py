@@ -68,9 +68,9 @@ class Reference:
 
     def _inside(self, t):
         """``t`` as an array of times within the interval (to round-off), or our own sentence."""
-        if np.iscomplexobj(t) or np.ma.isMaskedArray(t):
-            raise TypeError(f"t must be real times, got {type(t).__name__}")
         try:
+            if np.iscomplexobj(t) or np.ma.isMaskedArray(t):
+                raise TypeError
             t = np.array(t, dtype=float)
         except (TypeError, ValueError, OverflowError):
             raise TypeError(f"t must be real times, got {type(t).__name__}") from None
@@ -109,9 +109,10 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         entries, for which nothing implicit is affordable, stays with DOP853. After 50,000 evaluations
         (a field that is not smooth, or a large one that is stiff) the solution ends and says so, one by
         a solver that was asked for by name after 500,000; with ``check`` it ends where the second
-        solution parts from it by half of the digits asked for. Implicit methods get the exact Jacobian where the Hessian is known. "jitted" is the
-        package's own Dormand–Prince 5(4) with the error norm of scipy's RK45, for sweeps: on compiled
-        problems it is several times faster than the others (a test compares their solutions).
+        solution parts from it by half of the digits asked for. Implicit methods get the exact Jacobian
+        where the Hessian is known. "jitted" is the package's own Dormand–Prince 5(4) with the error norm
+        of scipy's RK45, for sweeps: on compiled problems it is several times faster than the others (a
+        test compares their solutions).
     start : {"cold", "consistent"}
     t0 : float
         Flow time of the start.

@@ -7,6 +7,7 @@ from scipy.integrate import DenseOutput, OdeSolver
 
 from ..record import CONTROLLERS
 from ..schemes import dormand_prince, explicit_euler, runge_kutta
+from ..schemes.base import LEAST_ATOL
 
 # Of Dormand and Prince's continuous extension of order 4, weights of the stages in the term that it
 # has beside the cubic (Hairer, Norsett, Wanner I, section II.6: the d_i of their code DOPRI5).
@@ -23,6 +24,20 @@ def tableau(scheme):
     s = scheme.stages
     a, b, e, _ = np.split(np.array(scheme.constants), np.cumsum([s * s, s, s]))
     return a.reshape(s, s), b, e
+
+
+def _tolerance(name, value):
+    """``value`` as an array of numbers >= 0, also where a method has no use for it."""
+    try:
+        if np.iscomplexobj(value) or np.ma.isMaskedArray(value):
+            raise TypeError
+        array = np.array(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"`{name}` must be a real number or a vector of them, got {type(value).__name__}") from None
+    wrong = array[~(np.isfinite(array) & (array >= 0))]
+    if wrong.size:
+        raise ValueError(f"`{name}` must be finite and not negative, got {wrong[0]:g}")
+    return array
 
 
 class Hermite(DenseOutput):
@@ -46,6 +61,9 @@ class SchemeSolver(OdeSolver):
     scheme, rows, complex = None, 1, False
 
     def __init__(self, fun, t0, y0, t_bound, vectorized=False, **options):
+        for name in ("rtol", "atol"):
+            if name in options:
+                _tolerance(name, options[name])
         given = {name: options.pop(name) for name in self._options() if name in options}
         if options:
             warnings.warn("The following arguments have no effect for a chosen solver: "
@@ -123,15 +141,14 @@ class SchemeSolver(OdeSolver):
 
     def _tolerances(self, rtol, atol):
         least = 100 * np.finfo(float).eps
-        if np.any(np.asarray(rtol) < least):
+        rtol, atol = _tolerance("rtol", rtol), _tolerance("atol", atol)
+        if np.any(rtol < least):
             warnings.warn("At least one element of `rtol` is too small. "
                           f"Setting `rtol = np.maximum(rtol, {least:.3g})`.", UserWarning, stacklevel=5)
-        self.rtol, self.atol = np.maximum(rtol, least), np.asarray(atol)
-        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+        for name, value in (("rtol", rtol), ("atol", atol)):
             if value.ndim > 0 and value.shape != (self.n,):
                 raise ValueError(f"`{name}` has wrong shape.")
-        if np.any(self.atol < 0):
-            raise ValueError("`atol` must be positive.")
+        self.rtol, self.atol = np.maximum(rtol, least), np.maximum(atol, LEAST_ATOL)
 
     def _norm(self, v):
         return np.sqrt(np.mean(np.abs(v) ** 2)) if self.n else 0.0
@@ -143,7 +160,7 @@ class SchemeSolver(OdeSolver):
             return length if np.isfinite(length) else 1.0
         scale = self.atol + np.abs(y) * self.rtol
         f = self._slope(t, y)
-        with np.errstate(all="ignore"):  # where atol = 0 meets y = 0
+        with np.errstate(all="ignore"):
             d0, d1 = self._norm(y / scale), self._norm(f / scale)
             h0 = min(length, 1e-6 if not (d0 >= 1e-5 and d1 >= 1e-5) else 0.01 * d0 / d1)
             d2 = self._norm((self._evaluate(t + self.direction * h0, y + self.direction * h0 * f) - f) / scale) / h0

@@ -1,0 +1,191 @@
+"""Every solver of a reference ends, within a bounded number of evaluations, and says rightly how."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import odeopt as oo
+from odeopt import solvers
+from odeopt.abi import kernel
+from odeopt.flows import gradient_flow, normalized_flow
+from odeopt.interop import solver_class
+from odeopt.reference import METHODS
+from odeopt.schemes import dormand_prince, heun_euler, rkc
+
+BEALE = oo.problems.beale()
+
+
+@kernel
+def friction_rhs(fg, hv, data, t, p, z, dz):
+    """What one writes first: 0/0 at t = 0."""
+    fg(z[0], dz[1], data)
+    for i in range(z.shape[1]):
+        dz[0, i] = z[1, i]
+        dz[1, i] = -3.0 / t * z[1, i] - dz[1, i]
+
+
+def plain(grad, x0):
+    """A gradient flow x' = -grad(x) in plain Python, and how often it was asked."""
+    calls = []
+
+    def counted(x):
+        calls.append(1)
+        return grad(x)
+
+    return oo.Problem(lambda x: 0.0, counted, dim=len(x0), x0=x0, name="plain"), calls
+
+
+# (gradient, start, where the solution ends or None, words)
+ENDS = {
+    "not finite at the start": (lambda x: x * np.nan, [1.0], 0.0, "not finite at its start"),
+    "not finite later": (lambda x: x if x[0] > 0.5 else x * np.nan, [1.0], math.log(2), "not finite beyond"),
+    "blow-up": (lambda x: -x * x, [1.0], 1.0, "grows without bound"),
+    "kink": (np.sign, [1.0, 0.3], 0.3, "not smooth"),
+    "jump": (lambda x: np.array([1.0 if x[0] > 0.5 else -2.0]), [1.0], 0.5, "not smooth"),
+    "smooth, a coordinate 0 and atol 0": (lambda x: np.array([x[0], x[1] - x[0]]), [1.0, 0.0], None, ""),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+@pytest.mark.parametrize("solver", METHODS)
+def test_every_solver_ends_with_the_right_verdict(solver, case, monkeypatch):
+    monkeypatch.setattr(solvers, "PATIENCE", 15_000)
+    monkeypatch.setattr(solvers, "PATIENCE_NAMED", 15_000)
+    grad, x0, end, words = ENDS[case]
+    problem, calls = plain(grad, x0)
+    sol = oo.reference(gradient_flow(), problem, t_end=2.0, rtol=1e-6, atol=0.0 if end is None else 1e-8, solver=solver)
+    assert len(calls) < 2 * 15_000 + 20
+    assert sol.success == (end is None) and words in sol.message
+    if end is None:
+        assert sol.t_end == 2.0 and sol.message == ""
+        assert np.allclose(sol(2.0), [math.exp(-2), 2 * math.exp(-2)], rtol=1e-4)
+    elif end == 0.0:
+        assert sol.t_end == 0.0 and len(calls) <= 2
+        with pytest.raises(ValueError, match="no solution to show: .* not finite at its start"):
+            sol(0.0)
+    else:  # what is solved before is kept; LSODA and BDF may lose a step
+        assert 0.8 * end < sol.t_end < end + 0.02
+        exact = {"not finite later": math.exp(-0.5 * end), "blow-up": 2.0}.get(case, 1.0 - 0.5 * end)
+        assert sol(0.5 * end)[0] == pytest.approx(exact, rel=1e-4)
+
+
+def test_the_verdict_does_not_hang_on_how_the_solver_gives_up(monkeypatch):
+    """The processor's last bit decides whether LSODA finds no step or spends its evaluations at x' = -x/|x| = ?"""
+    bowl = oo.problems.quadratic([1.0, 1.0], x0=[3.0, 4.0])
+    for patience in (10_010, 50_000):
+        monkeypatch.setattr(solvers, "PATIENCE", patience)
+        sol = oo.reference(normalized_flow(), bowl, t_end=6.0, check=False)
+        assert "comes no further than t = 5 in" in sol.message and sol.message.endswith("it is not smooth there")
+
+
+def test_errors_of_the_field_and_of_its_jacobian_pass_through():
+    """Only numpy's own words about matrices that are not finite are turned into a verdict."""
+    def refuse(x, *_):
+        if x[0] < 0.9:
+            raise ValueError("mine")
+        return x.copy() if not _ else np.eye(1)
+
+    for solver in METHODS:
+        with pytest.raises(ValueError, match="mine"):
+            oo.reference(gradient_flow(), oo.Problem(lambda x: 0.0, refuse, dim=1, x0=[1.0]), t_end=2.0, solver=solver)
+    hess = oo.Problem(lambda x: 0.0, lambda x: 1e3 * x, dim=1, x0=[1.0], hess=lambda x: refuse(x, 1))
+    with pytest.raises(ValueError, match="mine"):
+        oo.reference(gradient_flow(), hess, t_end=2.0, solver="Radau", rtol=1e-3)
+
+
+def test_studies_say_where_their_reference_ends():
+    friction = oo.flows.Flow("friction r/t", "x'' + (3/t) x' + g = 0", friction_rhs, slots=("velocity x'",))
+    for solver in ("auto", "RK45", "jitted"):
+        found = oo.convergence((friction, oo.schemes.rk4), BEALE, t_end=0.1, levels=3, solver=solver)
+        assert not found.asymptotic and "the reference ends at t = 0: the field is not finite" in found.message
+    problem, _ = plain(np.sign, [1.0, 0.3])
+    found = oo.compare(oo.GradientDescent(0.01), problem, steps=60, local=False)
+    assert found.t[-1] <= 0.31 and "the reference ends at t = 0.3: " in found.message and not found.trusted
+
+
+@pytest.mark.parametrize("solver", METHODS[:-1])
+def test_under_a_schedule_too(solver):
+    schedule = oo.schedules.linear(100, end=0.5)
+    problem, calls = plain(lambda x: x * np.nan, [1.0])
+    sol = oo.reference(oo.Momentum(0.01), problem, t_end=1.0, schedule=schedule, solver=solver)
+    assert not sol.success and sol.t_end == 0.0 and "not finite at its start" in sol.message and len(calls) <= 3
+    sol = oo.reference(oo.Momentum(0.01), oo.problems.quadratic([1.0, 2.0], x0=[1.0, 0.0]), t_end=1.0,
+                       schedule=schedule, solver=solver, atol=0.0, rtol=1e-6, steps=200)
+    assert sol.success and sol.t_end == 1.0 and sol(1.0)[1] == 0.0
+
+
+def test_a_schedule_that_runs_out_of_steps_is_no_success():
+    sol = oo.reference(oo.Momentum(0.01), oo.problems.quadratic([1.0, 2.0]), t_end=200.0,
+                       schedule=oo.schedules.linear(100, end=0.0), steps=200)
+    assert not sol.success and sol.exhausted and sol.t_end < 200
+    assert "the schedule comes to t = " in sol.message and "FAILED" not in repr(sol)
+    assert sol.uncertainty < 1e-4
+
+
+@pytest.mark.parametrize("t0, t_end", [(-2.0, -1.0), (0.0, 1e-13), (1e6, 1e6 + 1.0)])
+def test_success_is_to_have_come_to_the_end(t0, t_end):
+    for solver in ("jitted", "DOP853", "LSODA"):
+        sol = oo.reference(gradient_flow(), oo.problems.quadratic([1.0], x0=[1.0]), t_end=t_end, t0=t0, solver=solver)
+        assert sol.success and sol.t_end == t_end
+        assert sol(t_end) == pytest.approx(math.exp(t0 - t_end), rel=1e-7)
+
+
+def test_times_of_a_reference():
+    for options in ({}, {"solver": "jitted"}, {"schedule": oo.schedules.linear(100, end=0.5), "steps": 100}):
+        sol = oo.reference(oo.Momentum(0.01), BEALE, t_end=1.0, check=False, rtol=1e-6, **options)
+        t = np.array([[0.1, 0.2, 0.9], [0.5, 0.0, 1.0]])
+        assert sol(t).shape == (2, 3, 2) and sol.state(t).shape == (2, 3, 2, 2)
+        assert np.array_equal(sol(t).reshape(6, 2), sol(t.ravel()))
+        assert np.allclose(sol(t)[0, 2], sol(0.9), rtol=1e-14)
+        assert sol([]).shape == (0, 2) and sol(np.empty((3, 0))).shape == (3, 0, 2)
+        for wrong in (math.nan, [0.5, math.nan], math.inf, -0.1, [[2.0]]):
+            with pytest.raises(ValueError, match=r"t must be in \[0, 1\], got (nan|inf|-0.1|2)$"):
+                sol(wrong)
+        for wrong in (1j, "a", np.ma.masked, [0.5 + 0j], [[1.0], "b"]):
+            with pytest.raises(TypeError, match="t must be real times, got"):
+                sol(wrong)
+
+
+def test_lsoda_in_threads():
+    """scipy's LSODA before 1.17 kept its state in static memory; ours are one at a time."""
+    problems = [oo.problems.quadratic([1.0, 1e3 + i], x0=[1.0, 1.0]) for i in range(4)]
+    alone = [oo.reference(gradient_flow(), p, t_end=1.0, solver="LSODA", rtol=1e-6)(1.0) for p in problems]
+    found = [None] * 4
+
+    def work(i):
+        found[i] = oo.reference(gradient_flow(), problems[i], t_end=1.0, solver="LSODA", rtol=1e-6)(1.0)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.array_equal(found, alone)
+
+
+# Tolerances of the solver classes and of error-controlled discretisations --------------------------------
+
+@pytest.mark.parametrize("name", ["rtol", "atol"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1e-3, [1e-3, math.nan], "x", 1j, np.ma.masked, None])
+def test_tolerances_of_every_solver_class_are_checked(name, value):
+    adaptive = oo.Discretization(gradient_flow(), dormand_prince, 0.01, rtol=1e-6)
+    field = gradient_flow().field(BEALE)
+    for cls in (solver_class(heun_euler), solver_class(dormand_prince), solver_class(rkc),
+                solver_class(adaptive, BEALE), solver_class(oo.GradientDescent(0.01), BEALE)):
+        with pytest.raises((ValueError, TypeError), match=f"`{name}` must be "):
+            solve_ivp(lambda t, y: field(t, y.reshape(1, 2)).ravel(), (0, 0.1), BEALE.x0, method=cls, **{name: value})
+
+
+def test_an_absolute_tolerance_of_zero_and_a_coordinate_of_zero():
+    """A relative tolerance alone, where the scale of a coordinate that is 0 is 0."""
+    for scheme in (heun_euler, dormand_prince):
+        r = solve_ivp(lambda t, y: np.array([-y[0], y[0] - y[1], 0.0]), (0, 1), [1.0, 0.0, 0.0],
+                      method=solver_class(scheme), atol=0.0, rtol=1e-5)
+        assert r.success and np.allclose(r.y[:, -1], [math.exp(-1), math.exp(-1), 0.0], rtol=1e-3)
+    problem = oo.problems.quadratic([1.0, 2.0], x0=[1.0, 0.0])
+    run = oo.record(oo.Discretization(gradient_flow(), dormand_prince, 0.01, rtol=1e-6, atol=0.0), problem, t_end=1.0,
+                    steps=10_000)
+    assert run.ok and run.t[-1] == 1.0 and np.allclose(run.x[-1], [math.exp(-1), 0.0], rtol=1e-5)
