@@ -89,9 +89,12 @@ def orbit(problem, x0, t_end=None):
     solver = "jitted" if problem.compiled else "auto"
     while True:
         solution = reference(gradient_flow(), problem, x0, t, check=False, solver=solver)
+        if not solution.success:
+            raise ValueError(f"t_orbit must be below {solution.t_end:.6g}, where gradient flow on {problem.name} ends: "
+                             f"{solution.message}")
         if t_end is not None or np.linalg.norm(problem.grad(solution(t))) <= 1e-6 * g0:
             break
-        if not solution.success or t > 1e12:
+        if t > 1e12:
             raise ValueError(f"t_orbit must be given: gradient flow on {problem.name} does not come to rest "
                              f"by t = {t:.3g}")
         t *= 4

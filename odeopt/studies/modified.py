@@ -176,11 +176,17 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
     coarse = modified_flow(optimizer, order)
     t_end = 64 * coarse.h if t_end is None else checks.real("t_end", t_end, 0.0, open_low=True)
 
+    ends = []
+
     def level(f):
         finer = replace(optimizer, lr=optimizer.lr / f)
         flow = modified_flow(finer, order)
         steps = max(1, math.floor(t_end / flow.h * (1 + 1e-12)))
         solution = solve(flow, problem, flow.start(x0), t_end, rtol, atol, "auto")
+        if not solution.success:
+            ends.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
+            if not solution.t_end > 0:
+                return flow.h, steps, math.nan, math.nan, math.nan
         s = slow_manifold_start(finer, problem, x0, flow)
         run = uninterrupted(record(finer, problem, x0, steps, start=s))
         x = run.x if run.ok else np.full_like(run.x, np.inf)
@@ -191,7 +197,7 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
     h, steps, uncertain, error, final = (np.array(column) for column in zip(*rows)) if rows else (np.zeros(0),) * 5
     uncertainty = float(uncertain.max(initial=0.0))
     fit = fit_order(h, error, floor=uncertainty)
-    notes = [note for note in ("interrupted" if interrupted else "", fit.message) if note]
+    notes = [note for note in ("interrupted" if interrupted else "", *ends[-1:], fit.message) if note]
     scaling = {name: "h" if name == "lr" else "fixed" for name in optimizer.scaling()}
     return Convergence(
         optimizer.title, repr(optimizer), problem.name, coarse.name, "slow manifold", scaling, "slow manifold",
