@@ -105,12 +105,13 @@ def test_studies_say_where_their_reference_ends():
         assert not found.asymptotic and "the reference ends at t = 0: the field is not finite" in found.message
     pole = oo.Problem(lambda x: -float(x[0] ** 3) / 3, lambda x: -x * x, dim=1, x0=[1.0], f_min=-1.0,
                       hess=lambda x: -2.0 * x[:, None])
-    found = modified_convergence(oo.GradientDescent(0.01), pole, t_end=1.02, levels=3)
-    assert not found.asymptotic and "the reference ends at t = " in found.message
     with pytest.raises(ValueError, match=r"t_orbit must be below 1, where .* ends: the field grows without bound"):
         orbit(pole, pole.x0, 2.0)
     problem, _ = plain(np.sign, [1.0, 0.3])
     found = oo.compare(oo.GradientDescent(0.01), problem, steps=60, local=False)
+    kink = oo.Problem(lambda x: float(abs(x[0])), np.sign, dim=1, x0=[1.0], hess=lambda x: np.zeros((1, 1)))
+    levels = modified_convergence(oo.GradientDescent(0.01), kink, t_end=2.0, levels=3)
+    assert not levels.asymptotic and "the reference ends at t = 1: " in levels.message
     assert found.t[-1] <= 0.31 and "the reference ends at t = 0.3: " in found.message and not found.trusted
 
 
