@@ -58,6 +58,7 @@ class Reference:
     _dense: object
     exhausted: bool = False
 
+    @np.errstate(all="ignore")  # of scipy's polynomials between steps
     def state(self, t):
         """z at the times ``t``, a number or an array of any shape: an array of shape t.shape + (rows, n)."""
         if self._dense is None:
@@ -145,10 +146,12 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     """
     if t_end is None:
         raise ValueError("t_end must be given (flow time > 0)")
-    t_end = checks.real("t_end", t_end, checks.real("t0", t0), open_low=True)
+    t0 = checks.real("t0", t0)
+    t_end = checks.real("t_end", t_end, t0, open_low=True)
     checks.choice("solver", solver, METHODS)
-    checks.real("rtol", rtol, 2.3e-14, 1)
-    checks.real("atol", atol, 0)
+    for name, value in (("check", check), ("reuse", reuse), ("progress", progress)):
+        checks.choice(name, value, (False, True))
+    rtol, atol = checks.real("rtol", rtol, 2.3e-14, 1), checks.real("atol", atol, 0)
     flow, z0 = start_state(method, problem, x0, start)
     if schedule is not None:
         steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
@@ -167,7 +170,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         with _bar(progress, t0, end, words) as watch:
             return solve(flow, problem, z0, t0, end, rtol, atol, solver, watch)
 
-    return _found(plain, flow, problem.dim, float(t0), t_end, rtol, atol, solver, check)
+    return _found(plain, flow, problem.dim, t0, t_end, rtol, atol, solver, check)
 
 
 def _found(solve_to, flow, n, t0, t_end, rtol, atol, solver, check):
@@ -204,7 +207,7 @@ def _bar(progress, t0, t_end, words):
 
 def _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check):
     """The reference from those kept with the problem, or a new one that is kept."""
-    key = (flow.rhs, flow.p.tobytes(), z0.tobytes(), problem.data.tobytes(), float(t0), rtol, atol, solver, check)
+    key = (flow.rhs, flow.p.tobytes(), z0.tobytes(), problem.data.tobytes(), t0, rtol, atol, solver, check)
     kept = _KEPT.setdefault(problem, {})
     found = kept.get(key)
     # Not from a much longer interval: its uncertainty would be another problem's.
@@ -219,6 +222,7 @@ def _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check):
     return found
 
 
+@np.errstate(all="ignore")
 def _distance(solution, loose, t0, end, n):
     """Largest distance of the positions of two solutions at 200 times; nan if the loose one failed."""
     if not loose.success:
@@ -227,6 +231,7 @@ def _distance(solution, loose, t0, end, n):
     return float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
 
 
+@np.errstate(all="ignore")
 def _agreement(solution, loose, t0, n, half):
     """``(end, uncertainty)`` of a solution that did not arrive: as far as the second one agrees to half of the digits.
 

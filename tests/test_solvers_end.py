@@ -188,6 +188,23 @@ def test_tolerances_of_every_solver_class_are_checked(name, value):
             solve_ivp(lambda t, y: field(t, y.reshape(1, 2)).ravel(), (0, 0.1), BEALE.x0, method=cls, **{name: value})
 
 
+@pytest.mark.parametrize("options", [{"first_step": "1"}, {"max_step": math.nan}, {"min_step": -1.0}, {"step": 0.0},
+                                     {"first_step": [0.1, 0.2]}, {"step": math.inf}, {"max_step": 1j}])
+def test_steps_of_every_solver_class_are_checked(options):
+    name = next(iter(options))
+    with pytest.raises((ValueError, TypeError), match=f"`{name}` must be "):
+        solve_ivp(lambda t, y: -y, (0, 1), [1.0], **options,
+                  method=solver_class(rkc if name == "step" else dormand_prince))
+
+
+def test_fields_that_are_not_finite_end_a_solver_class():
+    for scheme in (heun_euler, dormand_prince, rkc):
+        for fun in (lambda t, y: y * np.nan, lambda t, y: -y if t < 0.3 else y * np.nan, lambda t, y: y * np.inf):
+            with np.errstate(all="ignore"):
+                r = solve_ivp(fun, (0, 1), [1.0], method=solver_class(scheme))
+            assert r.status == -1 and np.isfinite(r.y).all() and r.nfev < 10_000
+
+
 def test_an_absolute_tolerance_of_zero_and_a_coordinate_of_zero():
     """A relative tolerance alone, where the scale of a coordinate that is 0 is 0."""
     for scheme in (heun_euler, dormand_prince):

@@ -1,10 +1,12 @@
 """The solver classes of :func:`odeopt.interop.solver_class` for a scheme on whatever field SciPy hands over."""
 
+import numbers
 import warnings
 
 import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
 
+from .. import checks
 from ..record import CONTROLLERS
 from ..schemes import dormand_prince, explicit_euler, runge_kutta
 from ..schemes.base import LEAST_ATOL
@@ -40,6 +42,13 @@ def _tolerance(name, value):
     return array
 
 
+def _length(name, value):
+    """A step as a float: positive, or for the least one 0; the largest may be infinite."""
+    if name == "max_step" and isinstance(value, numbers.Real) and value == np.inf:
+        return np.inf
+    return checks.real(f"`{name}`", value, 0.0, open_low=name != "min_step")
+
+
 class Hermite(DenseOutput):
     """Cubic through the values and slopes at both ends, plus ``bump`` s^2 (1 - s)^2."""
 
@@ -61,9 +70,11 @@ class SchemeSolver(OdeSolver):
     scheme, rows, complex = None, 1, False
 
     def __init__(self, fun, t0, y0, t_bound, vectorized=False, **options):
-        for name in ("rtol", "atol"):
-            if name in options:
+        for name in options.keys() & {"rtol", "atol", "step", "first_step", "max_step", "min_step"}:
+            if name.endswith("tol"):
                 _tolerance(name, options[name])
+            elif options[name] is not None:
+                options[name] = _length(name, options[name])
         given = {name: options.pop(name) for name in self._options() if name in options}
         if options:
             warnings.warn("The following arguments have no effect for a chosen solver: "
@@ -71,9 +82,7 @@ class SchemeSolver(OdeSolver):
         super().__init__(fun, t0, y0, t_bound, vectorized, support_complex=self.complex)
         if self.n % self.rows:
             raise ValueError(f"y0 must have {self.rows} rows, got length {self.n}")
-        for name in ("step", "first_step", "max_step"):
-            if given.get(name) is not None and not given[name] > 0:
-                raise ValueError(f"`{name}` must be positive.")
+        given = {name: value for name, value in given.items() if value is not None}
         self.max_step, self.min_step = given.get("max_step", np.inf), given.get("min_step", 0.0)
         if not 0 <= self.min_step <= self.max_step:
             raise ValueError("`min_step` must be in [0, max_step].")
@@ -86,7 +95,7 @@ class SchemeSolver(OdeSolver):
             self.h_abs = self._default_first_step() if first is None else first  # None: found at the first step
             self.errors = (1.0, 1.0)
         else:
-            step = self._default_step(length) if given.get("step") is None else given["step"]
+            step = given["step"] if "step" in given else self._default_step(length)
             self.step_abs = min(self.max_step, max(self.min_step, step))
             if not np.isfinite(self.step_abs):
                 raise ValueError("`step` must be given for an infinite interval.")

@@ -1,5 +1,6 @@
 """``solver_class``: the package's schemes and optimizers as methods of SciPy's ``solve_ivp``."""
 
+from .. import checks
 from ..optimizers import Optimizer
 from ..schemes import Discretization, Scheme
 from .flow_solvers import made
@@ -64,7 +65,9 @@ def solver_class(method, problem=None, *, rows=1, start="cold"):
 
     A state that is not finite ends the run with ``status`` -1.
     """
+    checks.choice("start", start, ("cold", "consistent"))
     if isinstance(method, Scheme):
+        rows = checks.integer("rows", rows, 1)
         if problem is not None:
             raise ValueError("problem must be None for a Scheme, which integrates the fun it is given "
                              "(use Discretization(flow, scheme, h) for a flow of a problem)")
