@@ -24,7 +24,7 @@ _CREEPING = 1e-6  # of the interval: who does not come that far in PATIENCE_EXPL
 DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 IMPLICIT = ("Radau", "BDF", "LSODA")
 _TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
-_ENTRIES = 2**26  # of its states kept: half a gigabyte
+_ENTRIES = 2**26  # of all states kept, half a gigabyte (scipy keeps up to eight slopes beside each)
 _GROWN = 1e6  # a field that has grown by this factor where no solver goes on has no bound there
 _LSODA = threading.RLock()  # scipy's LSODA before 1.17 kept its state in static memory: one at a time
 
@@ -107,6 +107,8 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, at
             pieces.append(piece)
             if run.status == "finished" or (reached is not None and reached(run.t, y)):
                 break
+            if len(pieces) * y.size > _ENTRIES:
+                message = f"{len(pieces)} steps of {y.size} entries are kept at t = {times[-1]:.6g}, and no more are"
             if automatic and small and solver == "DOP853" and field.count > PATIENCE_EXPLICIT:
                 solver = "LSODA"
                 run = begin(solver, run.t, y)

@@ -83,6 +83,13 @@ def test_the_verdict_does_not_hang_on_how_the_solver_gives_up(monkeypatch):
         assert "comes no further than t = 5 in" in sol.message and sol.message.endswith("it is not smooth there")
 
 
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(solvers, "_ENTRIES", 100)
+    for solver in ("auto", "RK45"):
+        sol = oo.reference(gradient_flow(), BEALE, t_end=100.0, solver=solver)
+        assert not sol.success and "51 steps of 2 entries are kept" in sol.message and 0 < sol.t_end < 100
+
+
 def test_errors_of_the_field_and_of_its_jacobian_pass_through():
     """Only numpy's own words about matrices that are not finite are turned into a verdict."""
     def refuse(x, *_):

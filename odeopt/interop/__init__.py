@@ -7,5 +7,6 @@ Loaded on first use (``odeopt.interop``, ``odeopt.minimize``): it imports ``scip
 from .auto_lr import auto_lr
 from .minimize import MinimizeMethod, minimize, minimize_method
 from .solver import solver_class
+from .stabilized import RKC2, ROCK2
 
-__all__ = ["MinimizeMethod", "auto_lr", "minimize", "minimize_method", "solver_class"]
+__all__ = ["RKC2", "ROCK2", "MinimizeMethod", "auto_lr", "minimize", "minimize_method", "solver_class"]
