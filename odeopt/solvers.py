@@ -1,4 +1,5 @@
-"""The solvers behind :func:`odeopt.reference`: scipy's, step by step, and the package's own Dormand–Prince.
+"""The solvers behind :func:`odeopt.reference`: scipy's and the stabilised ones, step by step, and the package's own
+Dormand–Prince.
 
 Each returns an object with ``solve_ivp``'s attributes t, sol, nfev, success and message. Whatever ends a
 solution, what is solved is kept; and every one ends: the field is looked at before a solver sees it, a step
@@ -21,8 +22,10 @@ PATIENCE_EXPLICIT = 10_000  # evaluations of the field after which "auto" takes 
 PATIENCE = 50_000  # evaluations after which "auto" ends
 PATIENCE_NAMED = 500_000  # evaluations after which a solver that was asked for by name ends
 _CREEPING = 1e-6  # of the interval: who does not come that far in PATIENCE_EXPLICIT evaluations, stands still
+_CREEPING_AUTO = 1e-3  # the same for "auto", which at such a pace would end at the two-hundredth part
+_TRIAL = 1000  # evaluations in which RKC2 shows what it can do
 DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
-IMPLICIT = ("Radau", "BDF", "LSODA")
+IMPLICIT, STABILIZED = ("Radau", "BDF", "LSODA"), ("RKC2", "ROCK2")
 _TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
 _ENTRIES = 2**26  # of all states kept, half a gigabyte (scipy keeps up to eight slopes beside each)
 _GROWN = 1e6  # a field that has grown by this factor where no solver goes on has no bound there
@@ -59,17 +62,21 @@ class _Counted:
 
 
 def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, atol, **options):
-    """One of scipy's solvers, step by step.
+    """One of scipy's solvers, or RKC2 or ROCK2, step by step.
 
-    "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there, unless the state
-    is too large for implicit steps, and after PATIENCE it ends. ``reached(t, y)`` may end it before.
+    "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there, or where the state is too
+    large for implicit steps RKC2, if a trial shows it to be the faster; after PATIENCE it ends.
+    ``reached(t, y)`` may end it before.
     """
     from scipy import integrate  # here, so that `import odeopt` stays light
+
+    from . import stabilized
 
     automatic, small = solver == "auto", np.size(y0) <= DENSE_JACOBIAN
     solver = "DOP853" if automatic else solver
     field = _Counted(fun, jac, PATIENCE if automatic else PATIENCE_NAMED)
-    times, pieces, message, mark = [float(t0)], [], "", (0, t0)
+    path, message, tried, mark = _Path(t0, y0), "", False, (0, t0)
+    creeping = _CREEPING_AUTO if automatic else _CREEPING
     options = {"rtol": max(rtol, 2.3e-14), "atol": np.maximum(atol, LEAST_ATOL), **options}
     with contextlib.ExitStack() as stack:
 
@@ -79,18 +86,19 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, at
                 stack.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", module=r"scipy\.integrate")  # its words for a step that fails
             exact = {"jac": field.jacobian} if jac and name in IMPLICIT else {}
-            return getattr(integrate, name)(field, t, y, t_end, **options, **exact)
+            home = stabilized if name in STABILIZED else integrate
+            return getattr(home, name)(field, t, y, t_end, **options, **exact)
 
         stack.enter_context(np.errstate(all="ignore"))
-        y, first = y0, field(t0, y0)
+        first = field(t0, y0)
         if not np.isfinite(first).all():
             message = _at_the_start(t0)
         else:
             run = begin(solver, t0, y0)
         while not message:
             piece, lost = _step(run, field)
-            if piece is not None and field.count - mark[0] >= PATIENCE_EXPLICIT and not automatic:
-                if run.t - mark[1] < _CREEPING * (t_end - t0):
+            if piece is not None and field.count - mark[0] >= PATIENCE_EXPLICIT and not (automatic and small):
+                if run.t - mark[1] < creeping * (t_end - t0):
                     piece = None
                 mark = field.count, run.t
             if piece is None:
@@ -98,22 +106,49 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, at
                     "it is stiff or not smooth there")
                 if automatic and not small:
                     words += f", and a state of {np.size(y0)} entries too large for an implicit solver"
-                message = _verdict(fun, times[-1], y, t0, y0, first, t_end, lost) or (
-                    f"{solver} comes no further than t = {times[-1]:.6g} in {field.count} evaluations of the field: "
-                    + words)
+                message = _verdict(fun, path.times[-1], path.y, t0, y0, first, t_end, lost) or (
+                    f"{solver} comes no further than t = {path.times[-1]:.6g} in {field.count} evaluations of the "
+                    f"field: {words}")
                 break
-            y = run.y.copy()
-            times.append(float(run.t))
-            pieces.append(piece)
-            if run.status == "finished" or (reached is not None and reached(run.t, y)):
+            path.add(run, piece, field)
+            if run.status == "finished" or (reached is not None and reached(run.t, path.y)):
                 break
-            if len(pieces) * y.size > _ENTRIES:
-                message = f"{len(pieces)} steps of {y.size} entries are kept at t = {times[-1]:.6g}, and no more are"
-            if automatic and small and solver == "DOP853" and field.count > PATIENCE_EXPLICIT:
-                solver = "LSODA"
-                run = begin(solver, run.t, y)
-    return SimpleNamespace(t=np.array(times), success=not message, message=message, nfev=field.count,
-                           solver=solver, sol=integrate.OdeSolution(times, pieces) if pieces else None)
+            if len(path.pieces) * path.y.size > _ENTRIES:
+                message = (f"{len(path.pieces)} steps of {path.y.size} entries are kept at t = {run.t:.6g}, "
+                           "and no more are")
+            elif automatic and not tried and field.count > PATIENCE_EXPLICIT:
+                tried, rival = True, "LSODA" if small else "RKC2"
+                if small or _is_faster(begin(rival, run.t, path.y.copy()), field, path.pace(_TRIAL)):
+                    solver, run = rival, begin(rival, run.t, path.y.copy())
+    return SimpleNamespace(t=np.array(path.times), success=not message, message=message, nfev=field.count,
+                           solver=solver, sol=integrate.OdeSolution(path.times, path.pieces) if path.pieces else None)
+
+
+class _Path:
+    """What is solved: times, dense output between them, evaluations spent by then, and the state at the end."""
+
+    def __init__(self, t0, y0):
+        self.times, self.pieces, self.counts, self.y = [float(t0)], [], [0], y0
+
+    def add(self, run, piece, field):
+        self.times.append(float(run.t))
+        self.pieces.append(piece)
+        self.counts.append(field.count)
+        self.y = run.y.copy()
+
+    def pace(self, evaluations):
+        """Time for an evaluation, over the last ``evaluations``."""
+        i = min(np.searchsorted(self.counts, self.counts[-1] - evaluations), len(self.counts) - 2)
+        return (self.times[-1] - self.times[i]) / (self.counts[-1] - self.counts[i])
+
+
+def _is_faster(run, field, pace):
+    """Whether ``run`` covers twice the time for an evaluation, in a trial whose steps are not kept."""
+    begin, count = run.t, field.count
+    while field.count - count < _TRIAL and run.status == "running":
+        if _step(run, field)[0] is None:
+            return False
+    return run.t - begin > 2 * pace * (field.count - count)
 
 
 def _step(run, field):

@@ -17,7 +17,7 @@ LAYERS = (
     ("schemes",),
     ("optimizers", "kernels"),
     ("schedules", "drive", "trajectory", "record", "specialized", "lanes", "stochastic"),
-    ("reference", "scheduled", "solvers"),
+    ("reference", "scheduled", "solvers", "scheme_solvers", "stabilized"),
     ("studies",),
     ("interop", "plotting", "bench"),
     ("cli", "__main__"),

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import OdeSolver, solve_ivp
 
 from odeopt.interop import RKC2, ROCK2
-from odeopt.interop.stabilized import _rock_stages, rkc_coefficients, rock_coefficients
+from odeopt.stabilized import _rock_stages, rkc_coefficients, rock_coefficients
 
 BOTH = [RKC2, ROCK2]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import abi
 from ..optimizers import Optimizer
-from .scheme_solvers import Hermite, SchemeSolver, tableau
+from ..scheme_solvers import Hermite, SchemeSolver, tableau
 
 
 def made(method, problem, start):

@@ -2,9 +2,9 @@
 
 from .. import checks
 from ..optimizers import Optimizer
+from ..scheme_solvers import RungeKuttaSolver, SchemeSolver, tableau
 from ..schemes import Discretization, Scheme
 from .flow_solvers import made
-from .scheme_solvers import RungeKuttaSolver, SchemeSolver, tableau
 
 
 def solver_class(method, problem=None, *, rows=1, start="cold"):

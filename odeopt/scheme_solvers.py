@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
 
-from .. import checks
-from ..record import CONTROLLERS
-from ..schemes import dormand_prince, explicit_euler, runge_kutta
-from ..schemes.base import LEAST_ATOL
+from . import checks
+from .record import CONTROLLERS
+from .schemes import dormand_prince, explicit_euler, runge_kutta
+from .schemes.base import LEAST_ATOL
 
 # Of Dormand and Prince's continuous extension of order 4, weights of the stages in the term that it
 # has beside the cubic (Hairer, Norsett, Wanner I, section II.6: the d_i of their code DOPRI5).

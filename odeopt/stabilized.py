@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .. import checks
+from . import checks
 from .scheme_solvers import Hermite, SchemeSolver
 
 _EVERY = 25  # accepted steps after which the spectral radius is measured again
