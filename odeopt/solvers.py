@@ -91,13 +91,14 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, at
 
         stack.enter_context(np.errstate(all="ignore"))
         first = field(t0, y0)
-        if not np.isfinite(first).all():
+        if not (np.isfinite(y0).all() and np.isfinite(first).all()):
             message = _at_the_start(t0)
         else:
             run = begin(solver, t0, y0)
         while not message:
             piece, lost = _step(run, field)
-            if piece is not None and field.count - mark[0] >= PATIENCE_EXPLICIT and not (automatic and small):
+            watched = tried and not small if automatic else True
+            if piece is not None and watched and field.count - mark[0] >= PATIENCE_EXPLICIT:
                 if run.t - mark[1] < creeping * (t_end - t0):
                     piece = None
                 mark = field.count, run.t
@@ -119,7 +120,7 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, at
             elif automatic and not tried and field.count > PATIENCE_EXPLICIT:
                 tried, rival = True, "LSODA" if small else "RKC2"
                 if small or _is_faster(begin(rival, run.t, path.y.copy()), field, path.pace(_TRIAL)):
-                    solver, run = rival, begin(rival, run.t, path.y.copy())
+                    solver, run, mark = rival, begin(rival, run.t, path.y.copy()), (field.count, run.t)
     return SimpleNamespace(t=np.array(path.times), success=not message, message=message, nfev=field.count,
                            solver=solver, sol=integrate.OdeSolution(path.times, path.pieces) if path.pieces else None)
 
@@ -169,7 +170,7 @@ def _step(run, field):
 
 
 def _at_the_start(t0):
-    return f"the field is not finite at its start, t = {t0:.6g}"
+    return f"state or field are not finite at the start, t = {t0:.6g}"
 
 
 def _verdict(fun, t, y, t0, y0, first, t_end, lost):
@@ -217,7 +218,7 @@ class _JittedSolution:
         self._flow, self._problem, self.solver = flow, problem, "jitted"
         with np.errstate(all="ignore"):
             first = fun(t0, z0)
-        if not np.isfinite(first).all():
+        if not (np.isfinite(z0).all() and np.isfinite(first).all()):
             self.t, self.nfev, self.success, self.message = np.array([float(t0)]), 1, False, _at_the_start(t0)
             self.sol = None
             return

@@ -1,5 +1,8 @@
 """SciPy's two contracts: ``minimize(method=...)`` and ``solve_ivp(method=...)``.
 
+For the second there are, beside classes made of the package's schemes and optimizers, the stabilised solvers
+``RKC2`` and ``ROCK2`` for large parabolic problems.
+
 Loaded on first use (``odeopt.interop``, ``odeopt.minimize``): it imports ``scipy.optimize`` and
 ``scipy.integrate``.
 """
