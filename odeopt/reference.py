@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 import weakref
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from .flows import Flow
 from .optimizers import Optimizer
 from .scheduled import Moving, ScheduledSolution
 from .schedules import Schedule
-from .solvers import solve
+from .solvers import DENSE_JACOBIAN, solve
 
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "RKC2", "ROCK2", "jitted")
 _KEPT = weakref.WeakKeyDictionary()  # problem -> {what was solved: Reference}, for reuse=True
@@ -120,7 +121,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     t0 : float
         Flow time of the start.
     check : bool
-        Solve again at 100 times the tolerances to estimate the solution's own uncertainty.
+        Solve again at 100 times the tolerances to estimate the solution's own uncertainty (for a large
+        state in a thread, at the same time).
     reuse : bool
         Keep the solution with the problem and take it again for the same flow, start and
         tolerances on this or a shorter interval (compiled problems only).
@@ -172,17 +174,78 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         with _bar(progress, t0, end, words) as watch:
             return solve(flow, problem, z0, t0, end, rtol, atol, solver, watch)
 
-    return _found(plain, flow, problem.dim, t0, t_end, rtol, atol, solver, check)
+    second = None
+    if check and solver == "auto" and problem.compiled and z0.size > DENSE_JACOBIAN:
+
+        def loosely(watch, reached):
+            return solve(flow, problem, z0, t0, t_end, *_loosened(rtol, atol), "DOP853", watch, reached)
+
+        second = _Second(loosely)
+    return _found(plain, flow, problem.dim, t0, t_end, rtol, atol, solver, check, second)
 
 
-def _found(solve_to, flow, n, t0, t_end, rtol, atol, solver, check):
-    """The Reference that ``solve_to(end, rtol, atol, solver, words)`` finds, checked by a second solution."""
+def _loosened(rtol, atol):
+    return min(100 * rtol, 0.1), 100 * atol
+
+
+class _Second(threading.Thread):
+    """The second solution, by DOP853, at the same time as the first: one evaluation of a large field takes long
+    enough for the two to run abreast, and compiled fields hold no lock."""
+
+    class _Dropped(Exception):
+        pass
+
+    def __init__(self, solve):
+        super().__init__(daemon=True)
+        self._solve, self._end, self._dropped, self._found, self._error = solve, None, False, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self._found = self._solve(self._watch, lambda t, y: self._end is not None and t >= self._end)
+        except self._Dropped:
+            pass
+        except BaseException as error:  # is raised where the solution is asked for
+            self._error = error
+
+    def _watch(self, t):
+        if self._dropped:
+            raise self._Dropped
+
+    def until(self, end):
+        """The solution, at least as far as ``end``; its evaluations until there."""
+        self._end = end
+        self.join()
+        if self._error is not None:
+            raise self._error
+        self._found.nfev = int(self._found.counts[min(np.searchsorted(self._found.t, end), self._found.t.size - 1)])
+        return self._found
+
+    def drop(self):
+        self._dropped = True
+        self.join()
+
+
+def _found(solve_to, flow, n, t0, t_end, rtol, atol, solver, check, second=None):
+    """The Reference that ``solve_to(end, rtol, atol, solver, words)`` finds, checked by a second solution, which
+    may be under way."""
+    try:
+        return _checked(solve_to, flow, n, t0, t_end, rtol, atol, solver, check, second)
+    finally:
+        if second is not None:
+            second.drop()
+
+
+def _checked(solve_to, flow, n, t0, t_end, rtol, atol, solver, check, second):
     solution = solve_to(t_end, rtol, atol, solver)
     exhausted = getattr(solution, "exhausted", False)
     end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
     if check and end > t0:
-        again = solution.solver if solution.success else solver  # by name it would not end as early
-        loose = solve_to(end, min(100 * rtol, 0.1), 100 * atol, again, "check")
+        if second is not None and solution.solver == "DOP853":
+            loose = second.until(end)
+        else:
+            again = solution.solver if solution.success else solver  # by name it would not end as early
+            loose = solve_to(end, *_loosened(rtol, atol), again, "check")
         nfev += loose.nfev
         if solution.success:
             uncertainty = _distance(solution, loose, t0, min(end, float(loose.t[-1])), n)

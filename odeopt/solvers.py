@@ -121,8 +121,9 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, at
                 tried, rival = True, "LSODA" if small else "RKC2"
                 if small or _is_faster(begin(rival, run.t, path.y.copy()), field, path.pace(_TRIAL)):
                     solver, run, mark = rival, begin(rival, run.t, path.y.copy()), (field.count, run.t)
+    sol = integrate.OdeSolution(path.times, path.pieces) if path.pieces else None
     return SimpleNamespace(t=np.array(path.times), success=not message, message=message, nfev=field.count,
-                           solver=solver, sol=integrate.OdeSolution(path.times, path.pieces) if path.pieces else None)
+                           counts=path.counts, solver=solver, sol=sol)
 
 
 class _Path:
@@ -187,8 +188,9 @@ def _verdict(fun, t, y, t0, y0, first, t_end, lost):
     return ""
 
 
-def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None):
-    """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field ("jitted": never)."""
+def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=None):
+    """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field ("jitted": never),
+    and ``reached(t, y)`` as in :func:`march`."""
     rows, n = z0.shape
     field, p, jac = flow.field(problem), flow.p, None
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
@@ -204,7 +206,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None):
 
     if solver == "jitted":
         return _JittedSolution(flow, problem, fun, z0, t0, t_end, rtol, atol)
-    return march(fun, t0, z0.ravel(), t_end, solver, jac=jac, rtol=rtol, atol=atol)
+    return march(fun, t0, z0.ravel(), t_end, solver, reached, jac, rtol=rtol, atol=atol)
 
 
 class _JittedSolution:

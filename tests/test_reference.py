@@ -1,5 +1,8 @@
 """Reference flows against closed forms, and comparisons against what theory says of them."""
 
+import sys
+import threading
+
 import numpy as np
 import pytest
 from scipy.special import jv
@@ -81,6 +84,34 @@ def test_large_stiff_states_stay_explicit():
     sol = oo.reference(oo.flows.gradient_flow(), large, t_end=4.0, check=False)
     assert sol.success and sol.method == "DOP853" and sol.nfev > 10_000
     assert np.allclose(sol(0.5), np.exp(-0.5 * rates), rtol=0, atol=1e-8)
+
+
+def test_the_check_of_a_large_state_runs_abreast_and_is_the_same():
+    large = oo.problems.quadratic(np.geomspace(1.0, 100.0, 500), x0=np.ones(500))
+    sol = oo.reference(oo.flows.gradient_flow(), large, t_end=2.0)
+    tight, loose = (oo.reference(oo.flows.gradient_flow(), large, t_end=2.0, check=False, **more)
+                    for more in ({}, {"solver": "DOP853", "rtol": 1e-8, "atol": 1e-10}))
+    t = np.linspace(0, 2, 201)[1:]
+    assert sol.uncertainty == np.linalg.norm(loose(t) - tight(t), axis=1).max()
+    assert sol.nfev == tight.nfev + loose.nfev and np.array_equal(sol(t), tight(t))
+
+
+@pytest.mark.parametrize("culprit", ["first", "second"])
+def test_an_exception_ends_both_solutions(culprit, monkeypatch):
+    module = sys.modules["odeopt.reference"]
+    real, main = module.solve, threading.current_thread()
+
+    def solve(*args):
+        if (threading.current_thread() is main) == (culprit == "first"):
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(module, "solve", solve)
+    large = oo.problems.quadratic(np.geomspace(1.0, 100.0, 500), x0=np.ones(500))
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        oo.reference(oo.flows.gradient_flow(), large, t_end=2.0)
+    assert threading.active_count() == before
 
 
 def test_large_stiff_states_go_on_with_a_stabilised_solver_where_that_is_faster():
