@@ -146,11 +146,12 @@ class _Path:
 
 def _is_faster(run, field, pace):
     """Whether ``run`` covers twice the time for an evaluation, in a trial whose steps are not kept."""
-    begin, count = run.t, field.count
-    while field.count - count < _TRIAL and run.status == "running":
-        if _step(run, field)[0] is None:
-            return False
-    return run.t - begin > 2 * pace * (field.count - count)
+    begin, count, good = run.t, field.count, True
+    while good and field.count - count < _TRIAL and run.status == "running":
+        good = _step(run, field)[0] is not None
+    spent = field.count - count
+    field.allowed += spent  # who goes on shall not lack them
+    return good and run.t - begin > 2 * pace * spent
 
 
 def _step(run, field):

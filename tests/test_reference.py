@@ -122,7 +122,7 @@ def test_large_stiff_states_go_on_with_a_stabilised_solver_where_that_is_faster(
     assert sol.success and sol.method == "RKC2" and sol.nfev < 40_000
     assert np.abs(sol(0.5) - np.exp(-0.5 * rates)).max() < sol.uncertainty < 1e-3
     tight = oo.reference(oo.flows.gradient_flow(), large, t_end=1.0, check=False)
-    assert not tight.success and tight.method == "DOP853" and tight.nfev == 50_000
+    assert not tight.success and tight.method == "DOP853" and 51_000 <= tight.nfev < 53_000
 
 
 def test_what_is_solved_is_kept_where_the_field_ends():
