@@ -241,6 +241,9 @@ def test_what_is_refused():
     _, fun = flow_field(gd)
     with pytest.raises(ValueError, match="fun must be the field"):
         solve_ivp(lambda t, y: y, (0, 1), BEALE.x0, method=solver_class(gd, BEALE))
+    for wrong in (lambda t, y: y[:1], lambda t, y: [y, y]):
+        with pytest.raises(ValueError, match="fun must return 2 numbers"):
+            solve_ivp(wrong, (0, 1), BEALE.x0, method=solver_class(gd, BEALE))
     with pytest.raises(ValueError, match="forwards"):
         solve_ivp(fun, (1, 0), BEALE.x0, method=solver_class(gd, BEALE))
     adam = oo.Adam(0.01)

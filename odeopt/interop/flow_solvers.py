@@ -58,6 +58,8 @@ class DiscretizationSolver(SchemeSolver):
         self._own_field = flow.field(problem)
         with np.errstate(all="ignore"):
             ours, theirs = self._evaluate(t0, z), self.fun_single(t0, z)
+        if np.shape(theirs) != ours.shape:
+            raise ValueError(f"fun must return {ours.size} numbers as y0 has, got shape {np.shape(theirs)}")
         defined = np.isfinite(ours)  # 0/0 at the start of some flows
         ours, theirs = ours[defined], np.asarray(theirs)[defined]
         if not np.allclose(ours, theirs, rtol=1e-6, atol=1e-9 * (1 + np.abs(ours).max(initial=0.0))):
