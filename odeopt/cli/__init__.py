@@ -6,10 +6,11 @@ file's name, with dashes for underscores (and without a trailing one), is the co
 Modules that start with an underscore are helpers.
 """
 
-import argparse
 import importlib
 import pkgutil
 import sys
+
+from . import _terminal, _words
 
 _POSITIONAL = ("command", "kind", "names", "problem", "sections", "study")
 
@@ -26,22 +27,22 @@ def parser():
     """The argument parser with every subcommand."""
     from .. import __version__
 
-    top = argparse.ArgumentParser(
+    top = _words.Parser(
         prog="odeopt", description="Every optimizer is a discretisation of a flow: run it, measure it, look at it.")
     top.add_argument("--version", action="version", version=f"odeopt {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _commands().items():
         page = importlib.import_module(f".{module}", __name__)
         summary = page.__doc__.strip().split("\n")[0]
-        sub = commands.add_parser(name, help=summary, description=page.__doc__.strip(),
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub = commands.add_parser(name, help=summary, description=page.__doc__.strip())
         page.add_arguments(sub)
         sub.set_defaults(run=page.run)
     return top
 
 
 def _as_typed(message, arguments):
-    """The message, its argument under the option's name: ``t_end must ...`` as ``--time must ...``."""
+    """The message in one line, its argument under the option's name: ``t_end must ...`` as ``--time must ...``."""
+    message = " ".join(message.split())
     name, _, rest = message.partition(" ")
     option = {"t_end": "time", "intrinsic_time": "time"}.get(name, name)
     typed = vars(arguments).get(option) is not None and option not in _POSITIONAL
@@ -49,20 +50,48 @@ def _as_typed(message, arguments):
 
 
 def main(argv=None):
-    """Run a command. 0: done; 1: it could not be done (files, a failed check); 2: bad input."""
-    arguments = parser().parse_args(argv)
-    try:
-        return arguments.run(arguments) or 0
-    except (ValueError, TypeError) as error:
-        print(f"odeopt {arguments.command}: {_as_typed(str(error), arguments)}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of a pipe left: not our failure
-        sys.stderr.close()
-        return 0
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        print(f"odeopt {arguments.command}: {error.strerror or error}{where}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"odeopt {arguments.command}: interrupted", file=sys.stderr)
-        return 130
+    """Run a command.
+
+    0: done; 1: it could not be done (files, memory, a failed check); 2: bad input; 130: ended by
+    Ctrl-C, with what was done until then written.
+    """
+    argv = [str(word) for word in (sys.argv[1:] if argv is None else argv)]
+    with _terminal.streams(), _terminal.interrupts() as interrupts:
+        command = None
+        try:
+            if not argv:
+                parser().print_help()
+            arguments = parser().parse_args(_words.joined(argv))
+            command = arguments.command
+            status = arguments.run(arguments) or 0
+            sys.stdout.flush()
+            return 130 if interrupts.seen else status
+        except SystemExit:  # --help, --version, or words that argparse does not know
+            sys.stdout.flush()
+            raise
+        except BrokenPipeError:  # the reader of a pipe left: not our failure
+            _terminal.discard_output()
+            return 0
+        except BaseException as error:
+            status, words = _explained(error)
+            if status is None:
+                raise
+            if isinstance(error, OSError):
+                _terminal.discard_output()  # what a full device refused once, it refuses again at exit
+            print(f"odeopt {command or ''}".rstrip() + f": {_as_typed(words, arguments)}", file=sys.stderr)
+            return status
+
+
+def _explained(error):
+    """``(exit status, words)`` of what ended a command; status None for what is not ours to end."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, (ValueError, TypeError)):
+        return 2, str(error)
+    if isinstance(error, OSError):
+        return 1, f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    if isinstance(error, MemoryError):
+        return 1, f"not enough memory: {error}".rstrip(": ")
+    if isinstance(error, Exception) and not sys.flags.dev_mode:  # a fault of ours is reported in a line, too
+        return 1, f"{type(error).__name__}: {error} (python -X dev -m odeopt ... shows where)"
+    return None, ""

@@ -2,13 +2,20 @@
 
 import contextlib
 import csv
+import errno
+import io
 import json
 import math
+import os
 import pathlib
+import stat
 import sys
+import tempfile
 
 from .. import checks
 from ..studies.base import table  # noqa: F401 - the commands print tables as studies do
+from ._terminal import interrupt, interrupted
+from ._words import count, number
 
 MANY = 6  # optimizers, from which on each has a panel of its own
 
@@ -25,6 +32,14 @@ def add_optimizers(parser, default):
                         help=f"names of `odeopt list optimizers`, or all (default: {default})")
     parser.add_argument("--set", action="append", default=[], metavar="NAME.KEY=VALUE",
                         help="a hyperparameter, such as adam.lr=0.01 or momentum.form=ema; may be repeated")
+
+
+def add_length(parser, steps):
+    """--steps or --time."""
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=count, default=steps, metavar="N",
+                        help=f"steps of each optimizer (default {steps})")
+    length.add_argument("--time", type=number, metavar="T", help="flow time instead of a number of steps")
 
 
 def add_output(parser):
@@ -65,7 +80,12 @@ def optimizers_of(args, problem, x0, steps):
         if not (equals and dot and key) or optimizers.by_name(name) not in classes:
             raise ValueError(f"--set must be NAME.KEY=VALUE with NAME among --optimizers, got {item!r}")
         chosen[optimizers.by_name(name).__name__.lower()][key] = _value(value)
-    return [suggest(cls, problem, x0, steps, **chosen[cls.__name__.lower()]) for cls in classes]
+    found = []
+    for cls in classes:
+        found.append(suggest(cls, problem, x0, steps, **chosen[cls.__name__.lower()]))
+        if interrupted():
+            raise KeyboardInterrupt
+    return found
 
 
 def _value(word):
@@ -79,20 +99,29 @@ def _value(word):
         return word
 
 
-def progress(items, describe):
-    """``items`` behind a progress bar on stderr that names the one at work (only on a terminal)."""
-    from tqdm import tqdm
+def each(items, work, describe):
+    """``work(item)`` of each item, behind a progress bar on stderr (only on a terminal); Ctrl-C keeps what is done."""
+    from ..studies.base import gather
 
-    bar = tqdm(items, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
-    for item in bar:
-        bar.set_description(describe(item))
-        yield item
+    done, last = [], []
+
+    def one(item):
+        last[:] = [work(item)]
+        done.extend(last)
+        if interrupted(last[0]):
+            raise KeyboardInterrupt
+
+    if gather(items, one, progress=True, describe=describe)[1]:
+        interrupt()
+    return done
 
 
 def out_folder(args):
     """The folder of --out, made and writable, or None. OSError with a plain sentence if it is not."""
     if args.out is None:
         return None
+    if not args.out:
+        raise ValueError("--out must name a folder, got ''")
     return _writable(pathlib.Path(args.out))
 
 
@@ -101,19 +130,40 @@ def out_file(args, default, endings):
 
     ValueError for another ending, OSError as :func:`out_folder`.
     """
-    path = pathlib.Path(args.out or default)
+    path = pathlib.Path(default if args.out is None else args.out)
     if path.suffix.lower() not in endings:
         raise ValueError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {path.name!r}")
     _writable(path.parent)
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    except FileNotFoundError:
+        pass
     return path
 
 
 def _writable(folder):
+    """``folder``, made; OSError unless a file of a name that nobody else has can be made there."""
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / ".odeopt-probe"
-    probe.touch()
-    probe.unlink()
-    return folder
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
+
+
+def write(path, data):
+    """Write bytes or text beside ``path`` and move it there: a failure leaves what was there before."""
+    path = pathlib.Path(path)
+    data = data.encode("utf-8") if isinstance(data, str) else data
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # as any new file; mkstemp's are for their owner alone
+        os.replace(name, path)
+    except BaseException:
+        pathlib.Path(name).unlink(missing_ok=True)
+        raise
 
 
 def figure(drawers, path, size=(6.4, 4.4)):
@@ -134,19 +184,17 @@ def panels(draw, count, path):
 @contextlib.contextmanager
 def saved(path, shape=(1, 1), size=(6.4, 4.4), **options):
     """The axes, an array of this shape, of a figure that is saved at the end; ``size`` of each in inches."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     from .. import plotting
 
+    kind = pathlib.Path(path).suffix[1:].lower()
     with plotting.style():
-        fig, axes = plt.subplots(*shape, figsize=(size[0] * shape[1], size[1] * shape[0]), squeeze=False,
-                                 layout="constrained", **options)
-        yield axes
-        fig.savefig(path, metadata={"Software": None} if str(path).lower().endswith(".png") else None)
-        plt.close(fig)
+        fig = Figure(figsize=(size[0] * shape[1], size[1] * shape[0]), layout="constrained")
+        yield fig.subplots(*shape, squeeze=False, **options)
+        stream = io.BytesIO()
+        fig.savefig(stream, format=kind, metadata={"Software": None} if kind == "png" else None)
+    write(path, stream.getvalue())
 
 
 def plain(value):
@@ -164,15 +212,18 @@ def plain(value):
 
 def write_rows(rows, folder, stem, extra=None):
     """``stem.csv`` and ``stem.json`` (the rows, and ``extra`` beside them)."""
-    with open(folder / f"{stem}.csv", "w", newline="", encoding="utf-8") as stream:
-        names = list(dict.fromkeys(key for row in rows for key in row))
-        writer = csv.DictWriter(stream, names)
-        writer.writeheader()
-        writer.writerows(rows)
-    document = plain({"rows": rows, **(extra or {})})
-    (folder / f"{stem}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write(folder / f"{stem}.csv", text.getvalue())
+    write(folder / f"{stem}.json", _document(rows, extra, False) + "\n")
 
 
 def print_json(rows, extra=None):
-    """The same document on stdout."""
-    print(json.dumps(plain({"rows": rows, **(extra or {})}), indent=1, ensure_ascii=False))
+    """The same document on stdout; letters that its encoding may lack are escaped, so that nothing is lost."""
+    print(_document(rows, extra, "utf" not in (sys.stdout.encoding or "").lower()))
+
+
+def _document(rows, extra, ascii_alone):
+    return json.dumps(plain({"rows": rows, **(extra or {})}), indent=1, ensure_ascii=ascii_alone)

@@ -8,18 +8,17 @@ it a GIF is written and a line says so) or an HTML page, by the ending of --out.
 import sys
 
 from . import _output, plot
+from ._words import count
 
 
 def add_arguments(parser):
     """PROBLEM [--optimizers] [--steps | --time] [--pace] [--tune] [--out FILE]."""
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=150, metavar="N", help="steps of each optimizer (default 150)")
-    length.add_argument("--time", type=float, metavar="T", help="flow time instead of a number of steps")
+    _output.add_length(parser, 150)
     parser.add_argument("--pace", choices=("gradients", "time"), default="gradients",
                         help="what is equal at each frame (default: gradients)")
-    parser.add_argument("--frames", type=int, default=80, metavar="N", help="frames of the animation (default 80)")
+    parser.add_argument("--frames", type=count, default=80, metavar="N", help="frames of the animation (default 80)")
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
     parser.add_argument("--out", metavar="FILE", help=".gif, .mp4 or .html (default: race-PROBLEM.gif)")
 

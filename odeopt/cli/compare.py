@@ -19,9 +19,7 @@ def add_arguments(parser):
     """PROBLEM [--optimizers] [--steps | --time] [--set] [--out] [--json]."""
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=500, metavar="N", help="steps of each optimizer (default 500)")
-    length.add_argument("--time", type=float, metavar="T", help="flow time instead of a number of steps")
+    _output.add_length(parser, 500)
     parser.add_argument("--start", choices=("cold", "consistent"), default="cold",
                         help="memory at the start: zeros, or so that the flow starts smoothly")
     _output.add_output(parser)
@@ -34,10 +32,14 @@ def run(args):
     folder = _output.out_folder(args)
     problem, x0 = _output.problem_of(args)
     chosen = _output.optimizers_of(args, problem, x0, args.steps)
-    results = []
-    for optimizer in _output.progress(chosen, lambda o: o.title):
-        results.append(compare(optimizer, problem, x0, args.steps, t_end=args.time, start=args.start,
-                               local=False, order=True, progress=True))
+
+    def work(optimizer):
+        return compare(optimizer, problem, x0, args.steps, t_end=args.time, start=args.start, local=False, order=True,
+                       progress=True)
+
+    results = _output.each(chosen, work, lambda o: o.title)
+    if not results:
+        raise KeyboardInterrupt
     rows = [result.row() for result in results]
     extra = {"problem": problem.name, "x0": list(x0), "start": args.start}
     if args.json:

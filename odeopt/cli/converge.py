@@ -9,14 +9,15 @@ figure of the errors, a CSV and a JSON file.
 import sys
 
 from . import _output
+from ._words import count, number
 
 
 def add_arguments(parser):
     """PROBLEM [--optimizers] [--set] [--time] [--levels] [--start] [--against] [--out] [--json]."""
     _output.add_problem(parser)
     _output.add_optimizers(parser, "all")
-    parser.add_argument("--time", type=float, metavar="T", help="flow time (default: that of 64 coarse steps)")
-    parser.add_argument("--levels", type=int, default=8, metavar="N",
+    parser.add_argument("--time", type=number, metavar="T", help="flow time (default: that of 64 coarse steps)")
+    parser.add_argument("--levels", type=count, default=8, metavar="N",
                         help="number of step sizes, each half the last (default 8)")
     parser.add_argument("--start", choices=("both", "cold", "consistent"), default="both",
                         help="memory at the start: zeros, so that the flow starts smoothly, or both where they differ")
@@ -34,6 +35,7 @@ def run(args):
     chosen = _output.optimizers_of(args, problem, x0, 500)
     result = order_certificates(chosen, problem, x0, args.time, args.levels, start=args.start, against=args.against,
                                 progress=True)
+    _output.interrupted(result)
     rows = result.rows()
     extra = {"problem": problem.name, "x0": list(x0), "studies": [study.to_dict() for study in result.studies]}
     if args.json:

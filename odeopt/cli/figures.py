@@ -38,28 +38,28 @@ def run(args):
     """0; 1 if an example failed, or --check found a number that is off."""
     if _THREADS not in os.environ:  # numpy is loaded already and reads it no more: again, in a process of its own
         return _on_one_thread(args)
-    import matplotlib
-
-    matplotlib.use("Agg")
     from ..plotting import gallery
 
     files = gallery.find(args.examples, args.names)
     folder = _output.out_folder(args)
-    wrong = 0
-    for path in _output.progress(files, lambda f: f.stem):
+    wrong = []
+
+    def work(path):
         if args.check:
             for i, pair in enumerate(gallery.load(path).main()):
                 deviation, tolerance = gallery.check(pair)
                 if not deviation <= tolerance:
-                    wrong += 1
+                    wrong.append(path)
                     print(f"{path.stem}: number {i + 1} is off by {deviation:.3g}, allowed {tolerance:.3g}",
                           file=sys.stderr)
         try:
             written = gallery.write(path, folder)
         except Exception as error:  # one broken example must not cost the others their figures
-            wrong += 1
-            print(f"{path.stem}: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
-            continue
+            wrong.append(path)
+            print(f"{path.stem}: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+            return
         for file in written:
             print(f"{pathlib.Path(file)}  {file.stat().st_size / 1000:.0f} kB", flush=True)
+
+    _output.each(files, work, lambda f: f.stem)
     return 1 if wrong else 0

@@ -17,9 +17,7 @@ def add_arguments(parser):
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=200, metavar="N", help="steps of each optimizer (default 200)")
-    length.add_argument("--time", type=float, metavar="T", help="flow time instead of a number of steps")
+    _output.add_length(parser, 200)
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
     parser.add_argument("--out", metavar="FILE", help="PNG, PDF or SVG (default: KIND-PROBLEM.png)")
 
@@ -31,10 +29,12 @@ def chosen(args, problem, x0):
         return optimizers
     from ..studies.tuning import tune
 
-    studies = [tune(o, problem, x0, args.steps) for o in _output.progress(optimizers, lambda o: f"tuning {o.title}")]
+    studies = _output.each(optimizers, lambda o: tune(o, problem, x0, args.steps), lambda o: f"tuning {o.title}")
     print(_output.table([{"optimizer": s.method, "lr": s.best_lr, "f": s.best_value, "runs": int(s.lr.size),
                           "gradients": s.gradients, "at the edge": "yes" if s.edge else "no"} for s in studies],
                         ("optimizer", "lr", "f", "runs", "gradients", "at the edge")))
+    if _output.interrupted():
+        raise KeyboardInterrupt
     return [s.optimizer for s in studies]
 
 
@@ -42,8 +42,12 @@ def compared(args, problem, x0, optimizers, local=False):
     """A Comparison for each."""
     from ..studies.comparison import compare
 
-    return [compare(o, problem, x0, args.steps, t_end=args.time, local=local, check=False)
-            for o in _output.progress(optimizers, lambda o: o.title)]
+    results = _output.each(
+        optimizers, lambda o: compare(o, problem, x0, args.steps, t_end=args.time, local=local, check=False),
+        lambda o: o.title)
+    if not results:
+        raise KeyboardInterrupt
+    return results
 
 
 def run(args):

@@ -11,6 +11,7 @@ figure, a CSV and a JSON file.
 import sys
 
 from . import _output
+from ._words import count, number
 
 CURVATURES, VARIANCES = "3,1", "1,0.5"
 
@@ -20,25 +21,25 @@ def add_arguments(parser):
     studies = parser.add_subparsers(dest="study", required=True, metavar="STUDY")
     one = studies.add_parser("stationary", help="stationary covariance: exact, SDE, sampled")
     _quadratic(one)
-    one.add_argument("--lr", type=float, default=0.3, help="learning rate (default 0.3)")
-    one.add_argument("--momentum", type=float, default=0.0, help="heavy ball with this momentum (default 0: SGD)")
+    one.add_argument("--lr", type=number, default=0.3, help="learning rate (default 0.3)")
+    one.add_argument("--momentum", type=number, default=0.0, help="heavy ball with this momentum (default 0: SGD)")
     one.add_argument("--nesterov", action="store_true", help="Nesterov instead of heavy ball")
-    one.add_argument("--paths", type=int, default=20_000, help="independent paths (default 20000)")
-    one.add_argument("--average", type=int, default=50, help="also average this many iterates (default 50; 0: no)")
+    one.add_argument("--paths", type=count, default=20_000, help="independent paths (default 20000)")
+    one.add_argument("--average", type=count, default=50, help="also average this many iterates (default 50; 0: no)")
     two = studies.add_parser("weak-order", help="weak orders by exact moments")
     _quadratic(two)
-    two.add_argument("--lr", type=float, default=0.125, help="coarsest learning rate (default 0.125)")
-    two.add_argument("--time", type=float, default=2.0, help="flow time, a multiple of lr (default 2)")
-    two.add_argument("--levels", type=int, default=8, help="number of step sizes, each half the last (default 8)")
+    two.add_argument("--lr", type=number, default=0.125, help="coarsest learning rate (default 0.125)")
+    two.add_argument("--time", type=number, default=2.0, help="flow time, a multiple of lr (default 2)")
+    two.add_argument("--levels", type=count, default=8, help="number of step sizes, each half the last (default 8)")
     three = studies.add_parser("norm-equilibrium", help="|w|^2 under weight decay on the digits")
     _pairs(three, "0.1:0.1,1:0.01,0.01:1,0.1:0.01")
     four = studies.add_parser("mixing", help="distances, averages, and agreement of predictions on the digits")
     _pairs(four, "0.1:0.03,0.03:0.1,0.1:0.01")
-    four.add_argument("--time", type=float, default=2.0, help="lr * wd * steps to run (default 2)")
+    four.add_argument("--time", type=number, default=2.0, help="lr * wd * steps to run (default 2)")
     for study in (one, two, three, four):
         if study is not two:  # the exact one
-            study.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
-            study.add_argument("--threads", type=int, help="default: all; results do not depend on it")
+            study.add_argument("--seed", type=count, default=0, help="of the noise (default 0)")
+            study.add_argument("--threads", type=count, help="default: all; results do not depend on it")
         _output.add_output(study)
 
 
@@ -50,7 +51,7 @@ def _quadratic(parser):
 
 def _pairs(parser, default):
     parser.add_argument("--pairs", default=default, metavar="LR:WD,...", help=f"default {default}")
-    parser.add_argument("--paths", type=int, default=8, help="runs of each pair (default 8)")
+    parser.add_argument("--paths", type=count, default=8, help="runs of each pair (default 8)")
 
 
 def run(args):
@@ -58,19 +59,21 @@ def run(args):
     folder = _output.out_folder(args)
     tables, notes, drawers, good = {"stationary": _stationary, "weak-order": _weak_order,
                                     "norm-equilibrium": _norm_equilibrium, "mixing": _mixing}[args.study](args)
+    cut = _output.interrupted()
     rows = next(iter(tables.values()))
     extra = {"study": args.study, "notes": notes, **dict(list(tables.items())[1:])}
     if args.json:
         _output.print_json(rows, extra)
     else:
         for title, table in tables.items():
-            print(f"{title}\n\n{_output.table(table, list(table[0]))}\n")
+            print(f"{title}\n\n{_output.table(table, list(table[0])) if table else 'nothing done'}\n")
         print("\n".join(notes))
     if folder is not None:
         stem = f"sde-{args.study}"
         _output.write_rows(rows, folder, stem, extra)
-        _output.figure(drawers(), folder / f"{stem}.png")
-        print(f"\nwritten to {folder}: {stem}.png, {stem}.csv, {stem}.json", file=sys.stderr)
+        if not cut:
+            _output.figure(drawers(), folder / f"{stem}.png")
+        print(f"\nwritten to {folder}: {'' if cut else f'{stem}.png, '}{stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: a figure, and the numbers as CSV and JSON.")
     return 0 if good else 1

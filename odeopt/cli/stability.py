@@ -11,6 +11,7 @@ regions in the complex plane, the map of the spectral radius over lr and momentu
 import sys
 
 from . import _output
+from ._words import number
 
 LIMITS = ("optimizer", "limit of lr c/P", "formula", "value", "deviation")
 REGIONS = ("gradientdescent", "momentum", "nesterov")
@@ -20,8 +21,8 @@ SCHEMES = ("heun", "rk4", "rkc")
 def add_arguments(parser):
     """[--optimizers] [--set] [--mu] [--L] [--equivalences] [--out] [--json]."""
     _output.add_optimizers(parser, "all")
-    parser.add_argument("--mu", type=float, default=1.0, help="smallest curvature for tunings and map (default 1)")
-    parser.add_argument("--L", type=float, default=10.0, help="largest curvature (default 10)")
+    parser.add_argument("--mu", type=number, default=1.0, help="smallest curvature for tunings and map (default 1)")
+    parser.add_argument("--L", type=number, default=10.0, help="largest curvature (default 10)")
     parser.add_argument("--equivalences", action="store_true",
                         help="execute the equivalences between methods as well (some seconds)")
     _output.add_output(parser)
@@ -37,6 +38,8 @@ def run(args):
     problem = problems.quadratic([args.mu, args.L])
     chosen = _output.optimizers_of(args, problem, problem.x0, 500)
     limits = stability.stability_table(chosen, progress=True)
+    if _output.interrupted(limits):
+        return _finish(args, folder, chosen, {"limits": limits.rows()}, limits)
     intervals = [_interval(stability, scheme) for scheme in schemes.ALL.values() if _fits(scheme)]
     rates = tunings.tuning_table(args.mu, args.L)
     orbits = [{"method": o.title, "lr": o.lr, **row} for o in chosen if _has_orbit(periodic, o)
@@ -44,18 +47,24 @@ def run(args):
     tables = {"limits": limits.rows(), "schemes": intervals, "tunings": rates.rows(),
               "orbits": orbits}
     good = limits.good and rates.good
-    if args.equivalences:
+    if args.equivalences and not _output.interrupted():
         claims = equivalences(progress=True)
+        _output.interrupted(claims)
         tables["equivalences"], good = claims.rows(), good and bool(claims.holds.all())
+    _finish(args, folder, chosen, tables, limits)
+    return 0 if good else 1
+
+
+def _finish(args, folder, chosen, tables, limits):
+    """Print and write what there is."""
     if args.json:
-        _output.print_json(tables.pop("limits"), tables)
+        _output.print_json(tables["limits"], {k: v for k, v in tables.items() if k != "limits"})
     else:
         _print(args, tables, limits)
     if folder is not None:
         _write(folder, args, chosen, tables, limits)
     elif not args.json:
         print("\nWith --out DIR: regions and map as figures, and the numbers as CSV and JSON.")
-    return 0 if good else 1
 
 
 def _fits(scheme):
@@ -94,6 +103,8 @@ def _print(args, tables, limits):
     if without:
         print("\nNo limit (the step does not shrink in proportion to the gradient): "
               + ", ".join(row["optimizer"] for row in without))
+    if "schemes" not in tables:
+        return
     print("\nSchemes on gradient flow: length of the real stability interval of h c\n")
     print(_output.table(tables["schemes"], list(tables["schemes"][0])))
     print(f"\nBest tunings for curvatures in [{args.mu:g}, {args.L:g}]: rate a gradient, by formula and measured\n")
@@ -112,6 +123,9 @@ def _write(folder, args, chosen, tables, limits):
     from ..studies import regions
 
     _output.write_rows(limits.rows(), folder, "stability", {k: v for k, v in tables.items() if k != "limits"})
+    if "schemes" not in tables:
+        print(f"\nwritten to {folder}: stability.csv, stability.json", file=sys.stderr)
+        return
     groups = {"stability-optimizers.png": [o for o in chosen if o.name in REGIONS],
               "stability-schemes.png": [schemes.ALL[name] for name in SCHEMES]}
     groups = {name: members for name, members in groups.items() if members}

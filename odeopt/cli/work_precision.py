@@ -8,6 +8,7 @@ declares and the objective gap. With --out, also the work-precision figure, a CS
 import sys
 
 from . import _output
+from ._words import count, number
 
 
 def add_arguments(parser):
@@ -18,10 +19,10 @@ def add_arguments(parser):
                         help="integrators of gradient flow as well, names of `odeopt list schemes` such as heun,rk4 "
                              "(those whose steps can be given)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=200, metavar="N",
+    length.add_argument("--steps", type=count, default=200, metavar="N",
                         help="coarse steps that set each optimizer's flow time (default 200); schemes take the first's")
-    length.add_argument("--time", type=float, metavar="T", help="one flow time for all instead")
-    parser.add_argument("--levels", type=int, default=6, metavar="N", help="number of step sizes (default 6)")
+    length.add_argument("--time", type=number, metavar="T", help="one flow time for all instead")
+    parser.add_argument("--levels", type=count, default=6, metavar="N", help="number of step sizes (default 6)")
     parser.add_argument("--start", choices=("cold", "consistent"), default="cold",
                         help="memory at the start: zeros, or so that the flow starts smoothly")
     _output.add_output(parser)
@@ -40,6 +41,7 @@ def run(args):
              for word in words]
     result = work_precision([*chosen, *pairs], problem, x0, args.time, args.levels, steps=args.steps, start=args.start,
                             progress=True)
+    _output.interrupted(result)
     rows = result.rows()
     extra = {"problem": problem.name, "x0": list(x0), "study": result.to_dict()}
     if args.json:
