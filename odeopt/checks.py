@@ -1,4 +1,8 @@
-"""Bad input gets one line that names the argument, the value and what is allowed."""
+"""Bad input gets one line that names the argument, the value and what is allowed.
+
+All arrays that compiled code will see pass :func:`array`, which knows the shape they must have: compiled
+loops do not look where their indices point. Kernels that come from outside pass :func:`stays_inside`.
+"""
 
 import contextlib
 import difflib
@@ -7,69 +11,184 @@ import math
 import numbers
 import zipfile
 import zlib
+from decimal import Decimal
 
 import numpy as np
 
+LARGEST = 2**62  # of the integers: sums of two still fit into the loops' counters
+_LONGEST = 60  # letters of a value in a message
+_ACCESSES = 300_000  # of a kernel that is tried in the interpreter, a tenth of a second
+
+
+def shown(value):
+    """``value`` for a message: one line, not long, whatever it is."""
+    if isinstance(value, np.ndarray) and not (value.ndim == 1 and value.size <= 4):
+        return f"an array of shape {value.shape} of {value.dtype}"
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"an integer of {value.bit_length()} bits"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of somebody's own __repr__: the message is about something else
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST - 4]} ..."
+
+
+def _number(value):
+    """``value`` as a float; TypeError where it is no real number, OverflowError where it is too large for one."""
+    if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.isMaskedArray(value):
+        value = value.item() if value.dtype.kind in "iufO" else None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, Decimal)):
+        raise TypeError
+    try:
+        return float(value)
+    except ValueError:  # Decimal("sNaN")
+        return math.nan
+
 
 def real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
-    """``value`` as a float within the interval, or ValueError/TypeError naming ``name``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a real number, got {value!r}")
-    value = float(value)
-    inside = (value > low if open_low else value >= low) and (
-        value < high if open_high else value <= high
+    """``value`` as a float within the interval, or ValueError/TypeError naming ``name``.
+
+    Whatever is a real number is taken: of numpy, a Fraction, a Decimal, an array of no dimension.
+    """
+    number = value
+    if type(value) is not float:
+        try:
+            number = _number(value)
+        except TypeError:
+            raise TypeError(f"{name} must be a real number, got {shown(value)}") from None
+        except OverflowError:
+            number = math.inf
+    inside = (number > low if open_low else number >= low) and (
+        number < high if open_high else number <= high
     )
-    if not inside or not math.isfinite(value):
+    if not inside or not math.isfinite(number):
         left, right = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
-        raise ValueError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {value!r}")
-    return value
+        raise ValueError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {shown(value)}")
+    return number
 
 
-def integer(name, value, low=0):
-    """``value`` as an int not below ``low``, or ValueError/TypeError naming ``name``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}")
-    return int(value)
+def integer(name, value, low=0, high=LARGEST):
+    """``value`` as an int in [``low``, ``high``], or ValueError/TypeError naming ``name``."""
+    number = value
+    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuO" and not (
+            np.ma.isMaskedArray(value)):
+        number = value.item()
+    if isinstance(number, (bool, np.bool_)) or not isinstance(number, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {shown(value)}")
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, got {shown(value)}")
+    if high is not None and number > high:
+        raise ValueError(f"{name} must be at most {high}, got {shown(value)}")
+    return int(number)
 
 
 def choice(name, value, allowed):
-    """``value`` if it is one of ``allowed``, or ValueError with the nearest match."""
-    if value in allowed:
-        return value
-    near = difflib.get_close_matches(str(value).lower(), [str(a) for a in allowed], 1, 0.5)
+    """The one of ``allowed`` that equals ``value``, or ValueError with the nearest match."""
+    try:
+        hash(value)  # what has no hash, an array say, may not even be compared
+        for one in allowed:
+            if one == value:
+                return one
+    except (TypeError, ValueError):
+        pass
+    near = difflib.get_close_matches((value if isinstance(value, str) else shown(value)).lower(), [str(a) for a in allowed], 1, 0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}{hint}")
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}{hint}")
+
+
+def array(name, value, shape, *, finite=True, of=""):
+    """A fresh, C-contiguous float64 array of ``shape`` (None: any length but 0), never the caller's.
+
+    TypeError for what is not real numbers (complex, masked, text, booleans), ValueError for another shape and,
+    unless ``finite`` is False, for values that are not. ``of``: what has this shape, for the message.
+    """
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        found = np.array(value, order="C")
+    else:
+        found = real_numbers(value)
+    what = {1: "a vector", 2: "a matrix"}.get(len(shape), "an array")
+    if isinstance(found, str):
+        raise TypeError(f"{name} must be {what} of real numbers, got {found}")
+    if found.ndim != len(shape) or 0 in found.shape or any(m not in (None, n) for m, n in zip(shape, found.shape)):
+        raise ValueError(f"{name} must have shape {_shape(shape)}{of and f' for {of}'}, got {found.shape}")
+    if finite and not np.isfinite(found).all():
+        raise ValueError(f"{name} must be finite, got {found[~np.isfinite(found)][0]} in it")
+    return found
 
 
 def point(name, value, dim=None):
-    """A fresh, finite, C-contiguous float64 vector (of length ``dim``), never the caller's."""
+    """:func:`array` for a vector (of length ``dim``)."""
+    return array(name, value, (dim,))
+
+
+def _shape(shape):
+    free = iter("nmk")
+    letters = [next(free) if length is None else str(length) for length in shape]
+    some = [letter for letter in letters if letter.isalpha()]
+    return f"({', '.join(letters)}{',' if len(letters) == 1 else ''})" + (f" with {some[0]} >= 1" if some else "")
+
+
+def real_numbers(value):
+    """``value`` as a new float64 array, or the word for what it is instead."""
+    if is_masked(value):
+        return "masked values"
     try:
-        if np.iscomplexobj(value):  # the conversion would only warn
-            raise TypeError(f"{name} must be a vector of real numbers, got complex values")
-        array = np.array(value, dtype=np.float64, order="C", copy=True)
-    except (TypeError, ValueError) as error:
-        if "complex values" in str(error):
-            raise
-        raise TypeError(f"{name} must be a vector of real numbers, got {type(value).__name__}") from None
-    if array.ndim != 1 or array.size == 0 or (dim is not None and array.size != dim):
-        wanted = f"({dim},)" if dim is not None else "(n,) with n >= 1"
-        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]} in it")
-    return array
+        given = np.asarray(value)
+        if given.dtype.kind == "c":
+            return "complex values"
+        if given.dtype.kind == "O" and given.ndim:
+            given = np.array([_number(one) for one in given.ravel()]).reshape(given.shape)
+        if given.dtype.kind not in "iuf":
+            return type(value).__name__ if not isinstance(value, np.ndarray) else str(given.dtype)
+        with np.errstate(over="ignore"):  # of a long double: not finite then
+            return np.array(given, dtype=np.float64, order="C")
+    except OverflowError:
+        return "a number beyond those of a float"
+    except (TypeError, ValueError):
+        return type(value).__name__
+
+
+def is_masked(value):
+    """Whether ``value``, or an entry of a list of them, is a masked array of numpy."""
+    return np.ma.isMaskedArray(value) or isinstance(value, (list, tuple)) and any(map(is_masked, value))
+
+
+class _Tried(np.ndarray):
+    """An array that counts how often it is read or written, so that a kernel on trial comes to an end."""
+
+    left = _ACCESSES
+
+    def __getitem__(self, index):
+        self._count()
+        return super().__getitem__(index)
+
+    def __setitem__(self, index, value):
+        self._count()
+        super().__setitem__(index, value)
+
+    @staticmethod
+    def _count():
+        _Tried.left -= 1
+        if _Tried.left < 0:
+            raise _Enough
+
+
+class _Enough(Exception):
+    """A kernel on trial has shown what can be waited for."""
 
 
 def stays_inside(words, kernel, *arguments):
     """What ``kernel`` returns in the interpreter, where numpy checks indices; TypeError with ``words`` for a wrong one.
 
     Compiled code does not check them: with a row too few it would write into memory that is not its own.
-    What else goes wrong here (a function that only compiled code has, 1/0) is no matter and gives nan.
+    What else goes wrong here (a function that only compiled code has, 1/0) is no matter and gives nan; so does
+    a kernel that is not done after 300,000 accesses to its arrays.
     """
+    _Tried.left = _ACCESSES
+    tried = [one.view(_Tried) if isinstance(one, np.ndarray) else one for one in arguments]
     try:
         with np.errstate(all="ignore"):
-            return kernel.py_func(*arguments)
+            return getattr(kernel, "py_func", kernel)(*tried)
     except IndexError as error:
         raise TypeError(f"{words}: {error}") from None
     except Exception:

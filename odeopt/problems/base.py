@@ -89,7 +89,7 @@ class Problem:
         parts = {"fun": fun, "grad": grad, "hess": hess, "hessp": hessp}
         for label, part in parts.items():
             if not callable(part) and (part is not None or label == "fun"):
-                raise TypeError(f"{label} must be callable, got {part!r}")
+                raise TypeError(f"{label} must be callable, got {checks.shown(part)}")
         if dim is None and x0 is None:
             raise ValueError("dim must be given (a positive integer) when x0 is not")
         if dim is None:
@@ -115,14 +115,15 @@ class Problem:
         """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
         for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
             if not callable(part) and (part is not None or label == "fg"):
-                raise TypeError(f"{label} must be a kernel of odeopt.abi, got {part!r}")
+                raise TypeError(f"{label} must be a kernel of odeopt.abi, got {checks.shown(part)}")
+        dim, x0 = checks.integer("dim", dim, 1), checks.point("x0", x0, dim)
         samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
         self = cls.__new__(cls)
-        self._set(name=name, dim=checks.integer("dim", dim, 1), fg=fg, hv=no_hessian if hv is None else hv,
-                  data=np.ascontiguousarray(data, dtype=np.float64), x0=checks.point("x0", x0, dim),
-                  minima=minima, f_min=f_min, window=window, compiled=True,
-                  has_hessian=hv is not None, fgb=fgb, samples=samples, convex=convex,
-                  about=inspect.cleandoc(about or ""))
+        data = _checked_data(data)
+        _check_inside(name, fg, hv, fgb, data, x0, samples)
+        self._set(name=name, dim=dim, fg=fg, hv=no_hessian if hv is None else hv, data=data, x0=x0,
+                  minima=minima, f_min=f_min, window=window, compiled=True, has_hessian=hv is not None,
+                  fgb=fgb, samples=samples, convex=convex, about=inspect.cleandoc(about or ""))
         return self
 
     def _set(self, *, minima, f_min, window, dim, **rest):
@@ -203,10 +204,31 @@ class Problem:
 
     def _vector(self, name, value):
         # A copy: a kernel compiled for writable arrays would compile anew for a read-only one.
-        value = np.array(value, dtype=np.float64, order="C")
-        if value.shape != (self.dim,):
-            raise ValueError(f"{name} must have shape ({self.dim},) for {self.name}, got {value.shape}")
-        return value
+        return checks.array(name, value, (self.dim,), finite=False, of=self.name)
+
+
+_INSIDE = set()  # kernels of problems, with the sizes of their arrays, that stay inside these
+
+
+def _checked_data(data):
+    """``data`` as the kernels want it; not copied where it is that already, for it may be large."""
+    if type(data) is np.ndarray and data.dtype == np.float64 and data.ndim == 1 and data.size and (
+            data.flags.c_contiguous and data.flags.writeable):
+        return data
+    return checks.array("data", data, (None,), finite=False)
+
+
+def _check_inside(name, fg, hv, fgb, data, x0, samples):
+    """TypeError for kernels that leave their arrays, ``data`` above all, at ``x0``; looked at once for each size."""
+    words = f"must stay inside its arrays, {x0.size} coordinates and {data.size} numbers of data"
+    tried = [("fg", fg, (data,)), ("hv", hv, (np.empty_like(x0), data))]
+    if fgb is not None:  # the first and the last sample show as much as all of them
+        tried = [("fgb", fgb, (data, np.array([samples - 1, 0])))]
+    for label, part, more in tried:
+        key = (part, x0.size, data.size, samples)
+        if part is not None and key not in _INSIDE:
+            checks.stays_inside(f"{label} of {name} {words}", part, x0.copy(), np.ones_like(x0), *more)
+            _INSIDE.add(key)
 
 
 def _restored(cls, values):

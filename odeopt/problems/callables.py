@@ -4,54 +4,76 @@ import functools
 
 import numpy as np
 
+from .. import checks
+
 _STEP = float(np.cbrt(np.finfo(float).eps))  # of central differences
 
 
 def probe(fun, grad, hess, hessp, x0):
     """Call each callable once: shapes and types are checked here, not in the loop."""
-    f = fun(x0.copy())
-    if np.ndim(f) or np.asarray(f).dtype.kind not in "fiu":
-        raise TypeError(f"fun must return a real number, got {type(f).__name__} of shape {np.shape(f)}")
+    _value(fun(x0.copy()))
     n = x0.size
-    _real("grad", grad(x0.copy()), (n,))
+    _returned("grad", grad(x0.copy()), (n,))
     if hess is not None:
-        _real("hess", hess(x0.copy()), (n, n))
+        _returned("hess", hess(x0.copy()), (n, n))
     if hessp is not None:
-        _real("hessp", hessp(x0.copy(), np.ones(n)), (n,))
+        _returned("hessp", hessp(x0.copy(), np.ones(n)), (n,))
 
 
-def _real(name, value, shape):
-    value = np.asarray(value)
-    if value.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must return real numbers, got {value.dtype}")
-    if value.shape != shape:
-        raise ValueError(f"{name} must return shape {shape}, got {value.shape}")
-    return value
+def _value(f):
+    """What fun returned as a float, finite or not."""
+    if type(f) is float:
+        return f
+    found = checks.real_numbers(f)
+    if isinstance(found, str):
+        pair = "; a pair (f, gradient) is two functions here, fun and grad" if isinstance(f, (tuple, list)) else ""
+        raise TypeError(f"fun must return a real number, got {found}{pair}")
+    if found.ndim:
+        raise TypeError(f"fun must return a real number, got an array of shape {found.shape}")
+    return float(found)
+
+
+def _returned(name, value, shape):
+    """What a callable returned as a float64 array of ``shape``, finite or not."""
+    found = value
+    if type(value) is not np.ndarray or value.dtype != np.float64:
+        found = checks.real_numbers(value)
+        if isinstance(found, str):
+            raise TypeError(f"{name} must return real numbers, got {found}")
+    if found.shape != shape:
+        raise ValueError(f"{name} must return shape {shape}, got {found.shape}")
+    return found
 
 
 # What a problem of plain Python callables calls: functions of this module with the callables filled in, so
 # that such a problem can be sent to another process if its callables can.
+# They see copies: whatever they do to their arguments, the loop's own x stays as it is. And they may overflow
+# in silence: the loop looks at what they return.
 def _python_oracle(fun, grad, x, g, data):
-    # The callables see copies: whatever they do to them, the loop's own x stays as it is.
-    g[:] = _real("grad", grad(x.copy()), g.shape)
-    return float(fun(x.copy()))
+    with np.errstate(all="ignore"):
+        g[:] = _returned("grad", grad(x.copy()), g.shape)
+        return _value(fun(x.copy()))
 
 
 def _python_product(hess, hessp, x, v, out, data):
-    product = np.asarray(hess(x.copy())) @ v if hessp is None else hessp(x.copy(), v.copy())
-    out[:] = _real("hessp", product, out.shape)
+    with np.errstate(all="ignore"):
+        if hessp is None:
+            out[:] = _returned("hess", hess(x.copy()), (out.size, out.size)) @ v
+        else:
+            out[:] = _returned("hessp", hessp(x.copy(), v.copy()), out.shape)
 
 
 def _difference_quotients(fun, x):
-    g = np.empty(x.size)
-    shifted = x.copy()
+    g, at, there = np.empty(x.size), x.copy(), x.copy()
     for i in range(x.size):
         h = _STEP * max(1.0, abs(x[i]))
-        shifted[i] = x[i] + h
-        above = fun(shifted)
-        shifted[i] = x[i] - h
-        g[i] = (above - fun(shifted)) / (2 * h)
-        shifted[i] = x[i]
+        at[i] = x[i] + h
+        there[:] = at  # fun may change it
+        above = fun(there)
+        at[i] = x[i] - h
+        there[:] = at
+        g[i] = (above - fun(there)) / (2 * h)
+        at[i] = x[i]
     return g
 
 
@@ -75,7 +97,8 @@ def product(hess, hessp, compiled):
 
 # Closures over a user's compiled functions cannot be cached on disk (numba never finds them
 # again), so these compile in memory, once a Problem. Loops, because assigning an array to a slice
-# takes numba seconds to compile; with a check, because compiled indices have no bounds.
+# takes numba seconds to compile; with a check, because compiled indices have no bounds. The callables see x in
+# the array that the result goes to, so that one that changes its argument changes nothing else.
 def _njit(function):
     from numba import njit
 
@@ -84,12 +107,17 @@ def _njit(function):
 
 def _compiled_oracle(fun, grad):
     def fg(x, g, data):
-        value = grad(x)
+        for i in range(g.size):
+            g[i] = x[i]
+        f = float(fun(g))
+        for i in range(g.size):
+            g[i] = x[i]
+        value = grad(g)
         if value.size != g.size:
             raise ValueError("grad must return as many numbers as x has")
         for i in range(g.size):
             g[i] = value[i]
-        return float(fun(x))
+        return f
 
     return _njit(fg)
 
@@ -98,7 +126,9 @@ def _compiled_product(hess, hessp):
     if hessp is not None:
 
         def hv(x, v, out, data):
-            product = hessp(x, v)
+            for i in range(out.size):
+                out[i] = x[i]
+            product = hessp(out, v.copy())
             if product.size != out.size:
                 raise ValueError("hessp must return as many numbers as x has")
             for i in range(out.size):
@@ -106,7 +136,9 @@ def _compiled_product(hess, hessp):
     else:
 
         def hv(x, v, out, data):
-            h = hess(x)
+            for i in range(out.size):
+                out[i] = x[i]
+            h = hess(out)
             if h.shape != (out.size, out.size):
                 raise ValueError("hess must return a matrix with one row a variable")
             for i in range(out.size):

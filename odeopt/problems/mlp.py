@@ -136,7 +136,7 @@ def digits_mlp(hidden=32, l2=1e-4, part="all", seed=0):
     l2 = checks.real("l2", l2, 0.0)
     samples, data = pack(part, l2, hidden)
     d = int(data[1])
-    rng = np.random.default_rng(checks.integer("seed", seed))
+    rng = np.random.default_rng(checks.integer("seed", seed, high=None))
     layers = [(rng.uniform(-1.0, 1.0, rows * columns) * math.sqrt(6.0 / (rows + columns)), np.zeros(columns))
               for rows, columns in ((d, hidden), (hidden, CLASSES))]
     x0 = np.concatenate([part for layer in layers for part in layer])

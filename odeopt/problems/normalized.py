@@ -203,7 +203,7 @@ def normalized_logistic(radius=20.0, part="train", seed=0):
     """
     samples, data = pack(part, 0.0)
     dim = (int(data[1]) + 1) * CLASSES
-    x0 = np.random.default_rng(checks.integer("seed", seed)).standard_normal(dim)
+    x0 = np.random.default_rng(checks.integer("seed", seed, high=None)).standard_normal(dim)
     radius = checks.real("radius", radius, 0.0, open_low=True)
     return Problem.from_kernels(
         "normalized-logistic", _linear_fg, _linear_hv, dim=dim, x0=x0, data=np.concatenate((data, [radius])),
@@ -267,7 +267,7 @@ def normalized_mlp(hidden=16, radii=(8.0, 20.0), part="train", seed=0):
         raise ValueError(f"radii must be positive, got {tuple(radii)}")
     samples, data = pack(part, 0.0, hidden)
     dim = (int(data[1]) + 1) * hidden + (hidden + 1) * CLASSES
-    x0 = np.random.default_rng(checks.integer("seed", seed)).standard_normal(dim)
+    x0 = np.random.default_rng(checks.integer("seed", seed, high=None)).standard_normal(dim)
     return Problem.from_kernels(
         "normalized-mlp", _network_fg, _network_hv, dim=dim, x0=x0, data=np.concatenate((data, radii)),
         fgb=_network_fgb, samples=samples, about=normalized_mlp.__doc__)

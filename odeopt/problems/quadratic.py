@@ -142,5 +142,5 @@ def _turned(n, angle):
 
 
 def _random_orthogonal(n, seed):
-    q, r = np.linalg.qr(np.random.default_rng(checks.integer("seed", seed)).standard_normal((n, n)))
+    q, r = np.linalg.qr(np.random.default_rng(checks.integer("seed", seed, high=None)).standard_normal((n, n)))
     return q * np.copysign(1.0, np.diag(r))

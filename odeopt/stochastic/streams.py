@@ -22,7 +22,7 @@ def root_sequence(seed):
         return seed.bit_generator.seed_seq.spawn(1)[0]
     if isinstance(seed, np.random.SeedSequence):
         return seed
-    return np.random.SeedSequence(checks.integer("seed", seed))
+    return np.random.SeedSequence(checks.integer("seed", seed, high=None))
 
 
 def streams_of(root, paths):
