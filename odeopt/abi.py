@@ -287,6 +287,11 @@ def resolved(value):
     return getattr(importlib.import_module(value.module), value.name) if isinstance(value, ByName) else value
 
 
+def interpreted(function):
+    """The Python function of a kernel; a plain function is its own."""
+    return getattr(function, "py_func", function)
+
+
 def is_compiled(function):
     """Whether ``function`` came out of numba's ``njit`` (and so may enter the jitted loops)."""
     return hasattr(function, "py_func")

@@ -67,6 +67,16 @@ def real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high
     return number
 
 
+def positive(name, value):
+    """``value`` as a float in (0, inf)."""
+    return real(name, value, 0.0, open_low=True)
+
+
+def nonnegative(name, value):
+    """``value`` as a float in [0, inf)."""
+    return real(name, value, 0.0)
+
+
 def integer(name, value, low=0, high=LARGEST):
     """``value`` as an int in [``low``, ``high``], or ValueError/TypeError naming ``name``."""
     number = value
@@ -91,7 +101,8 @@ def choice(name, value, allowed):
                 return one
     except (TypeError, ValueError):
         pass
-    near = difflib.get_close_matches((value if isinstance(value, str) else shown(value)).lower(), [str(a) for a in allowed], 1, 0.5)
+    word = value if isinstance(value, str) else shown(value)
+    near = difflib.get_close_matches(word.lower(), [str(a) for a in allowed], 1, 0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}{hint}")
 
@@ -109,11 +120,29 @@ def array(name, value, shape, *, finite=True, of=""):
     what = {1: "a vector", 2: "a matrix"}.get(len(shape), "an array")
     if isinstance(found, str):
         raise TypeError(f"{name} must be {what} of real numbers, got {found}")
-    if found.ndim != len(shape) or 0 in found.shape or any(m not in (None, n) for m, n in zip(shape, found.shape)):
+    if found.ndim != len(shape) or not all(n > 0 if m is None else n == m for m, n in zip(shape, found.shape)):
         raise ValueError(f"{name} must have shape {_shape(shape)}{of and f' for {of}'}, got {found.shape}")
     if finite and not np.isfinite(found).all():
         raise ValueError(f"{name} must be finite, got {found[~np.isfinite(found)][0]} in it")
     return found
+
+
+def kept(name, value, shape):
+    """``value`` itself where it is an array as :func:`array` would make it, finite or not; else a new one."""
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == shape and (
+            value.flags.c_contiguous and value.flags.writeable):
+        return value
+    return array(name, value, shape, finite=False)
+
+
+def dimensions(value):
+    """Dimensions of what is to become an array; 0 for what will not."""
+    if is_masked(value):
+        return 0
+    try:
+        return np.ndim(value)
+    except ValueError:  # rows of several lengths
+        return 0
 
 
 def point(name, value, dim=None):

@@ -329,6 +329,7 @@ def fresh_counters():
     return counters, clock
 
 
+@np.errstate(all="ignore")  # of a loop in the interpreter; it looks at what is not finite, as the compiled one does
 def run(call, counters, clock, store, k_end, every, progress=None):
     """Call ``call(k_stop)`` chunk by chunk until the loop says it is done.
 

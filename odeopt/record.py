@@ -115,11 +115,6 @@ def _ticks(progress, steps):
         yield bar.update
 
 
-def _loop(function, problem):
-    """The compiled loop, or its source for a problem of plain Python callables."""
-    return drive.compiled(function) if problem.compiled else function
-
-
 def _start_point(problem, x0):
     x = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
     f, g = problem.value_and_grad(x)
@@ -218,13 +213,7 @@ def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
 def _slots(optimizer, start, x, g):
     if isinstance(start, str):
         return optimizer.start(x, g, start)
-    if np.iscomplexobj(start):  # the conversion would only warn
-        raise TypeError("start must be real, got complex values")
-    s = np.array(start, dtype=np.float64, order="C")
-    if s.shape != (len(optimizer.slots), x.size) or not np.isfinite(s).all():
-        raise ValueError(f"start must be 'cold', 'consistent' or a finite array of shape "
-                         f"({len(optimizer.slots)}, {x.size}), got shape {s.shape}")
-    return s
+    return checks.array("start", start, (len(optimizer.slots), x.size), of=f"the slots of {optimizer.name}")
 
 
 def _resume(old, optimizer, problem, x0, every, memory, counters, clock):
@@ -251,32 +240,25 @@ def _joined(old, new):
 
 def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller, tick):
     flow, scheme = method.flow, method.scheme
-    flow.check(problem)
-    if scheme.check is not None:
-        scheme.check(flow, problem)
-    if np.ndim(x0) == 2:
-        z = np.array(x0, dtype=np.float64, order="C")
-        if z.shape != (flow.rows, problem.dim) or not np.isfinite(z).all():
-            raise ValueError(f"x0 must be finite with shape ({flow.rows}, {problem.dim}) or ({problem.dim},), "
-                             f"got {z.shape}")
-        _start_point(problem, z[0])
-    else:
-        z = flow.start(_start_point(problem, x0)[0])
+    scheme.fit(flow, problem)
+    z = flow.state("x0", problem.x0 if x0 is None else x0, problem.dim)
+    _start_point(problem, z[0])
     counters, clock = drive.fresh_counters()
     clock[drive.T] = method.t0
     p, w, g = scheme.parameters(flow), scheme.workspace(z), np.empty(problem.dim)
     store = drive.Store(problem.dim, flow.rows - 1 if memory else None, min(steps, 4096) // every + 2)
     hs = np.atleast_1d(np.array(method.h, dtype=np.float64))
-    rhs, step = (flow.rhs, scheme.step) if problem.compiled else (flow.rhs.py_func, scheme.step.py_func)
+    rhs, step, compiled = scheme.kernels(flow, problem)
     log = []
     if method.rtol is None:
-        loop = _loop(drive.scheme_loop, problem)
+        loop = drive.compiled(drive.scheme_loop) if compiled else drive.scheme_loop
 
         def call(k_stop):
             loop(problem.fg, problem.hv, problem.data, rhs, step, p, hs, z, w, g, scheme.stages,
                  counters, clock, k_stop, steps, every, t_end, *store.arrays)
     else:
-        loop, old = _loop(drive.adaptive_loop, problem), np.empty_like(z)
+        loop = drive.compiled(drive.adaptive_loop) if compiled else drive.adaptive_loop
+        old = np.empty_like(z)
         tolerances = np.array([method.rtol, max(method.atol, LEAST_ATOL)])
         gains = _gains(controller, scheme)
         clock[drive.STEP] = hs[0]

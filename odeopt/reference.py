@@ -11,6 +11,7 @@ import numpy as np
 from . import checks
 from .flows import Flow
 from .optimizers import Optimizer
+from .problems.base import checked
 from .scheduled import Moving, ScheduledSolution
 from .schedules import Schedule
 from .solvers import DENSE_JACOBIAN, solve
@@ -327,6 +328,7 @@ def _moving(method, schedule, t0):
 
 def start_state(method, problem, x0=None, start="cold"):
     """``(flow, z0)`` of an Optimizer or Flow at ``x0``."""
+    checked(problem)
     if isinstance(method, Optimizer):
         flow = method.flow()
         if flow is None:
@@ -335,6 +337,5 @@ def start_state(method, problem, x0=None, start="cold"):
         return flow, method.flow_start(x0, problem.grad(x0), start)
     if not isinstance(method, Flow):
         raise TypeError(f"method must be an Optimizer or a Flow, got {type(method).__name__}")
-    if np.ndim(x0) == 2:
-        return method, np.array(x0, dtype=float)
-    return method, method.start(problem.x0 if x0 is None else checks.point("x0", x0, problem.dim))
+    method.check(problem)
+    return method, method.state("x0", problem.x0 if x0 is None else x0, problem.dim)

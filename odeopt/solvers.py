@@ -227,7 +227,7 @@ class _JittedSolution:
             return
         speed = np.linalg.norm(first) / (np.linalg.norm(z0) + 1.0)
         h = min(1e-3 * (t_end - t0), 1e-2 * rtol**0.2 / max(speed, 1e-300))  # the controller takes over
-        trials = _TRIALS if problem.compiled else PATIENCE // dormand_prince.stages
+        trials = _TRIALS if problem.compiled and flow.compiled else PATIENCE // dormand_prince.stages
         run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0,
                      min(trials, max(1000, _ENTRIES // z0.size)), t_end=t_end, memory=True)
         if run.status == "interrupted":
@@ -245,8 +245,8 @@ class _JittedSolution:
         flow, problem, scheme = self._flow, self._problem, dormand_prince
         times = np.atleast_1d(np.array(t, dtype=np.float64))
         out = np.empty((times.size, *self._z.shape[1:]))
-        loop = drive.compiled(drive.sample_loop) if problem.compiled else drive.sample_loop
-        rhs, step = (flow.rhs, scheme.step) if problem.compiled else (flow.rhs.py_func, scheme.step.py_func)
+        rhs, step, compiled = scheme.kernels(flow, problem)
+        loop = drive.compiled(drive.sample_loop) if compiled else drive.sample_loop
         loop(problem.fg, problem.hv, problem.data, rhs, step, scheme.parameters(flow), self.t, self._z, times,
              scheme.workspace(self._z[0]), out)
         y = out.reshape(times.size, -1).T

@@ -143,7 +143,7 @@ def test_a_callable_that_writes_into_x_does_no_harm():
     (dict(t_end=-1.0), ValueError, "t_end must be in"),
     (dict(gtol=-1.0), ValueError, "gtol must be in"),
     (dict(start="warm"), ValueError, "start must be one of 'cold', 'consistent'"),
-    (dict(start=np.zeros((1, 3))), ValueError, "start must be"),
+    (dict(start=np.zeros((1, 3))), ValueError, "start must have shape"),
     (dict(schedule="cosine"), TypeError, "schedule must be a Schedule"),
     (dict(resume=3), TypeError, "resume must be a Trajectory"),
 ])

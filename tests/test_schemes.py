@@ -115,7 +115,7 @@ def test_coasting_ahead_is_look_ahead_but_for_weights():
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: oo.schemes.coasting_euler("mean"), "roles must be 'memory', 'weight' or 'still'"),
     (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.coasting_euler("memory"), 0.1), BOWL), "roles must be"),
-    (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.0), "h must be a positive step"),
+    (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.0), "h must be"),
     (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.1, rtol=1e-3), "rtol needs an embedded scheme"),
     (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.stormer_verlet, 0.1), BOWL), "second-order flow"),
     (lambda: oo.record(oo.Discretization(oo.Adam().flow(), oo.schemes.implicit_euler, 0.1), BOWL), "gradient flow"),

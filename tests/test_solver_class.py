@@ -250,7 +250,7 @@ def test_what_is_refused():
     flow, adam_fun = flow_field(adam)
     with pytest.raises(ValueError, match="flow_start"):
         solve_ivp(adam_fun, (0, 1), np.ones(flow.rows * 2), method=solver_class(adam, BEALE))
-    with pytest.raises(ValueError, match="y0 must have length"):
+    with pytest.raises(ValueError, match="y0 must have shape"):
         solve_ivp(lambda t, y: -y, (0, 1), np.ones(5), method=solver_class(gd, BEALE))
     with pytest.raises(ValueError, match="problem must be given"):
         solver_class(gd)

@@ -73,8 +73,7 @@ def _fits(scheme):
     from ..problems import quadratic
 
     try:
-        if scheme.check is not None:
-            scheme.check(gradient_flow(), quadratic([1.0]))
+        scheme.fit(gradient_flow(), quadratic([1.0]))
     except ValueError:
         return False
     return True

@@ -10,6 +10,7 @@ Source: Zeiler, arXiv:1212.5701, algorithm 1, divided by the step.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from .base import Flow
 
@@ -32,5 +33,6 @@ def adadelta_flow(tau, eps, eps_speed, lr=1.0):
     """x' = -lr sqrt((u + e)/(v + eps)) g; ``tau`` in flow time, ``eps`` in the unit of g^2,
     ``eps_speed`` (e) in that of (x/time)^2, ``lr`` a pure number."""
     return Flow("Adadelta", "x' = -lr y, y = √((u + e)/(v + eps)) g, tau v' = g² - v, tau u' = y² - u", rhs,
-                {"tau": float(tau), "eps": float(eps), "e": float(eps_speed), "lr": float(lr)},
+                {"tau": checks.positive("tau", tau), "eps": checks.nonnegative("eps", eps),
+                 "e": checks.nonnegative("eps_speed", eps_speed), "lr": checks.real("lr", lr)},
                 ("square", "square speed"))

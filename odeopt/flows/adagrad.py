@@ -10,8 +10,9 @@ Sources: Duchi, Hazan, Singer (2011), figure 1; article 003.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
-from .base import Flow
+from .base import EPS_MODES, Flow
 
 
 @kernel
@@ -33,7 +34,8 @@ def rhs(fg, hv, data, t, p, z, dz):
 def adagrad_flow(eps, *, eps_mode="outside", rate=0.0):
     """x' = -g/(sqrt(V) + eps)/(1 + rate t); eps in the unit of sqrt(V) (of V inside the root),
     ``rate`` in 1/flow time."""
-    inside = eps_mode == "inside"
+    inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
+    eps, rate = checks.nonnegative("eps", eps), checks.nonnegative("rate", rate)
     slower = "/(1 + rate t)" if rate else ""
     return Flow("Adagrad", f"x' = -g/{'√(V + eps)' if inside else '(√V + eps)'}{slower}, V' = g²", rhs,
-                {"eps": float(eps), "inside": float(inside), "rate": float(rate)}, ("square sum",))
+                {"eps": eps, "inside": float(inside), "rate": rate}, ("square sum",))

@@ -13,8 +13,9 @@ Sources: articles 001 and 003; Barakat, Bianchi, arXiv:1810.02263.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
-from .base import Flow
+from .base import EPS_MODES, Flow
 
 
 @kernel
@@ -68,12 +69,14 @@ def adam_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0):
     Memory times ``tau1``, ``tau2`` in flow time, ``eps`` in the unit of g (of g^2 when inside the
     root), ``decay`` (inside the gradient) in the unit of curvature and ``drift`` in 1/flow time.
     """
-    root = "√(v/q2 + eps)" if eps_mode == "inside" else "(√(v/q2) + eps)"
+    inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
+    decay, drift = checks.real("decay", decay), checks.real("drift", drift)
+    root = "√(v/q2 + eps)" if inside else "(√(v/q2) + eps)"
     drifting = " - drift x" if drift else ""
     equation = f"x' = -(m/q1)/{root}{drifting}, tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i"
     if decay:
         equation += ", g + decay x for g"
-    constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps),
-                 "inside": float(eps_mode == "inside"), "decay": float(decay), "drift": float(drift)}
+    constants = {"tau1": checks.positive("tau1", tau1), "tau2": checks.positive("tau2", tau2),
+                 "eps": checks.nonnegative("eps", eps), "inside": float(inside), "decay": decay, "drift": drift}
     return Flow("Adam", equation, rhs, constants, ("mean", "square", "mean weight", "square weight"),
                 jacobian=_jacobian)

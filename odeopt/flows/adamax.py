@@ -9,8 +9,9 @@ it: without that band a solver's own errors would throw it off and on again in e
 Sources: Kingma, Ba, arXiv:1412.6980, section 7.1; article 003.
 """
 
+from .. import checks
 from ..abi import kernel
-from .base import Flow
+from .base import EPS_MODES, Flow
 
 _BAND = 1.0 + 1e-9
 
@@ -43,9 +44,11 @@ def adamax_flow(tau1, tau2, eps, *, eps_mode="inside"):
     Memory times in flow time; ``eps``, in the unit of g, is added to the bound |g| (``inside`` the
     maximum) or to u.
     """
-    inside = eps_mode == "inside"
+    inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
+    tau1, tau2 = checks.positive("tau1", tau1), checks.positive("tau2", tau2)
+    eps = checks.nonnegative("eps", eps)
     equation = (f"x' = -(m/q1)/{'u' if inside else '(u + eps)'}, tau1 m' = g - m, "
                 f"u = sup of ({'|g| + eps' if inside else '|g|'}) e^(-(t-s)/tau2), tau1 q1' = 1 - q1")
-    return Flow("AdaMax", equation, rhs, {"tau1": float(tau1), "tau2": float(tau2),
-                "eps in bound": float(eps) * inside, "eps": float(eps) * (not inside)},
+    return Flow("AdaMax", equation, rhs, {"tau1": tau1, "tau2": tau2,
+                "eps in bound": eps * inside, "eps": eps * (not inside)},
                 ("mean", "maximum", "mean weight"), needs_hessian=True)

@@ -10,8 +10,9 @@ Sources: Reddi, Kale, Kumar, arXiv:1904.09237, algorithm 2; Adam's flow: adam.py
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
-from .base import Flow
+from .base import EPS_MODES, Flow
 
 FORMS = ("torch", "optax", "paper")
 
@@ -51,11 +52,15 @@ def amsgrad_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0, f
 
     Constants as :func:`adam_flow`.
     """
+    inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
+    decay, drift = checks.real("decay", decay), checks.real("drift", drift)
+    form = checks.choice("form", form, FORMS)
     square = {"torch": "w/q2", "optax": "w", "paper": "w"}[form]
     mean = "m" if form == "paper" else "m/q1"
-    root = f"√({square} + eps)" if eps_mode == "inside" else f"(√({square}) + eps)"
+    root = f"√({square} + eps)" if inside else f"(√({square}) + eps)"
     equation = (f"x' = -({mean})/{root}{' - drift x' if drift else ''}, tau1 m' = g - m, tau2 v' = g² - v, "
                 f"w = max of {'v/q2' if form == 'optax' else 'v'} so far")
-    constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps), "inside": float(eps_mode == "inside"),
-                 "decay": float(decay), "drift": float(drift), "form": float(FORMS.index(form))}
+    constants = {"tau1": checks.positive("tau1", tau1), "tau2": checks.positive("tau2", tau2),
+                 "eps": checks.nonnegative("eps", eps), "inside": float(inside), "decay": decay, "drift": drift,
+                 "form": float(FORMS.index(form))}
     return Flow("AMSGrad", equation, rhs, constants, ("mean", "square", "maximum", "mean weight", "square weight"))

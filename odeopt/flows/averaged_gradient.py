@@ -7,6 +7,7 @@ Source: article 003, section Momentum, in the running-average form of article 00
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from .base import Flow
 
@@ -28,8 +29,9 @@ def _jacobian(t, z, g, hessian, p):
 
 def averaged_gradient_flow(tau, *, decay=0.0, drift=0.0):
     """x' = -m - drift x, tau m' = g + decay x - m; ``tau`` in flow time, the rates in its inverse."""
+    decay, drift = checks.real("decay", decay), checks.real("drift", drift)
     equation = "x' = -m, tau m' = g - m"
     if decay or drift:
         equation = "x' = -m - drift x, tau m' = g + decay x - m"
     return Flow("averaged gradient", equation, rhs,
-                {"tau": float(tau), "decay": float(decay), "drift": float(drift)}, ("mean",), jacobian=_jacobian)
+                {"tau": checks.positive("tau", tau), "decay": decay, "drift": drift}, ("mean",), jacobian=_jacobian)

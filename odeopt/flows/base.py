@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import abi, checks
+from ..problems.base import checked
 
+EPS_MODES = ("inside", "outside")  # of the root
 _INSIDE = set()  # (field, rows, constants) that stay inside their arrays
+_NO_DATA = np.empty(0)
 
 
 def _evaluate(kernels, data, t, p, z, dz):
@@ -22,12 +25,12 @@ def _compiled_evaluate():
     return abi.kernel(_evaluate, abi.NOTHING(abi.INDICES, abi.VECTOR, abi.REAL, abi.VECTOR, abi.MATRIX, abi.MATRIX))
 
 
-def _unit_gradient(x, g, data):
+def unit_gradient(x, g, data):
     g[:] = 1.0
     return 1.0
 
 
-def _unit_product(x, v, out, data):
+def unit_product(x, v, out, data):
     out[:] = v
 
 
@@ -45,6 +48,8 @@ class Flow:
     equation : str
         The system in plain text, with the constants by name.
     rhs : kernel RHS
+        Compiled by ``numba.njit`` (best by :func:`odeopt.abi.kernel`), or plain Python: then everything that
+        uses the flow runs in the interpreter.
     constants : dict of str to float
         Flow constants in the order in which ``rhs`` reads them from ``p``. Times are flow time.
     slots : tuple of str
@@ -66,6 +71,21 @@ class Flow:
     jacobian: object = None
     needs_hessian: bool = False
 
+    def __post_init__(self):
+        if not callable(self.rhs):
+            raise TypeError("rhs must be a function rhs(fg, hv, data, t, p, z, dz), compiled by numba.njit or not, "
+                            f"got {checks.shown(self.rhs)}")
+        if isinstance(self.slots, str) or not all(isinstance(slot, str) for slot in self.slots):
+            raise TypeError(f"slots must be a tuple of names, got {checks.shown(self.slots)}")
+        constants = {name: checks.real(name, value) for name, value in self.constants.items()}
+        object.__setattr__(self, "slots", tuple(self.slots))
+        object.__setattr__(self, "constants", constants)
+
+    @property
+    def compiled(self):
+        """Whether the field came out of numba's ``njit``."""
+        return abi.is_compiled(self.rhs)
+
     @property
     def p(self):
         """The constants as the float64 vector that ``rhs`` takes (at least one element long)."""
@@ -82,21 +102,43 @@ class Flow:
         z[0] = x
         return z
 
+    def state(self, name, value, dim):
+        """A new state z from a point (dim,), with memory at rest, or from a whole state (rows, dim): finite, or one
+        line about the argument ``name``. What enters a loop as z comes from here."""
+        if checks.dimensions(value) == 2:
+            return checks.array(name, value, (self.rows, dim), of=self.name)
+        return self.start(checks.point(name, value, dim))
+
     def check(self, problem):
         """ValueError where the field needs what ``problem`` has not; TypeError where it leaves its arrays."""
+        checked(problem)
         if self.needs_hessian:
             problem.need_hessian(f"the flow {self.name!r}")
-        self.check_inside(problem.data)
+        self.check_inside(problem)
 
-    def check_inside(self, data=None, name=None):
-        """TypeError for a field that leaves its arrays; looked at once for each field, on two coordinates."""
+    def check_inside(self, problem=None, name=None):
+        """TypeError for a field that leaves its arrays; looked at once for each field, on two coordinates.
+
+        One that reads the problem's data itself is looked at for each size of them, on all coordinates.
+        """
         key = (self.rhs, self.rows, self.p.size)
-        if key not in _INSIDE:
-            z, data = np.full((self.rows, 2), 0.5), np.zeros(1) if data is None else data
-            checks.stays_inside(
-                f"the field of {name or self.name} must stay inside its arrays, slots = {self.slots} and {self.p.size} "
-                "constants", self.rhs, _unit_gradient, _unit_product, data, 1.0, self.p, z, np.zeros_like(z))
-            _INSIDE.add(key)
+        if key in _INSIDE:
+            return
+        try:
+            self._try(name, _NO_DATA, 2)
+        except TypeError:
+            if problem is None:
+                raise
+            key = (*key, problem.data.size, problem.dim)
+            if key not in _INSIDE:
+                self._try(name, problem.data, problem.dim)
+        _INSIDE.add(key)
+
+    def _try(self, name, data, n):
+        z = np.full((self.rows, n), 0.5)
+        checks.stays_inside(
+            f"the field of {name or self.name} must stay inside its arrays, slots = {self.slots} and {self.p.size} "
+            "constants", self.rhs, unit_gradient, unit_product, data, 1.0, self.p, z, np.zeros_like(z))
 
     def field(self, problem, p=None):
         """``F(t, z) -> (rows, n) array`` for one problem, as a Python function.
@@ -104,22 +146,19 @@ class Flow:
         ``p`` may hold other constants; it is read at each call, so that a caller may move them.
         """
         self.check(problem)
-        p, data, fg, hv = self.p if p is None else p, problem.data, problem.fg, problem.hv
-        if not problem.compiled:
-
-            def fun(t, z):
-                dz = np.zeros_like(z)
-                self.rhs.py_func(fg, hv, data, t, p, z, dz)
-                return dz
-
-            return fun
-        kernels = np.array([*abi.addresses(self.rhs, abi.RHS), *abi.addresses(fg, abi.FG),
-                            *abi.addresses(hv, abi.HV)], dtype=np.int64)
-        evaluate = _compiled_evaluate()
+        shape, data, fg, hv = (self.rows, problem.dim), problem.data, problem.fg, problem.hv
+        p = self.p if p is None else checks.kept("p", p, self.p.shape)
+        if problem.compiled and self.compiled:
+            kernels = np.array([*abi.addresses(self.rhs, abi.RHS), *abi.addresses(fg, abi.FG),
+                                *abi.addresses(hv, abi.HV)], dtype=np.int64)
+            evaluate, first = _compiled_evaluate(), (kernels,)
+        else:
+            evaluate, first = abi.interpreted(self.rhs), (fg, hv)
 
         def fun(t, z, _alive=(self.rhs, fg, hv)):
-            dz = np.zeros_like(z)
-            evaluate(kernels, data, t, p, np.ascontiguousarray(z), dz)
+            t, z = t if isinstance(t, float) else checks.real("t", t), checks.kept("z", z, shape)
+            dz = np.zeros(shape)
+            evaluate(*first, data, t, p, z, dz)
             return dz
 
         return fun

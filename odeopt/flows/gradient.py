@@ -7,6 +7,7 @@ Sources: article 000, eq. 4; the rate: Su, Boyd, Candes, arXiv:1503.01243, secti
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from .base import Flow
 
@@ -26,5 +27,6 @@ def _jacobian(t, z, g, hessian, p):
 
 def gradient_flow(decay=0.0):
     """x' = -g(x) - decay x; ``decay`` in 1/flow time (weight decay of plain gradient descent)."""
+    decay = checks.real("decay", decay)
     equation = "x' = -g" if decay == 0 else "x' = -(g + decay x)"
-    return Flow("gradient flow", equation, rhs, {"decay": float(decay)}, jacobian=_jacobian)
+    return Flow("gradient flow", equation, rhs, {"decay": decay}, jacobian=_jacobian)

@@ -7,6 +7,7 @@ Sources: Polyak (1964); article 003, section Momentum.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from .base import Flow
 
@@ -30,8 +31,9 @@ def _jacobian(t, z, g, hessian, p):
 def heavy_ball_flow(a, *, decay=0.0, drift=0.0):
     """x' = w - drift x, w' = -a w - g - decay x; all three in 1/flow time (``decay`` in the unit
     of curvature). ``decay`` is weight decay inside the gradient, ``drift`` beside it."""
+    a, decay, drift = checks.real("a", a), checks.real("decay", decay), checks.real("drift", drift)
     equation = "x'' + a x' + g = 0"
     if decay or drift:
         equation = "x' = w - drift x, w' = -a w - g - decay x"
-    return Flow("heavy ball", equation, rhs, {"a": float(a), "decay": float(decay), "drift": float(drift)},
+    return Flow("heavy ball", equation, rhs, {"a": a, "decay": decay, "drift": drift},
                 ("velocity",), order_of_position=2, jacobian=_jacobian)

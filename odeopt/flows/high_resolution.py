@@ -77,11 +77,13 @@ def high_resolution_start(x, g, s, mu=0.0, *, kind="nag-sc", velocity="matched")
     """
     checks.choice("kind", kind, KINDS)
     checks.choice("velocity", velocity, ("matched", "paper"))
-    root = math.sqrt(s)
+    s, mu = checks.positive("s", s), checks.nonnegative("mu", mu)
+    x = checks.point("x", x)
+    g, root = checks.point("g", g, x.size), math.sqrt(s)
     if kind == "nag-c":
-        return 1.5 * root, np.array([x, -root * np.asarray(g)])
+        return 1.5 * root, np.array([x, -root * g])
     factor = 1.5 if velocity == "matched" else 2 / (1 + math.sqrt(mu * s))
-    return 0.0, np.array([x, -factor * root * np.asarray(g)])
+    return 0.0, np.array([x, -factor * root * g])
 
 
 def nag_sc_flow(mu):

@@ -10,8 +10,10 @@ Source: Hairer, Wanner, Solving Ordinary Differential Equations II, section IV.2
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from ..problems import Problem
+from ..problems.base import checked
 from .base import Flow
 
 
@@ -31,13 +33,23 @@ def _nothing(x, g, data):
     return 0.0
 
 
+class _LinearTest(Flow):
+    def check(self, problem):
+        if checked(problem).fg is not _nothing:
+            raise ValueError(f"problem must be a linear_test_problem for {self.name}, got {problem!r}")
+        super().check(problem)
+
+
 def linear_test_flow():
-    """z' = c z, with c from the data of :func:`linear_test_problem`."""
-    return Flow("linear test equation", "z' = c z", rhs)
+    """z' = c z, with c from the data of :func:`linear_test_problem`, and on no other problem (ValueError)."""
+    return _LinearTest("linear test equation", "z' = c z", rhs)
 
 
 def linear_test_problem(coefficients):
     """The data of the test equation for complex ``coefficients`` (n,), starting at z = 1."""
-    c = np.ascontiguousarray(coefficients, dtype=np.complex128).ravel()
+    c = np.asarray(coefficients)
+    if checks.is_masked(coefficients) or c.dtype.kind not in "iufc" or not c.size or not np.isfinite(c).all():
+        raise ValueError(f"coefficients must be finite complex numbers, at least one, got {checks.shown(coefficients)}")
+    c = np.array(c, dtype=np.complex128).ravel()
     return Problem.from_kernels("linear test equation", _nothing, None, dim=2 * c.size, data=c.view(np.float64),
                                 x0=np.tile((1.0, 0.0), c.size))

@@ -7,6 +7,7 @@ where the force is felt, not how it is discretised.
 Source: Muehlebach, Jordan, arXiv:1905.07436.
 """
 
+from .. import checks
 from ..abi import kernel
 from .base import Flow
 
@@ -26,4 +27,5 @@ def rhs(fg, hv, data, t, p, z, dz):
 def look_ahead_flow(d, b, c=1.0):
     """q'' + 2 d q' + c g(q + b q') = 0; ``d`` in 1/flow time, ``b`` in flow time."""
     return Flow("look-ahead heavy ball", "q'' + 2d q' + c g(q + b q') = 0", rhs,
-                {"d": float(d), "b": float(b), "c": float(c)}, ("velocity",), order_of_position=2)
+                {"d": checks.real("d", d), "b": checks.real("b", b), "c": checks.real("c", c)}, ("velocity",),
+                order_of_position=2)

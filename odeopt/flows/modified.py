@@ -29,8 +29,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
-from .base import Flow
+from .base import EPS_MODES, Flow
 
 
 @kernel
@@ -130,28 +131,36 @@ def modified_gradient_flow(h, c, *, order=2, decay=0.0, drift=0.0, name="gradien
     """x' = -(g + c H g); ``h`` is the flow time of a step and ``c`` a time, ``decay`` in the unit of curvature
     and ``drift`` in 1/flow time. Order 3 is gradient descent's own (``c`` = h/2, no ``drift``); order 1
     leaves ``c`` out."""
-    c = 0.0 if order == 1 else float(c)
+    order = checks.choice("order", order, (1, 2, 3))
+    h, c = checks.real("h", h), checks.real("c", c)
+    decay, drift = checks.real("decay", decay), checks.real("drift", drift)
+    c = 0.0 if order == 1 else c
     penalty = "|g|^2" if decay == 0 else "|g + decay x|^2"
     if drift:  # c H (g + drift x) is the gradient of this
         penalty = "(|g|^2 + 2 drift (x.g - f)), on (1 + h drift/2) (f + drift |x|^2/2)"
     more = 0.0 if order == 1 else 0.5 * h * drift
     if order == 3:
         equation = "x' = -(g + (h/2) H g + h² (H H g/3 + f'''(g, g)/12))"
-        return ModifiedFlow(f"modified {name}, order 3", equation, rhs_third, {"h": float(h), "decay": float(decay)},
-                            needs_hessian=True, h=float(h), order=3, coefficient=c / 2, penalty=penalty)
+        return ModifiedFlow(f"modified {name}, order 3", equation, rhs_third, {"h": h, "decay": decay},
+                            needs_hessian=True, h=h, order=3, coefficient=c / 2, penalty=penalty)
     equation = "x' = F0 + c H F0 + (h/2) drift F0, F0 = -g - drift x" if drift else "x' = -(g + c H g)"
     equation += ", g + decay x for g" if decay else ""
     return ModifiedFlow(f"modified {name}, order {order}" if order > 1 else "gradient flow", equation, rhs_gradient,
-                        {"c": c, "decay": float(decay), "drift": float(drift), "h drift/2": more},
-                        needs_hessian=True, h=float(h), order=order, coefficient=c / 2, penalty=penalty)
+                        {"c": c, "decay": decay, "drift": drift, "h drift/2": more},
+                        needs_hessian=True, h=h, order=order, coefficient=c / 2, penalty=penalty)
 
 
 def modified_root_flow(h, beta1, beta2, eps, *, order=2, eps_mode="inside", decay=0.0, drift=0.0, name="Adam"):
     """x' = -g/D - (h/2) (k1 - k2 w)/D H(g/D); ``eps`` in the unit of g^2 (of g outside the root), ``decay`` in
     that of curvature, ``drift`` in 1/flow time. Of ``beta1`` and ``beta2`` only the lags beta/(1 - beta), in
     steps, of the numerator and of the root matter."""
+    order = checks.choice("order", order, (1, 2))
+    h, eps = checks.nonnegative("h", h), checks.nonnegative("eps", eps)
+    decay, drift = checks.real("decay", decay), checks.real("drift", drift)
+    beta1, beta2 = (checks.real(name, beta, open_high=True, high=1.0)
+                    for name, beta in (("beta1", beta1), ("beta2", beta2)))
     k1, k2 = ((1 + beta) / (1 - beta) for beta in (beta1, beta2))
-    inside = eps_mode == "inside"
+    inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
     if order == 1:
         equation = "x' = -g/D" + (" - drift x" if drift else "")
     elif drift:
@@ -163,10 +172,10 @@ def modified_root_flow(h, beta1, beta2, eps, *, order=2, eps_mode="inside", deca
     if "D" in equation:
         equation += f", D = {'√(g² + eps)' if inside else '|g| + eps'}"
     equation += ", g + decay x for g" if decay else ""
-    constants = {"h": float(h) if order > 1 else 0.0, "k1": k1, "k2": k2, "eps": float(eps),
-                 "inside": float(inside), "decay": float(decay), "drift": float(drift)}
+    constants = {"h": h if order > 1 else 0.0, "k1": k1, "k2": k2, "eps": eps,
+                 "inside": float(inside), "decay": decay, "drift": drift}
     coefficient, penalty = 0.5 * h * (k1 - k2) if order > 1 else 0.0, "|g + decay x|_1" if decay else "|g|_1"
     if drift:
         coefficient, penalty = float("nan"), ""
     return ModifiedFlow(f"modified {name}, order {order}", equation, rhs_root, constants, needs_hessian=order > 1,
-                        h=float(h), order=order, coefficient=coefficient, penalty=penalty)
+                        h=h, order=order, coefficient=coefficient, penalty=penalty)

@@ -9,8 +9,9 @@ Sources: Dozat (2016); torch's NAdam, in the limit; Adam's flow: adam.py.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
-from .base import Flow
+from .base import EPS_MODES, Flow
 
 
 @kernel
@@ -37,9 +38,12 @@ def nadam_flow(tau1, tau2, eps, rate, *, eps_mode="outside", decay=0.0, drift=0.
 
     ``rate`` of the momentum's warm-up in 1/flow time, the rest as :func:`adam_flow`.
     """
-    root = "√(v/q2 + eps)" if eps_mode == "inside" else "(√(v/q2) + eps)"
+    inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
+    decay, drift = checks.real("decay", decay), checks.real("drift", drift)
+    root = "√(v/q2 + eps)" if inside else "(√(v/q2) + eps)"
     equation = (f"x' = -((1 - mu) g + mu m)/{root}{' - drift x' if drift else ''}, mu = 1 - exp(-rate t)/2, "
                 "tau1 m' = g - m, tau2 v' = g² - v, tau2 q2' = 1 - q2")
-    constants = {"tau1": float(tau1), "tau2": float(tau2), "eps": float(eps), "inside": float(eps_mode == "inside"),
-                 "decay": float(decay), "drift": float(drift), "rate": float(rate)}
+    constants = {"tau1": checks.positive("tau1", tau1), "tau2": checks.positive("tau2", tau2),
+                 "eps": checks.nonnegative("eps", eps), "inside": float(inside), "decay": decay, "drift": drift,
+                 "rate": checks.nonnegative("rate", rate)}
     return Flow("NAdam", equation, rhs, constants, ("mean", "square", "square weight"))

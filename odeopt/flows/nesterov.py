@@ -10,6 +10,7 @@ Sources: Su, Boyd, Candes, arXiv:1503.01243, eq. 3 and theorem 3.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from .base import Flow
 
@@ -37,5 +38,6 @@ def _jacobian(t, z, g, hessian, p):
 
 def nesterov_flow(r=3.0):
     """x'' + (r/t) x' + g = 0; ``r`` is a pure number."""
-    return Flow("Nesterov", f"x'' + ({r:g}/t) x' + g = 0", rhs, {"r": float(r)}, ("velocity",),
+    r = checks.real("r", r)
+    return Flow("Nesterov", f"x'' + ({r:g}/t) x' + g = 0", rhs, {"r": r}, ("velocity",),
                 order_of_position=2, jacobian=_jacobian)

@@ -14,8 +14,9 @@ Sources: article 000, eq. 2 and 15; Ma, Wu, E, arXiv:2009.06125.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
-from .base import Flow
+from .base import EPS_MODES, Flow
 
 
 @kernel
@@ -102,13 +103,17 @@ def rmsprop_flow(tau, eps, *, eps_mode="inside", bias_correction=False, decay=0.
     """x' = -g/sqrt(v + eps), v' = (g^2 - v)/tau; ``tau`` in flow time, ``eps`` in the unit of g^2
     (of g when it stands outside the root), ``decay`` in the unit of curvature, ``friction`` (the a
     of the ball, None for none) in 1/flow time."""
-    inside = eps_mode == "inside"
+    inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
+    tau, eps, decay = checks.positive("tau", tau), checks.nonnegative("eps", eps), checks.real("decay", decay)
+    bias_correction = checks.choice("bias_correction", bias_correction, (False, True))
+    centered = checks.choice("centered", centered, (False, True))
+    friction = None if friction is None else checks.real("friction", friction)
     if centered or friction is not None:
         square = ("v/q - (m/q)²" if centered else "v/q") if bias_correction else "v - m²" if centered else "v"
         root = f"√({square} + eps)" if inside else f"(√({square}) + eps)"
         equation = (f"x' = -g/{root}" if friction is None else f"x'' + a x' + g/{root} = 0") + ", tau v' = g² - v"
-        constants = {"tau": float(tau), "eps": float(eps), "inside": float(inside), "decay": float(decay),
-                     "a": float(friction or 0.0), "momentum": float(friction is not None),
+        constants = {"tau": tau, "eps": eps, "inside": float(inside), "decay": decay,
+                     "a": friction or 0.0, "momentum": float(friction is not None),
                      "centered": float(centered), "corrected": float(bias_correction)}
         return Flow("RMSprop (" + ", ".join(n for n, on in (("centered", centered),
                     ("momentum", friction is not None), ("bias-corrected", bias_correction)) if on) + ")",
@@ -117,11 +122,11 @@ def rmsprop_flow(tau, eps, *, eps_mode="inside", bias_correction=False, decay=0.
     root = ("√(v/q + eps)" if inside else "(√(v/q) + eps)") if bias_correction else (
         "√(v + eps)" if inside else "(√v + eps)")
     equation = f"x' = -g/{root}, tau v' = g² - v"
-    constants = {"tau": float(tau), "eps": float(eps)}
+    constants = {"tau": tau, "eps": eps}
     if decay:
         equation += ", g + decay x for g"
     if bias_correction:
         return Flow("RMSprop (bias-corrected)", equation + ", tau q' = 1 - q", rhs_corrected,
-                    constants | {"inside": float(inside), "decay": float(decay)}, ("square", "weight"))
+                    constants | {"inside": float(inside), "decay": decay}, ("square", "weight"))
     return Flow("RMSprop", equation, rhs_inside if inside else rhs_outside,
-                constants | {"decay": float(decay)}, ("square",), jacobian=_jacobian(inside))
+                constants | {"decay": decay}, ("square",), jacobian=_jacobian(inside))

@@ -11,6 +11,7 @@ Sources: article 000, eq. 11; Filippov, Differential Equations with Discontinuou
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from .base import Flow
 
@@ -26,4 +27,4 @@ def rhs(fg, hv, data, t, p, z, dz):
 
 def sign_flow(eps):
     """x' = -g/sqrt(g^2 + eps^2); ``eps`` > 0 in the unit of the gradient."""
-    return Flow("regularised sign flow", "x' = -g/√(g² + eps²)", rhs, {"eps": float(eps)})
+    return Flow("regularised sign flow", "x' = -g/√(g² + eps²)", rhs, {"eps": checks.positive("eps", eps)})

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from .. import abi
+from .. import abi, checks
 from ..optimizers import Optimizer
 from ..scheme_solvers import Hermite, SchemeSolver, tableau
 
@@ -13,8 +13,7 @@ from ..scheme_solvers import Hermite, SchemeSolver, tableau
 def made(method, problem, start):
     """The class for a Discretization or an Optimizer on ``problem``."""
     if not isinstance(method, Optimizer):
-        if method.scheme.check is not None:
-            method.scheme.check(method.flow, problem)
+        method.scheme.fit(method.flow, problem)
         if np.size(method.h) > 1:
             raise ValueError("method must have one step h, not a vector of them")
         return type("DiscretizationSolver", (DiscretizationSolver,),
@@ -51,10 +50,8 @@ class DiscretizationSolver(SchemeSolver):
 
     def _prepare(self, t0, y0):
         flow, problem, scheme = self._flow(), self.problem, self.scheme
-        z = np.array(y0, dtype=float)
-        if z.size != flow.rows * problem.dim:
-            raise ValueError(f"y0 must have length {flow.rows} * {problem.dim} for {flow.name} on {problem.name}, "
-                             f"got {z.size}")
+        z = checks.array("y0", y0, (flow.rows * problem.dim,), finite=False,
+                         of=f"{flow.rows} rows of {flow.name} on {problem.name}")
         self._own_field = flow.field(problem)
         with np.errstate(all="ignore"):
             ours, theirs = self._evaluate(t0, z), self.fun_single(t0, z)
@@ -70,8 +67,8 @@ class DiscretizationSolver(SchemeSolver):
             return
         self._p = scheme.parameters(flow)
         self._w = scheme.workspace(z.reshape(flow.rows, -1))
-        self._rhs, self._kernel = flow.rhs.py_func, scheme.step.py_func
-        if problem.compiled:
+        self._rhs, self._kernel, self._compiled = scheme.kernels(flow, problem)
+        if self._compiled:
             self._kernel = _compiled_step()
             self._addresses = np.array([*abi.addresses(scheme.step, abi.STEP), *abi.addresses(flow.rhs, abi.RHS),
                                         *abi.addresses(problem.fg, abi.FG), *abi.addresses(problem.hv, abi.HV)])
@@ -79,7 +76,7 @@ class DiscretizationSolver(SchemeSolver):
     def _advance(self, t, y, h):
         problem = self.problem
         z = np.array(y, dtype=float).reshape(self.rows, -1)
-        if problem.compiled:
+        if self._compiled:
             self._kernel(self._addresses, problem.data, self._p, t, h, z, self._w)
         else:
             self._kernel(self._rhs, problem.fg, problem.hv, problem.data, self._p, t, h, z, self._w)

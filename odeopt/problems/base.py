@@ -119,10 +119,11 @@ class Problem:
         dim, x0 = checks.integer("dim", dim, 1), checks.point("x0", x0, dim)
         samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
         self = cls.__new__(cls)
-        data = _checked_data(data)
+        compiled = all(is_compiled(part) for part in (fg, hv, fgb) if part is not None)
+        data = checks.kept("data", data, (np.size(data),) if np.ndim(data) == 1 else (None,))
         _check_inside(name, fg, hv, fgb, data, x0, samples)
         self._set(name=name, dim=dim, fg=fg, hv=no_hessian if hv is None else hv, data=data, x0=x0,
-                  minima=minima, f_min=f_min, window=window, compiled=True, has_hessian=hv is not None,
+                  minima=minima, f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not None,
                   fgb=fgb, samples=samples, convex=convex, about=inspect.cleandoc(about or ""))
         return self
 
@@ -208,14 +209,6 @@ class Problem:
 
 
 _INSIDE = set()  # kernels of problems, with the sizes of their arrays, that stay inside these
-
-
-def _checked_data(data):
-    """``data`` as the kernels want it; not copied where it is that already, for it may be large."""
-    if type(data) is np.ndarray and data.dtype == np.float64 and data.ndim == 1 and data.size and (
-            data.flags.c_contiguous and data.flags.writeable):
-        return data
-    return checks.array("data", data, (None,), finite=False)
 
 
 def _check_inside(name, fg, hv, fgb, data, x0, samples):

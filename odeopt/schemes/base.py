@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import checks
+from .. import abi, checks
+from ..flows.base import Flow, unit_gradient, unit_product
 
 LEAST_ATOL = 1e-100  # in place of an absolute tolerance of 0: a coordinate that is 0 needs a scale, too
+
+_INSIDE = set()  # (step, constants, field, rows, ...) that stay inside their arrays
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -17,6 +20,8 @@ class Scheme:
     ----------
     name : str
     step : kernel STEP
+        Compiled by ``numba.njit`` (best by :func:`odeopt.abi.kernel`), or plain Python, which runs in the
+        interpreter.
     order : int
         Classical order on smooth flows.
     stages : int
@@ -41,13 +46,52 @@ class Scheme:
     constants: tuple = ()
     check: object = None
 
+    def __post_init__(self):
+        if not callable(self.step):
+            raise TypeError("step must be a function step(rhs, fg, hv, data, p, t, h, z, w), compiled by numba.njit or "
+                            f"not, got {checks.shown(self.step)}")
+        for name in ("work", "check"):
+            part = getattr(self, name)
+            if not callable(part) and (name == "work" or part is not None):
+                raise TypeError(f"{name} must be callable, got {checks.shown(part)}")
+        checks.integer("order", self.order, 1)
+        for name in ("stages", "embedded_order"):
+            checks.integer(name, getattr(self, name))
+        object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in self.constants))
+
+    def fit(self, flow, problem):
+        """ValueError or TypeError where the scheme cannot integrate ``flow`` on ``problem``.
+
+        The one place that looks, whoever runs the scheme: at what the flow needs of the problem, at the
+        scheme's own ``check``, and at whether its step stays inside its arrays on this flow.
+        """
+        if not isinstance(flow, Flow):
+            raise TypeError(f"flow must be a Flow, got {checks.shown(flow)}")
+        flow.check(problem)
+        if self.check is not None:
+            self.check(flow, problem)
+        p, z = self.parameters(flow), np.full((flow.rows, 2), 0.5)
+        w = self.workspace(z)
+        key = (self.step, self.constants, flow.rhs, z.shape, w.shape, p.size)
+        if key not in _INSIDE:
+            checks.stays_inside(f"the step of {self.name} must stay inside its arrays, and does not on {flow.name}, "
+                                f"slots = {flow.slots}", self.step, abi.interpreted(flow.rhs), unit_gradient,
+                                unit_product, problem.data, p, 1.0, 0.125, z, w)
+            _INSIDE.add(key)
+
+    def kernels(self, flow, problem):
+        """``(rhs, step, compiled)``: the compiled ones for a compiled loop, or all in the interpreter."""
+        compiled = problem.compiled and flow.compiled and abi.is_compiled(self.step)
+        return (flow.rhs, self.step, True) if compiled else (
+            abi.interpreted(flow.rhs), abi.interpreted(self.step), False)
+
     def parameters(self, flow):
         """Flow constants, then the scheme's own: the vector ``p`` of ``step``."""
         return np.concatenate([flow.p, np.array(self.constants, dtype=np.float64)])
 
     def workspace(self, z):
         """A zeroed workspace for states of the shape of ``z``."""
-        return np.zeros((self.work(z.shape[0]), z.shape[1]))
+        return np.zeros((checks.integer("work", self.work(z.shape[0])), z.shape[1]))
 
     def __repr__(self):
         return f"<Scheme {self.name}, order {self.order}>"
@@ -78,14 +122,22 @@ class Discretization:
     t0: float = 0.0
 
     def __post_init__(self):
-        h = np.atleast_1d(np.array(self.h, dtype=np.float64))
-        if h.ndim != 1 or not (np.isfinite(h).all() and (h > 0).all()):
-            raise ValueError(f"h must be a positive step (or a vector of them), got {self.h!r}")
+        for name, kind in (("flow", Flow), ("scheme", Scheme)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, got {checks.shown(getattr(self, name))}")
+        if checks.dimensions(self.h) == 0:
+            h = checks.real("h", self.h, 0.0, open_low=True)
+        else:
+            h = checks.point("h", self.h)
+            if not (h > 0).all():
+                raise ValueError(f"h must be a positive step (or a vector of them), got {h.min():.6g} in it")
+        given = {"h": h, "t0": checks.real("t0", self.t0), "atol": checks.real("atol", self.atol, 0)}
         if self.rtol is not None:
-            checks.real("rtol", self.rtol, 0, 1, open_low=True)
-            checks.real("atol", self.atol, 0)
+            given["rtol"] = checks.real("rtol", self.rtol, 0, 1, open_low=True)
             if not self.scheme.embedded_order:
                 raise ValueError(f"rtol needs an embedded scheme, and {self.scheme.name} has no error estimate")
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
 
     @property
     def name(self):

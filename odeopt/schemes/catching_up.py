@@ -16,6 +16,7 @@ Source: Moreau, Evolution problem associated with a moving convex set in a Hilbe
 Differential Equations 26 (1977), section 5.
 """
 
+from .. import checks
 from ..abi import kernel
 from .base import Scheme
 
@@ -49,7 +50,17 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
 def catching_up_euler(row, bound_row=None, *, divisor=0, offset=0.0):
     """Keep row ``row`` above ``offset`` plus |g| (``bound_row`` None) or row ``bound_row``, the
     latter divided by element 0 of row ``divisor`` when that is not 0."""
+    row = checks.integer("row", row, 1)
+    others = {"divisor": checks.integer("divisor", divisor)}
+    if bound_row is not None:
+        others["bound_row"] = checks.integer("bound_row", bound_row)
+
+    def check(flow, problem):
+        for name, value in {"row": row, **others}.items():
+            if value >= flow.rows:
+                raise ValueError(f"{name} must be one of the {flow.rows} rows of {flow.name}, from 0, got {value}")
+
     bound = -1.0 if bound_row is None else float(bound_row)
     stages = 3 if bound_row is None else 2
     return Scheme("semi-implicit Euler with catching-up", step, 1, stages, work=lambda rows: rows + 1,
-                  constants=(float(row), bound, float(divisor), float(offset)))
+                  constants=(float(row), bound, float(divisor), checks.real("offset", offset)), check=check)

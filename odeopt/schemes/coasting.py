@@ -17,6 +17,7 @@ Source: Dozat (2016), Incorporating Nesterov momentum into Adam, section 3, for 
 the package's own.
 """
 
+from .. import checks
 from ..abi import kernel
 from .base import Scheme
 
@@ -62,8 +63,9 @@ def coasting_euler(*roles):
     a mean), "still" keeps its new value (mean of g^2). Raises ValueError for other words, or a flow with
     another number of rows.
     """
-    if not roles or not all(role in _ROLES for role in roles):
-        raise ValueError(f"roles must be 'memory', 'weight' or 'still', one for each slot, got {roles}")
+    if not roles or not all(isinstance(role, str) and role in _ROLES for role in roles):
+        raise ValueError("roles must be 'memory', 'weight' or 'still', one for each slot, "
+                         f"got {checks.shown(roles)}")
 
     def check(flow, problem):
         if flow.rows != 1 + len(roles):

@@ -14,6 +14,7 @@ With look-ahead the position moves with the state predicted one step further fro
 gradient, as in ``look_ahead_euler``; the rows of the first stage are not predicted.
 """
 
+from .. import checks
 from ..abi import kernel
 from .base import Scheme
 
@@ -46,8 +47,9 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
 
 def partitioned_euler(stages, *, look_ahead=False):
     """The scheme for ``stages``, one stage number (from 0) for each row of z, the position first."""
-    stages = tuple(int(stage) for stage in stages)
-    if min(stages) < 0 or set(stages) != set(range(max(stages) + 1)):
+    stages = tuple(checks.integer("stages", stage) for stage in stages)
+    checks.choice("look_ahead", look_ahead, (False, True))
+    if not stages or set(stages) != set(range(max(stages) + 1)):
         raise ValueError(f"stages must be numbers from 0 without a gap, got {stages}")
 
     def check(flow, problem):

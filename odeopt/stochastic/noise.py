@@ -7,6 +7,8 @@ import numpy as np
 from .. import checks
 from ..abi import is_compiled, kernel
 
+_INSIDE = set()  # (kernel, dimensions, constants) that stay inside their arrays
+
 
 @kernel
 def no_noise(x, xi, out, c):
@@ -76,11 +78,30 @@ class Noise:
     size: int
     additive: bool
 
+    def __post_init__(self):
+        if not callable(self.kernel):
+            raise TypeError(f"kernel must be a function kernel(x, xi, out, c), got {checks.shown(self.kernel)}")
+        for name in ("dim", "size"):
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name)))
+        if bool(self.dim) != bool(self.size):
+            raise ValueError(f"dim and size must both be 0 or both be given, got {self.dim} and {self.size}")
+        object.__setattr__(self, "c", checks.point("c", self.c))
+
     def fitted(self, dim):
-        """``size`` for problems of dimension ``dim``; ValueError if the noise has another one."""
+        """``size`` for problems of dimension ``dim``.
+
+        ValueError if the noise has another one; TypeError if its kernel would leave its arrays there.
+        """
         if self.dim and self.dim != dim:
             raise ValueError(f"noise must have dimension {dim} like the problem, got {self.dim}")
-        return self.size or dim
+        size = self.size or dim
+        key = (self.kernel, dim, size, self.c.size)
+        if key not in _INSIDE:
+            checks.stays_inside(
+                f"noise {self.name} must stay inside its arrays, {dim} coordinates, {size} entries of xi and "
+                f"{self.c.size} constants", self.kernel, np.full(dim, 0.5), np.full(size, 0.5), np.empty(dim), self.c)
+            _INSIDE.add(key)
+        return size
 
     def factor(self, x):
         """L(x), an (n, size) array."""
@@ -137,11 +158,9 @@ def covariance_factor(covariance, name="covariance"):
     ValueError for a matrix that is not square, finite, symmetric (to 1e-10 of its largest entry)
     or positive semi-definite (an eigenvalue below -1e-10 of the largest).
     """
-    c = np.array(covariance, dtype=np.float64)
-    if c.ndim != 2 or c.shape[0] != c.shape[1] or not c.size:
+    c = checks.array(name, covariance, (None, None))
+    if c.shape[0] != c.shape[1]:
         raise ValueError(f"{name} must be a square matrix, got shape {c.shape}")
-    if not np.isfinite(c).all():
-        raise ValueError(f"{name} must be finite, got {c[~np.isfinite(c)][0]} in it")
     largest = np.abs(c).max()
     skew = np.abs(c - c.T).max()
     if skew > 1e-10 * largest:
@@ -158,17 +177,16 @@ def gaussian(covariance):
 
     A number fits any dimension. Raises ValueError unless it is positive semi-definite.
     """
-    array = np.asarray(covariance, dtype=np.float64)
-    if array.ndim == 0:
-        return diagonal_multiplicative(checks.real("covariance", float(array), 0.0), 0.0)
-    if array.ndim == 1:
-        variances = checks.point("covariance", array)
+    if checks.dimensions(covariance) == 0:
+        return diagonal_multiplicative(checks.real("covariance", covariance, 0.0), 0.0)
+    if checks.dimensions(covariance) == 1:
+        variances = checks.point("covariance", covariance)
         if (variances < 0).any():
             raise ValueError(f"covariance must be positive semi-definite, got the variance {variances.min():.6g}")
         return Noise("gaussian", diagonal_noise, np.sqrt(variances), variances.size, variances.size, True)
-    factor = covariance_factor(array)
+    factor = covariance_factor(covariance)
     if not factor.shape[1]:
-        factor = np.zeros((array.shape[0], 1))
+        factor = np.zeros((factor.shape[0], 1))
     return Noise("gaussian", dense_noise, np.ascontiguousarray(factor).ravel(), *factor.shape, True)
 
 
@@ -198,8 +216,10 @@ def state_dependent(function, constants=(0.0,), *, dim=0, size=0, name=None):
     out of ``numba.njit``; TypeError otherwise.
     """
     if not is_compiled(function):
-        raise TypeError(f"function must be compiled by numba.njit, got {function!r}")
+        raise TypeError(f"function must be compiled by numba.njit, got {checks.shown(function)}")
     dim, size = checks.integer("dim", dim), checks.integer("size", size)
+    if dim and not size:
+        size = dim
     return Noise(name or function.__name__, function, checks.point("constants", constants), dim, size, False)
 
 

@@ -195,13 +195,11 @@ def _source(noise, problem):
 
 def start_points(problem, x0, paths):
     """Starting positions (paths, n), a fresh array; f and its gradient are finite at each."""
-    if np.ndim(x0) < 2:
+    if checks.dimensions(x0) < 2:
         x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
         x = np.tile(x0, (paths, 1))
     else:
-        x = np.array(x0, dtype=np.float64, order="C")
-        if x.shape != (paths, problem.dim):
-            raise ValueError(f"x0 must have shape ({problem.dim},) or ({paths}, {problem.dim}), got {x.shape}")
+        x = checks.array("x0", x0, (paths, problem.dim), of="the paths")
     for row in x if np.ndim(x0) == 2 else x[:1]:
         f, g = problem.value_and_grad(row)
         if not (np.isfinite(f) and np.isfinite(g).all()):
@@ -217,10 +215,7 @@ def _fresh(optimizer, problem, x0, paths, start):
                      if np.ndim(x0) < 2 or start == "cold" else
                      [optimizer.start(row, problem.grad(row), start) for row in x])
     else:
-        s = np.array(start, dtype=np.float64)
-        if s.shape not in (shape, shape[1:]) or not np.isfinite(s).all():
-            raise ValueError(f"start must be 'cold', 'consistent' or a finite array of shape {shape[1:]} or {shape}, "
-                             f"got shape {s.shape}")
+        s = checks.array("start", start, shape if checks.dimensions(start) == 3 else shape[1:], of="the slots")
     s = np.ascontiguousarray(np.broadcast_to(s, shape)).copy()
     return {"t": np.zeros(paths), "stopped": np.full(paths, -1, dtype=np.int64), "x": x, "s": s, "mean": x.copy()}
 

@@ -18,6 +18,7 @@ from .. import abi, checks
 from ..abi import kernel
 from ..flows import Flow
 from ..optimizers import GradientDescent, Momentum, Nesterov, Optimizer
+from ..problems.base import checked
 from . import loops
 from .noise import Noise
 from .paths import Paths, start_points
@@ -45,7 +46,8 @@ def modified_gradient_flow(h, decay=0.0):
 
     Sources: Barrett, Dherin, arXiv:2009.11162, eq. 5; Li, Tai, E, arXiv:1511.06251.
     """
-    return Flow("modified gradient flow", "x' = -(I + (h/2) H) g", modified_gradient, {"h": h, "decay": decay})
+    return Flow("modified gradient flow", "x' = -(I + (h/2) H) g", modified_gradient, {"h": h, "decay": decay},
+                needs_hessian=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,6 +72,13 @@ class SDE:
     h: float
     equation: str = field(default="")
 
+    def __post_init__(self):
+        if not isinstance(self.flow, Flow):
+            raise TypeError(f"flow must be a Flow, got {checks.shown(self.flow)}")
+        object.__setattr__(self, "strength", checks.real("strength", self.strength))
+        object.__setattr__(self, "row", checks.integer("row", self.row, 0, self.flow.rows - 1))
+        object.__setattr__(self, "h", checks.real("h", self.h, 0.0, open_low=True))
+
     def __repr__(self):
         return f"<SDE {self.flow.equation} with {self.strength:.6g} L dW in row {self.row}>"
 
@@ -82,8 +91,7 @@ def sde(optimizer, order=1):
     """
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
-    if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, got {order!r}")
+    checks.choice("order", order, (1, 2))
     h = optimizer.h
     if isinstance(optimizer, GradientDescent):
         flow = optimizer.flow() if order == 1 else modified_gradient_flow(h, optimizer.weight_decay)
@@ -124,10 +132,9 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
         raise TypeError(f"noise must be a Noise, got {type(noise).__name__}")
     checks.choice("scheme", scheme, tuple(SCHEMES))
     steps, paths = checks.integer("steps", steps, 1), checks.integer("paths", paths, 1)
+    equation.flow.check(checked(problem))
     h = 0.25 * equation.h if h is None else checks.real("h", h, 0.0, open_low=True)
     every = steps if every is None else checks.integer("every", every, 1)
-    if equation.flow.rhs is modified_gradient:
-        problem.need_hessian("the modified SDE")
     size = noise.fitted(problem.dim)
     drawn = size if noise.additive or scheme == "euler_maruyama" else size + size * (size - 1) // 2
     additive = int(noise.additive or scheme == "euler_maruyama")
@@ -139,10 +146,10 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
     out = np.full((paths, k.size, problem.dim), np.nan)
     out[:, 0] = x
     loop, rhs, step = loops.sde_paths, equation.flow.rhs, SCHEMES[scheme]
-    if problem.compiled:
+    if problem.compiled and equation.flow.compiled:
         loop, step = loops.compiled(loop), _compiled_step(step)
     else:
-        rhs = rhs.py_func
+        rhs = abi.interpreted(rhs)
     p = equation.flow.p
 
     def advance(rows, xi, batches, count, now):
@@ -165,11 +172,14 @@ def one_step(equation, problem, noise, z, xi, h, scheme="weak_second_order"):
     Deterministic: studies probe the integrators with it. ``xi`` has m entries, m those of the
     noise, or m + m (m - 1)/2 for the second-order scheme with state-dependent noise.
     """
-    z, additive = np.array(z, dtype=np.float64), int(noise.additive or scheme == "euler_maruyama")
-    xi = checks.point("xi", xi)
+    equation.flow.check(checked(problem))
+    z, additive = equation.flow.state("z", z, problem.dim), int(noise.additive or scheme == "euler_maruyama")
+    m, h = noise.fitted(problem.dim), checks.real("h", h, 0.0)
+    xi = checks.point("xi", xi, m if additive else m + m * (m - 1) // 2)
     w, e = np.empty((3, *z.shape)), np.empty((5, z.shape[1]))
     step, rhs = SCHEMES[checks.choice("scheme", scheme, tuple(SCHEMES))], equation.flow.rhs
-    step, rhs = (_compiled_step(step), rhs) if problem.compiled else (step, rhs.py_func)
+    compiled = problem.compiled and equation.flow.compiled
+    step, rhs = (_compiled_step(step), rhs) if compiled else (step, abi.interpreted(rhs))
     step(rhs, problem.fg, problem.hv, problem.data, 0.0, equation.flow.p, h, noise.kernel, noise.c,
          equation.strength, equation.row, additive, z, xi, w, e)
     return z

@@ -133,7 +133,8 @@ def run_blocks(advance, streams, begin, steps, size, threads, progress):
             if not size:  # nothing is drawn, but the stream must exist to be saved
                 for i in range(rows.start, rows.stop):
                     streams.generator(i)
-            advance(rows, xi, batches, count, now)
+            with np.errstate(all="ignore"):  # of a loop in the interpreter, which looks itself
+                advance(rows, xi, batches, count, now)
             now += count
             with lock:
                 bar.update(count * (rows.stop - rows.start))

@@ -224,8 +224,9 @@ def _log(problem, rule, scheme, tol, t, h, states, ends, estimate, accepted, gra
 def _advance(problem, scheme, states, hs, substeps):
     """``(states, estimates)`` after ``substeps`` steps of ``scheme`` on gradient flow over hs[i] from states[i]."""
     flow = gradient_flow()
-    rhs, step = (flow.rhs, scheme.step) if problem.compiled else (flow.rhs.py_func, scheme.step.py_func)
-    loop = drive.compiled(drive.advance_loop) if problem.compiled else drive.advance_loop
+    scheme.fit(flow, problem)
+    rhs, step, compiled = scheme.kernels(flow, problem)
+    loop = drive.compiled(drive.advance_loop) if compiled else drive.advance_loop
     z = np.array(states, dtype=np.float64)[:, None, :]
     estimates = np.zeros(len(z))
     loop(problem.fg, problem.hv, problem.data, rhs, step, scheme.parameters(flow), np.array(hs, dtype=np.float64),

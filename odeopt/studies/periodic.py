@@ -24,7 +24,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
+from ..optimizers import Optimizer
 from ..problems import quadratic
+from ..problems.base import checked
 from .amplification import LATE, LINEAR
 from .base import Study
 
@@ -51,10 +53,13 @@ def step_jacobian(optimizer, problem, x, s, k=LATE, *, scales=None):
     ((1 + slots) n, (1 + slots) n) array
         In the order of ``numpy.vstack([x, s]).ravel()``. About 12 digits for smooth kernels.
     """
-    x = checks.point("x", x, problem.dim)
-    z = np.vstack([x[None, :], np.asarray(s, dtype=float).reshape(len(optimizer.slots), x.size)])
-    if scales is None:
-        scales = np.where(z != 0, np.abs(z), 1.0)
+    checked(problem)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
+    x, k = checks.point("x", x, problem.dim), checks.integer("k", k)
+    s = checks.array("s", s, (len(optimizer.slots), x.size), of=f"the slots of {optimizer.name}")
+    z = np.vstack([x[None, :], s])
+    scales = np.where(z != 0, np.abs(z), 1.0) if scales is None else checks.array("scales", scales, z.shape)
     columns = []
     for j in range(z.size):
         h = _STEP * np.ravel(scales)[j]

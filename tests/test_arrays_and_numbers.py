@@ -1,0 +1,176 @@
+"""What enters compiled code has the shape it must have; numbers are taken whatever their kind."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from numba import njit
+
+import odeopt as oo
+from odeopt import checks
+from odeopt import stochastic as st
+from odeopt.abi import kernel
+from odeopt.stochastic.sde import one_step
+from odeopt.studies.periodic import step_jacobian
+
+BEALE = oo.problems.beale()
+ADAM = oo.Adam(1e-3).flow()
+GRADIENT = oo.flows.gradient_flow()
+SDE = st.sde(oo.Momentum(0.01))
+
+
+@kernel
+def _reads_three(x, g, data):
+    g[:] = data[2] * x
+    return 0.5 * data[2] * (x * x).sum()
+
+
+@kernel
+def _two_constants(x, xi, out, c):
+    for i in range(out.size):
+        out[i] = c[1] * xi[i]
+
+
+@pytest.mark.parametrize("solver", ["auto", "DOP853", "Radau", "LSODA", "RKC2", "jitted"])
+@pytest.mark.parametrize("x0", [np.ones((2, 2)), np.ones((5, 3)), np.ones((1, 1)), np.ones(3), np.ones((5, 2, 1))])
+def test_a_reference_starts_with_the_rows_and_columns_of_its_flow(solver, x0):
+    with pytest.raises(ValueError, match=r"x0 must have shape \((5, )?2,?\)"):
+        oo.reference(ADAM, BEALE, x0=x0, t_end=1.0, solver=solver)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: ADAM.field(BEALE)(0.0, np.ones((2, 2))), r"z must have shape \(5, 2\)"),
+    (lambda: ADAM.field(BEALE)(0.0, np.ones((5, 1))), r"z must have shape \(5, 2\)"),
+    (lambda: ADAM.field(BEALE, np.ones(2)), r"p must have shape \(6,\)"),
+    (lambda: oo.convergence(oo.Discretization(ADAM, oo.schemes.rk4, 0.1), BEALE, np.ones((2, 2))), r"\(5, 2\)"),
+    (lambda: oo.record(oo.Discretization(ADAM, oo.schemes.rk4, 0.1), BEALE, np.ones((6, 2))), r"\(5, 2\) for Adam"),
+    (lambda: oo.record(oo.Adam(), BEALE, start=np.ones((3, 2))), r"start must have shape \(4, 2\)"),
+    (lambda: step_jacobian(oo.Adam(), BEALE, [1.0, 1.0], np.ones((2, 2))), r"s must .*\(4, 2\)"),
+    (lambda: step_jacobian(oo.Adam(), BEALE, [1.0, 1.0], np.ones((4, 2)), scales=[1.0]), "scales"),
+    (lambda: one_step(SDE, BEALE, st.gaussian(1.0), np.ones((1, 2)), [0, 0], 0.1), r"\(2, 2\)"),
+    (lambda: one_step(SDE, BEALE, st.gaussian(1.0), np.ones((2, 2)), [0.0], 0.1), r"xi must .*2"),
+    (lambda: oo.Discretization(GRADIENT, oo.schemes.rk4, []), "h must have shape"),
+    (lambda: oo.Discretization(GRADIENT, oo.schemes.rk4, 0.1, t0=np.nan), "t0 must be"),
+    (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.rk4, 0.1, t0=1.0), BEALE, t_end=0.5), "t_end must be"),
+    (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.catching_up_euler(1), 1e-3), BEALE), "row must be one"),
+    (lambda: oo.record(oo.Discretization(oo.flows.linear_test_flow(), oo.schemes.rk4, 0.1), BEALE), "linear_test_pro"),
+])
+def test_what_has_another_shape_is_refused(call, words):
+    for _ in range(2):  # the second time as the first
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_a_complex_state_does_not_lose_its_imaginary_part():
+    with pytest.raises(TypeError, match="x0 must be a matrix of real numbers, got complex values"):
+        oo.record(oo.Discretization(GRADIENT, oo.schemes.rk4, 0.1), BEALE, np.ones((1, 2)) * 1j)
+
+
+def test_kernels_are_tried_against_the_data_they_get():
+    with pytest.raises(TypeError, match="fg of mine must stay inside its arrays, 4 coordinates and 2 numbers of data"):
+        oo.Problem.from_kernels("mine", _reads_three, None, dim=4, x0=np.ones(4), data=[1.0, 2.0])
+    mine = oo.Problem.from_kernels("mine", _reads_three, None, dim=4, x0=np.ones(4), data=[1.0, 2.0, 3.0])
+    assert mine.fun(np.ones(4)) == 6.0
+    with pytest.raises(ValueError, match="data must have shape"):
+        oo.Problem.from_kernels("mine", _reads_three, None, dim=4, x0=np.ones(4), data=np.ones((2, 3)))
+    noise = st.state_dependent(_two_constants, [1.0])
+    for call in (lambda: oo.sample(oo.GradientDescent(0.1), BEALE, noise, steps=2), lambda: noise.factor(np.ones(2)),
+                 lambda: st.simulate(SDE, BEALE, noise, steps=2)):
+        with pytest.raises(TypeError, match="noise _two_constants must stay inside its arrays"):
+            call()
+    assert st.state_dependent(_two_constants, [1.0, 2.0]).factor(np.ones(2))[0, 0] == 2.0
+
+
+def test_a_scheme_that_leaves_its_workspace_is_found():
+    euler = oo.schemes.explicit_euler
+    small = oo.schemes.Scheme("too small", euler.step, 1, 1, work=lambda rows: rows - 1)
+    with pytest.raises(TypeError, match="the step of too small must stay inside its arrays"):
+        oo.record(oo.Discretization(ADAM, small, 1e-3), BEALE)
+
+
+def _spoils(x):
+    x -= 1.0
+    return (x * x).sum()
+
+
+def _spoiled_gradient(x):
+    x -= 1.0
+    x *= 2.0
+    return x
+
+
+@pytest.mark.parametrize("make", [lambda f: f, njit], ids=["plain", "compiled"])
+def test_callables_may_change_their_argument(make):
+    fun, grad = make(_spoils), make(_spoiled_gradient)
+    problem = oo.Problem(fun, grad, dim=3, hessp=make(lambda x, v: 2.0 * v), x0=[3.0, 4.0, 5.0])
+    x = np.array([3.0, 4.0, 5.0])
+    assert problem.fun(x) == 29.0 and x.tolist() == [3.0, 4.0, 5.0]
+    assert problem.grad(x).tolist() == [4.0, 6.0, 8.0]
+    with pytest.warns(RuntimeWarning, match="central differences"):
+        without = oo.Problem(fun, dim=3)
+    np.testing.assert_allclose(without.grad(x), [4.0, 6.0, 8.0], rtol=1e-8)
+    run = oo.record(oo.GradientDescent(0.25), problem, steps=1)
+    assert run.x[1].tolist() == [2.0, 2.5, 3.0]
+
+
+@pytest.mark.parametrize("later, words", [
+    (None, "grad must return real numbers, got NoneType"), (np.ma.masked_array([1.0, 2.0], [True, False]), "masked"),
+    ([1j, 0], "complex values"), (np.ones(3), r"grad must return shape \(2,\), got \(3,\)"),
+])  # fmt: skip
+def test_what_a_gradient_returns_is_looked_at_every_time(later, words):
+    good = [True]
+    problem = oo.Problem(lambda x: float(x @ x), lambda x: 2 * x if good else later, dim=2)
+    good.clear()
+    with pytest.raises((TypeError, ValueError), match=words):
+        problem.grad([1.0, 1.0])
+
+
+@pytest.mark.parametrize("value, words", [
+    ((1.0, np.ones(2)), "a pair"), (np.ma.masked, "masked"), (None, "NoneType"), (np.ones(2), r"shape \(2,\)"),
+    (True, "bool"), (1j, "complex"),
+])  # fmt: skip
+def test_what_fun_returns_is_a_number(value, words):
+    with pytest.raises(TypeError, match=f"fun must return a real number.*{words}"):
+        oo.Problem(lambda x: value, lambda x: x, dim=2)
+
+
+def test_a_plain_problem_may_diverge_in_silence():
+    problem = oo.Problem(lambda x: float((x**4).sum()), lambda x: 4 * x**3, dim=2)
+    assert oo.record(oo.GradientDescent(10.0), problem, steps=100).status == "diverged"
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 8), Decimal("0.125"), np.float32(0.125), np.longdouble(0.125),
+                                   np.array(0.125), np.array(Fraction(1, 8), dtype=object)])
+def test_every_real_number_is_a_number(value):
+    assert type(checks.real("lr", value)) is float and checks.real("lr", value) == 0.125
+    assert oo.Adam(value) == oo.Adam(0.125)
+    assert oo.reference(GRADIENT, BEALE, t_end=value, rtol=value, atol=value).t_end == 0.125
+    assert oo.Discretization(GRADIENT, oo.schemes.rk4, value, t0=value).t0 == 0.125
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**5000), Decimal("nan"), Decimal("sNaN"), np.longdouble("1e4000"), "1",
+                                   True, np.True_, 1j, np.ma.masked, np.ma.array(1.0), np.ones(10_000), [1.0],
+                                   np.array("1"), b"1"], ids=checks.shown)
+def test_everything_else_gets_one_short_line(value):
+    for call in (lambda: oo.Adam(value), lambda: oo.Discretization(GRADIENT, oo.schemes.rk4, 0.1, t0=value),
+                 lambda: oo.record(oo.Adam(), BEALE, steps=value), lambda: oo.record(oo.Adam(), BEALE, every=value),
+                 lambda: oo.flows.adam_flow(value, 1.0, 0.0), lambda: oo.record(oo.Adam(), BEALE, start=value),
+                 lambda: oo.reference(GRADIENT, BEALE, t_end=1.0, solver=value)):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call()
+        assert "must be" in str(caught.value) or "must have" in str(caught.value)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("value, words", [
+    (np.ma.array([1.0, 2.0], mask=[True, False]), "masked"), ([np.ma.masked, 1.0], "masked"), ([True, False], "list"),
+    ([10**400, 1.0], "beyond"), (["1", "2"], "list"), ([1j, 1.0], "complex"), ([[1.0], [1.0, 2.0]], "list"),
+    ([None, 1.0], "list"),
+])  # fmt: skip
+def test_vectors_are_of_real_numbers(value, words):
+    for call in (lambda: oo.record(oo.Adam(), BEALE, value), lambda: BEALE.grad(value), lambda: GRADIENT.state(
+            "x0", value, 2), lambda: oo.Problem(np.sum, np.ones_like, x0=value)):
+        with pytest.raises(TypeError, match=f"must be a vector of real numbers, got .*{words}"):
+            call()
+    assert checks.point("x0", [Fraction(1, 2), Decimal("0.5")]).tolist() == [0.5, 0.5]
