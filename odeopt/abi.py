@@ -30,18 +30,13 @@ of an ``update`` in its arrays' own :func:`precision`; running products such as 
 state; elementwise loops load, compute in scalars and store (``gi = g[i]; ...; x[i] = xi``) over
 ``range(x.size)``, the form that vectorises.
 
-Kernels are module-level functions: numba's disk cache never hits for functions made inside a
-factory. They compile on first use. numba calls first-class functions experimental, which is why
-``FunctionType`` is named nowhere else.
+Kernels compile on first use, and what was compiled is kept on disk (:mod:`odeopt.machine_code`).
+numba calls first-class functions experimental, which is why ``FunctionType`` is named nowhere else.
 """
 
-import functools
 import importlib
 import math
-import os
-import pickle
 import sys
-import warnings
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -51,6 +46,8 @@ from numba.core.errors import NumbaTypeError
 from numba.experimental import function_type
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
+
+from . import machine_code
 
 VECTOR = types.Array(types.float64, 1, "C")
 MATRIX = types.Array(types.float64, 2, "C")
@@ -75,28 +72,6 @@ SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, H
                                       MATRIX, VECTOR, CUBE, MATRIX))
 
 
-@functools.cache
-def _say_that_nothing_is_kept():
-    warnings.warn("no writable folder for compiled kernels, or no room or a broken file in it: each process compiles "
-                  "anew (set NUMBA_CACHE_DIR to a writable folder)", RuntimeWarning, stacklevel=3)
-
-
-def _survive_a_broken_cache(dispatcher):
-    """A disk that is full, a quota used up or a file cut off shows when numba reads and writes: no reason to fail."""
-
-    def surviving(method):
-        def call(*arguments):
-            try:
-                return method(*arguments)
-            except (OSError, EOFError, pickle.UnpicklingError):
-                _say_that_nothing_is_kept()
-
-        return call
-
-    cache = dispatcher._cache
-    cache.load_overload, cache.save_overload = surviving(cache.load_overload), surviving(cache.save_overload)
-
-
 def kernel(function, signature=None):
     """Compile ``function`` by the package's rules: numpy division, no GIL, cached on disk.
 
@@ -107,15 +82,7 @@ def kernel(function, signature=None):
     dispatcher = njit(error_model="numpy", nogil=True)(function)
     if not is_compiled(dispatcher):  # NUMBA_DISABLE_JIT
         return dispatcher
-    try:
-        dispatcher.enable_caching()
-    except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
-        if "cache" not in str(error):
-            raise
-        if os.path.exists(function.__code__.co_filename):  # a kernel typed in at a prompt is never kept
-            _say_that_nothing_is_kept()
-    else:
-        _survive_a_broken_cache(dispatcher)
+    machine_code.keep(dispatcher)
     if signature:
         dispatcher.compile(signature)
         dispatcher.disable_compile()

@@ -319,7 +319,7 @@ def test_a_full_disk_or_a_file_cut_off_is_no_reason_to_fail(tmp_path):
 
     assert run(NO_ROOM + SUM) == 1
     assert run(SUM) == 0
-    for file in tmp_path.rglob("*.nbi"):
+    for file in tmp_path.rglob("*.nbc"):
         file.write_bytes(file.read_bytes()[:20])
     assert run(SUM) == 1
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import abi, checks
+from .. import abi, checks, machine_code
 from ..problems.base import checked
 
 EPS_MODES = ("inside", "outside")  # of the root
@@ -75,6 +75,7 @@ class Flow:
         if not callable(self.rhs):
             raise TypeError("rhs must be a function rhs(fg, hv, data, t, p, z, dz), compiled by numba.njit or not, "
                             f"got {checks.shown(self.rhs)}")
+        machine_code.refresh(self.rhs)
         if isinstance(self.slots, str) or not all(isinstance(slot, str) for slot in self.slots):
             raise TypeError(f"slots must be a tuple of names, got {checks.shown(self.slots)}")
         constants = {name: checks.real(name, value) for name, value in self.constants.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import checks
+from .. import checks, machine_code
 from ..abi import by_name, is_compiled, kernel, resolved
 from . import callables
 
@@ -98,6 +98,7 @@ class Problem:
         x0 = np.ones(dim) if x0 is None else checks.point("x0", x0, dim)
         # One kernel in Python and one compiled would suit neither loop: all or none.
         compiled = all(is_compiled(part) for part in parts.values() if part is not None)
+        machine_code.refresh(*parts.values())
         if grad is None:
             warnings.warn("no grad given: the gradient is taken by central differences "
                           "(2 n evaluations of fun, about 10 digits)", RuntimeWarning, stacklevel=2)
@@ -120,6 +121,7 @@ class Problem:
         samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
         self = cls.__new__(cls)
         compiled = all(is_compiled(part) for part in (fg, hv, fgb) if part is not None)
+        machine_code.refresh(fg, hv, fgb)
         data = checks.kept("data", data, (np.size(data),) if np.ndim(data) == 1 else (None,))
         _check_inside(name, fg, hv, fgb, data, x0, samples)
         self._set(name=name, dim=dim, fg=fg, hv=no_hessian if hv is None else hv, data=data, x0=x0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import abi, checks
+from .. import abi, checks, machine_code
 from ..abi import kernel, schedule_at
 
 
@@ -45,6 +45,7 @@ class Schedule:
     def __post_init__(self):
         if not abi.is_compiled(self.kernel):
             raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {self.kernel!r}")
+        machine_code.refresh(self.kernel)
 
     @property
     def c(self):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import abi, checks
+from .. import abi, checks, machine_code
 from ..flows.base import Flow, unit_gradient, unit_product
 
 LEAST_ATOL = 1e-100  # in place of an absolute tolerance of 0: a coordinate that is 0 needs a scale, too
@@ -50,6 +50,7 @@ class Scheme:
         if not callable(self.step):
             raise TypeError("step must be a function step(rhs, fg, hv, data, p, t, h, z, w), compiled by numba.njit or "
                             f"not, got {checks.shown(self.step)}")
+        machine_code.refresh(self.step)
         for name in ("work", "check"):
             part = getattr(self, name)
             if not callable(part) and (name == "work" or part is not None):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import checks
+from .. import checks, machine_code
 from ..abi import is_compiled, kernel
 
 _INSIDE = set()  # (kernel, dimensions, constants) that stay inside their arrays
@@ -81,6 +81,7 @@ class Noise:
     def __post_init__(self):
         if not callable(self.kernel):
             raise TypeError(f"kernel must be a function kernel(x, xi, out, c), got {checks.shown(self.kernel)}")
+        machine_code.refresh(self.kernel)
         for name in ("dim", "size"):
             object.__setattr__(self, name, checks.integer(name, getattr(self, name)))
         if bool(self.dim) != bool(self.size):
