@@ -1,0 +1,36 @@
+# The few verbs of the project; each works from a fresh checkout. PYTHON: the interpreter to build with.
+PYTHON ?= python3
+VENV = .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: install test lint figures bench floor processors boundscheck
+
+install: $(VENV)/bin/odeopt
+
+$(VENV)/bin/odeopt: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q -e '.[test]'
+	touch $@
+
+test: install
+	$(RUN) -m pytest
+
+lint: install
+	$(VENV)/bin/ruff check .
+
+figures: install
+	$(RUN) -m odeopt figures
+
+bench: install
+	$(RUN) -m odeopt bench
+
+# The oldest and the newest versions that setup.cfg allows. TESTS="tests/test_drive.py" runs a part.
+floor:
+	PYTHON=$(PYTHON) tools/floor.sh $(TESTS)
+
+# Other processors, thread counts, array bounds looked at, and a part without the compiler.
+processors: install
+	$(RUN) tools/processors.py $(TESTS)
+
+boundscheck: install
+	$(RUN) tools/processors.py --only boundscheck $(TESTS)
