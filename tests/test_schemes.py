@@ -7,6 +7,7 @@ import odeopt as oo
 
 BOWL = oo.problems.sine_bowl()
 HIMMELBLAU = oo.problems.himmelblau()
+RK4 = ([[0, 0, 0, 0], [0.5, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 1, 0]], [1 / 6, 1 / 3, 1 / 3, 1 / 6])
 GRADIENT = oo.flows.gradient_flow()
 T = 2.0
 
@@ -120,7 +121,14 @@ def test_coasting_ahead_is_look_ahead_but_for_weights():
     (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.stormer_verlet, 0.1), BOWL), "second-order flow"),
     (lambda: oo.record(oo.Discretization(oo.Adam().flow(), oo.schemes.implicit_euler, 0.1), BOWL), "gradient flow"),
     (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 1], [0, 0]], [0.5, 0.5], order=2), "strictly lower"),
-    (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0], [1, 0]], [0.5, 0.6], order=2), "sum to 1"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0], [1, 0]], [0.5, 0.6], order=2), "b must sum to 1, got 1.1"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0], [0.5, 0]], [0.5, 0.5], order=2), "b c = 0.5 for order 2"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0], [1, 0]], [0.5, 0.5], order=3), r"b c\^2 = 0.333333"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", RK4[0], [0.25, 0.25, 0.25, 0.25], order=4), "for order 4"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0, 0], [0.5, 0, 0], [0, 1, 0]], [1 / 6, 2 / 3, 1 / 6], order=3),
+     "b A c = 0.166667 for order 3, got 0.0833333"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", *RK4, [1, 0, 0, 0], order=4, embedded_order=2), "b_hat c = 0.5"),
+    (lambda: oo.schemes.explicit_runge_kutta("x", *RK4, order=4, embedded_order=3), "given together"),
 ])
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):

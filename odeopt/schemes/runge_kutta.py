@@ -15,6 +15,7 @@ Dormand, Prince (1980), the tableau of scipy's RK45.
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel
 from .base import Scheme
 
@@ -57,19 +58,42 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
 def explicit_runge_kutta(name, a, b, b_hat=None, *, order, embedded_order=0):
     """A scheme from its tableau: ``a`` (s, s) strictly lower triangular, ``b`` and ``b_hat`` (s,).
 
-    Raises ValueError where the shapes do not agree, ``a`` is not strictly lower triangular, or
-    the weights do not sum to 1 (no consistent scheme).
+    The nodes are the sums of the rows of ``a``. ValueError where the shapes do not agree, ``a`` is not strictly
+    lower triangular, or the weights do not satisfy the order conditions of ``order`` (``b_hat``: those of
+    ``embedded_order``), which are looked at up to order 4.
     """
-    a, b = np.array(a, dtype=float), np.array(b, dtype=float)
-    b_hat = b if b_hat is None else np.array(b_hat, dtype=float)
+    b = checks.point("b", b)
     stages = b.size
-    if a.shape != (stages, stages) or b_hat.shape != b.shape or np.triu(a).any():
-        raise ValueError(f"a must be strictly lower triangular ({stages}, {stages}) and b_hat ({stages},)")
-    if abs(b.sum() - 1) > 1e-12 or abs(b_hat.sum() - 1) > 1e-12:
-        raise ValueError("b and b_hat must each sum to 1")
+    a = checks.array("a", a, (stages, stages))
+    if np.triu(a).any():
+        raise ValueError(f"a must be strictly lower triangular ({stages}, {stages})")
+    order, embedded_order = checks.integer("order", order, 1), checks.integer("embedded_order", embedded_order)
+    _check_order("b", a, b, order)
+    if (b_hat is None) != (embedded_order == 0):
+        raise ValueError(f"b_hat and embedded_order must be given together, got order {embedded_order}")
+    b_hat = b if b_hat is None else checks.point("b_hat", b_hat, stages)
+    if embedded_order:
+        _check_order("b_hat", a, b_hat, embedded_order)
     constants = (*a.ravel(), *b, *(b - b_hat), float(stages))
     return Scheme(name, step, order, stages, work=lambda rows: (2 + stages) * rows,
                   embedded_order=embedded_order, constants=constants)
+
+
+def _check_order(name, a, weights, order):
+    """ValueError unless the tableau satisfies the conditions of ``order``, one for each rooted tree (to order 4)."""
+    c = a.sum(axis=1)
+    conditions = (
+        (1, "sum b", np.ones_like(c), 1), (2, "b c", c, 1 / 2), (3, "b c^2", c**2, 1 / 3), (3, "b A c", a @ c, 1 / 6),
+        (4, "b c^3", c**3, 1 / 4), (4, "b (c A c)", c * (a @ c), 1 / 8), (4, "b A c^2", a @ c**2, 1 / 12),
+        (4, "b A A c", a @ a @ c, 1 / 24),
+    )
+    for least, words, column, right in conditions:
+        value = weights @ column
+        if least <= order and not abs(value - right) <= 1e-12 * (1 + np.abs(weights) @ np.abs(column)):
+            if least == 1:
+                raise ValueError(f"{name} must sum to 1, got {value:.6g}")
+            raise ValueError(f"{name} must satisfy {words.replace('b', name, 1)} = {right:.6g} for order {order}, "
+                             f"got {value:.6g}")
 
 
 heun = explicit_runge_kutta("Heun", [[0, 0], [1, 0]], [1 / 2, 1 / 2], order=2)
