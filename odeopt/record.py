@@ -272,6 +272,8 @@ def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller,
 
     interrupted = drive.run(call, counters, clock, store, steps, every, tick)
     status, message = drive.explain(counters, clock, interrupted, steps, 0.0)
+    if problem.compiled and not compiled:
+        message += "; in the interpreter: rhs or step is plain Python, which odeopt.abi.kernel compiles"
     columns = store.columns(int(counters[drive.RECORDS]))
     step_log = None
     if method.rtol is not None:
@@ -284,8 +286,9 @@ def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller,
 def _gains(controller, scheme):
     if isinstance(controller, str):
         controller = CONTROLLERS[checks.choice("controller", controller, tuple(CONTROLLERS))]
-    gains = np.array(controller, dtype=np.float64)
-    if gains.shape != (6,) or not np.isfinite(gains).all():
-        raise ValueError("controller must be 'I', 'PI' or 6 numbers (b1, b2, b3, safety, smallest, largest factor)")
+    gains = checks.real_numbers(controller)
+    if isinstance(gains, str) or gains.shape != (6,) or not np.isfinite(gains).all():
+        raise ValueError("controller must be one of 'I', 'PI', 'PID' or 6 numbers (b1, b2, b3, safety, smallest, "
+                         f"largest factor), got {checks.shown(controller)}")
     gains[:3] /= scheme.embedded_order + 1
     return gains

@@ -36,12 +36,15 @@ _LIBRARIES = ("builtins", "math", "numba", "numpy")  # versions are enough
 _READY, LOCK = {}, threading.Lock()
 
 _TEXT = '''"""Written by odeopt.specialized for {fg} and {update}, n = {n}. May be deleted."""
+from importlib import import_module
+
 from odeopt import drive
 from odeopt.abi import inlined, kernel, stack_matrix, stack_vector
 from odeopt.schedules import constant
-from {fg_module} import {fg_name} as compiled_fg
-from {update_module} import {update_name} as compiled_update
 
+# By name, and not by a statement: the name of a file need not be one of Python's.
+compiled_fg = import_module("{fg_module}").{fg_name}
+compiled_update = import_module("{update_module}").{update_name}
 fg, update, optimizer_loop = inlined(compiled_fg), inlined(compiled_update), inlined(kernel(drive.optimizer_loop))
 schedule = constant().kernel
 

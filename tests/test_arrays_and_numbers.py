@@ -174,3 +174,66 @@ def test_vectors_are_of_real_numbers(value, words):
         with pytest.raises(TypeError, match=f"must be a vector of real numbers, got .*{words}"):
             call()
     assert checks.point("x0", [Fraction(1, 2), Decimal("0.5")]).tolist() == [0.5, 0.5]
+
+
+def _plain_rhs(fg, hv, data, t, p, z, dz):
+    fg(z[0], dz[0], data)
+    dz[0] *= -p[0]
+
+
+def _plain_step(rhs, fg, hv, data, p, t, h, z, w):
+    rhs(fg, hv, data, t, p, z, w)
+    z += h * w
+    return 0.0
+
+
+def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
+    flow = oo.flows.Flow("mine", "x' = -a g", _plain_rhs, {"a": Fraction(1)})
+    scheme = oo.schemes.Scheme("mine", _plain_step, 1, 1, work=lambda rows: rows)
+    compiled = oo.record(oo.Discretization(GRADIENT, oo.schemes.explicit_euler, 0.01), BEALE, steps=20)
+    for pair in ((flow, oo.schemes.explicit_euler), (GRADIENT, scheme), (flow, scheme)):
+        run = oo.record(oo.Discretization(*pair, 0.01), BEALE, steps=20)
+        np.testing.assert_array_equal(run.x, compiled.x)
+        assert "in the interpreter" in run.message
+    exact = oo.reference(GRADIENT, BEALE, t_end=0.2)
+    for solver in ("auto", "jitted"):
+        np.testing.assert_allclose(oo.reference(flow, BEALE, t_end=0.2, solver=solver)(0.2), exact(0.2), rtol=1e-9)
+    noisy = st.simulate(st.SDE(flow, 0.1, 0, 0.1), BEALE, st.gaussian(0.1), steps=3)
+    np.testing.assert_allclose(noisy.x, st.simulate(st.SDE(GRADIENT, 0.1, 0, 0.1), BEALE, st.gaussian(0.1), steps=3).x)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: oo.flows.Flow("mine", "", "rhs"), "rhs must be a function"),
+    (lambda: oo.flows.Flow("mine", "", _plain_rhs, {"a": np.inf}), "a must be in"),
+    (lambda: oo.flows.Flow("mine", "", _plain_rhs, slots="velocity"), "slots must be a tuple of names"),
+    (lambda: oo.schemes.Scheme("mine", None, 1, 1, work=lambda rows: rows), "step must be a function"),
+    (lambda: oo.schemes.Scheme("mine", _plain_step, 1, 1, work=3), "work must be callable"),
+    (lambda: oo.schemes.Scheme("mine", _plain_step, 1, 1, work=lambda rows: rows, constants=(np.nan,)), "constants"),
+    (lambda: oo.flows.look_ahead_flow(0.1, b=np.nan), "b must be in"),
+    (lambda: oo.flows.adam_flow(0.0, 1.0, 0.0), "tau1 must be in"),
+    (lambda: oo.flows.adam_flow(1.0, 1.0, 0.0, eps_mode="insde"), "eps_mode must be one of .* did you mean 'inside'"),
+    (lambda: oo.flows.rmsprop_flow(1.0, 0.0, eps_mode="insde"), "eps_mode must be one of"),
+    (lambda: oo.flows.rmsprop_flow(1.0, 0.0, centered="no"), "centered must be one of"),
+    (lambda: oo.flows.adagrad_flow(0.0, eps_mode=np.ones(2)), "eps_mode must be one of"),
+    (lambda: oo.flows.adamax_flow(1.0, 1.0, 0.0, eps_mode=None), "eps_mode must be one of"),
+    (lambda: oo.flows.nadam_flow(1.0, 1.0, 0.0, 1.0, eps_mode="in"), "eps_mode must be one of"),
+    (lambda: oo.flows.amsgrad_flow(1.0, 1.0, 0.0, form="optx"), "form must be one of"),
+    (lambda: oo.flows.modified_root_flow(0.1, 0.9, 0.9, 0.0, eps_mode="x"), "eps_mode must be one of"),
+    (lambda: oo.flows.modified_gradient_flow(0.1, 0.0, order=7), "order must be one of"),
+    (lambda: oo.flows.high_resolution_start([1.0], [1.0, 2.0], 0.1), "g must have shape"),
+    (lambda: oo.flows.linear_test_problem([np.nan]), "coefficients must be finite"),
+    (lambda: oo.schemes.partitioned_euler((1, 0), look_ahead="yes"), "look_ahead must be one of"),
+    (lambda: oo.schemes.partitioned_euler((1.5, 0)), "stages must be an integer"),
+    (lambda: oo.schemes.catching_up_euler(0), "row must be at least 1"),
+    (lambda: oo.schemes.catching_up_euler(1, offset=np.nan), "offset must be in"),
+    (lambda: oo.record(oo.NAdam(lr=1e-320), BEALE), "lr must not be so small"),
+    (lambda: oo.Adagrad(lr=1e-320), "lr must be in"),
+    (lambda: st.gaussian([[1.0, 2.0], [2.0, 1.0]]), "positive semi-definite"),
+    (lambda: st.gaussian(np.ma.array([1.0, 2.0], mask=[True, False])), "covariance must be"),
+    (lambda: st.SDE(GRADIENT, np.nan, 0, 0.1), "strength must be in"),
+    (lambda: st.SDE(GRADIENT, 1.0, 1, 0.1), "row must be at most 0"),
+    (lambda: oo.record(oo.Adam(), BEALE, steps=10**21), "steps must be at most"),
+])
+def test_constants_and_choices_are_checked(call, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        call()

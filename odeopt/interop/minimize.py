@@ -121,7 +121,7 @@ class MinimizeMethod:
         known = isinstance(method, Optimizer) or isinstance(method, type) and issubclass(method, Optimizer)
         if not known:
             if not isinstance(method, str):
-                raise TypeError(f"method must be a name or an Optimizer, got {method!r}")
+                raise TypeError(f"method must be a name or an Optimizer, got {checks.shown(method)}")
             key = method.lower().replace("-", "").replace("_", "")
             if key not in NAMES:
                 names = (*optimizers.ALL, *optimizers.ALIASES, *NAMES)
@@ -198,7 +198,7 @@ def _notifier(callback):
     if callback is None:
         return lambda x, f: False
     if not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
+        raise TypeError(f"callback must be callable, got {checks.shown(callback)}")
     try:
         wants_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
     except (TypeError, ValueError):  # builtins have no signature

@@ -28,14 +28,14 @@ class Objective:
 
     def __init__(self, fun, args, jac, hess, hessp, bounds):
         if not callable(fun):
-            raise TypeError(f"fun must be callable, got {fun!r}")
+            raise TypeError(f"fun must be callable, got {checks.shown(fun)}")
         for name, part in (("hess", hess), ("hessp", hessp)):
             if isinstance(part, HessianUpdateStrategy) or (isinstance(part, str) and part in DIFFERENCES):
                 part = None  # SciPy's ways of having none
             if part is not None and not callable(part):
-                raise TypeError(f"{name} must be callable, got {part!r}")
+                raise TypeError(f"{name} must be callable, got {checks.shown(part)}")
         if not callable(jac) and jac not in (None, True, False, *DIFFERENCES):
-            raise ValueError(f"jac must be callable, True, None or one of {DIFFERENCES}, got {jac!r}")
+            raise ValueError(f"jac must be callable, True, None or one of {DIFFERENCES}, got {checks.shown(jac)}")
         self.function, self.args, self.jac = fun, args, jac or "2-point"
         self.hess, self.hessp = (part if callable(part) else None for part in (hess, hessp))
         self.lower, self.upper = bounds

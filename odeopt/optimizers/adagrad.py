@@ -24,7 +24,7 @@ import numpy as np
 from ..abi import kernel, precision
 from ..flows import adagrad_flow
 from ..schemes import semi_implicit_euler
-from .base import Optimizer, nonnegative, positive, variant
+from .base import Optimizer, nonnegative, number, variant
 
 
 @kernel
@@ -61,7 +61,7 @@ class Adagrad(Optimizer):
 
     title = "Adagrad"
 
-    lr: float = positive(1e-2, scales="sqrt(h)")
+    lr: float = number(1e-2, 1e-150, 1e150, scales="sqrt(h)")  # its square is the step in flow time
     eps: float = nonnegative(1e-10)
     initial_accumulator: float = nonnegative(0.0, scales="1/h")
     lr_decay: float = nonnegative(0.0, scales="h")

@@ -93,7 +93,8 @@ def _axis(name, value):
     axes = value if isinstance(value, tuple) else (value,)
     axes = tuple(checks.integer(name, axis) for axis in axes)
     if axes != tuple(range(axes[0], axes[0] + len(axes))):
-        raise ValueError(f"{name} must be None, an axis or a tuple of adjacent axes in rising order, got {value!r}")
+        raise ValueError(f"{name} must be None, an axis or a tuple of adjacent axes in rising order, "
+                         f"got {checks.shown(value)}")
     return axes
 
 

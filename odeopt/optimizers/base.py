@@ -116,7 +116,7 @@ class Optimizer:
             raise TypeError(f"{cls.__name__}.kernel must be a property or staticmethod(...): "
                             "a compiled function as it stands would be called as a method")
         if isinstance(vars(cls).get("slots"), str):
-            raise TypeError(f"{cls.__name__}.slots must be a tuple of names, got {cls.slots!r}")
+            raise TypeError(f"{cls.__name__}.slots must be a tuple of names, got {checks.shown(cls.slots)}")
         cls.title = cls.title or cls.__name__
 
     def __post_init__(self):

@@ -108,7 +108,10 @@ class NAdam(Adam):
         common = {"eps_mode": self.eps_mode, "decay": inner, "drift": outer}
         if self.momentum_decay is None:
             return adam_flow(*self.taus, self.eps, **common)
-        return nadam_flow(*self.taus, self.eps, -_WARM_UP * self.momentum_decay / self.lr, **common)
+        rate = -_WARM_UP * self.momentum_decay / self.lr
+        if rate == np.inf:
+            raise ValueError(f"lr must not be so small that the rate of the warm-up is no number, got {self.lr!r}")
+        return nadam_flow(*self.taus, self.eps, rate, **common)
 
     def scheme(self):
         return coasting_euler("memory", "still", "weight", "still") if self.momentum_decay is None else None

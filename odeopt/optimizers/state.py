@@ -137,7 +137,7 @@ def _grouped(groups, count):
     named, seen = [], set()
     for group in groups or ():
         if not isinstance(group, dict) or "arrays" not in group:
-            raise TypeError(f"groups must be dicts with the key 'arrays', got {group!r}")
+            raise TypeError(f"groups must be dicts with the key 'arrays', got {checks.shown(group)}")
         named_arrays = group["arrays"] if np.iterable(group["arrays"]) else [group["arrays"]]
         indices = [checks.integer("groups['arrays']", i) for i in named_arrays]
         if not indices or max(indices) >= count or seen & set(indices) or len(set(indices)) < len(indices):

@@ -248,7 +248,8 @@ def _window(window, dim):
         return None
     if dim != 2:
         raise ValueError(f"window is for plane problems, this one has dim {dim}")
-    sides = np.array(window, dtype=np.float64)
-    if sides.shape != (2, 2) or not np.isfinite(sides).all() or not (sides[:, 0] < sides[:, 1]).all():
-        raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {window!r}")
+    sides = checks.real_numbers(window)
+    if isinstance(sides, str) or sides.shape != (2, 2) or not (
+            np.isfinite(sides).all() and (sides[:, 0] < sides[:, 1]).all()):
+        raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {checks.shown(window)}")
     return tuple((float(low), float(high)) for low, high in sides)

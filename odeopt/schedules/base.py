@@ -44,7 +44,7 @@ class Schedule:
 
     def __post_init__(self):
         if not abi.is_compiled(self.kernel):
-            raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {self.kernel!r}")
+            raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {checks.shown(self.kernel)}")
         machine_code.refresh(self.kernel)
 
     @property

@@ -14,6 +14,8 @@ With look-ahead the position moves with the state predicted one step further fro
 gradient, as in ``look_ahead_euler``; the rows of the first stage are not predicted.
 """
 
+import numpy as np
+
 from .. import checks
 from ..abi import kernel
 from .base import Scheme
@@ -47,6 +49,8 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
 
 def partitioned_euler(stages, *, look_ahead=False):
     """The scheme for ``stages``, one stage number (from 0) for each row of z, the position first."""
+    if not np.iterable(stages):
+        raise TypeError(f"stages must be a sequence of stage numbers, got {checks.shown(stages)}")
     stages = tuple(checks.integer("stages", stage) for stage in stages)
     checks.choice("look_ahead", look_ahead, (False, True))
     if not stages or set(stages) != set(range(max(stages) + 1)):

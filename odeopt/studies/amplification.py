@@ -57,11 +57,14 @@ def amplification_matrix(method, curvature=1.0, *, preconditioner=1.0, k=LATE):
     ValueError
         A method whose step is not linear at the minimum; an unknown kind of memory.
     """
-    c = np.atleast_1d(np.asarray(curvature))
-    c = c.astype(np.complex128 if np.iscomplexobj(c) else np.float64)
-    if c.ndim != 1 or not np.isfinite(c).all():
-        raise ValueError(f"curvature must be a finite number or a vector of them, got {curvature!r}")
-    checks.real("preconditioner", preconditioner, 0.0, open_low=True)
+    c = np.atleast_1d(np.asarray(0.0 if checks.dimensions(curvature) > 1 else curvature))
+    if c.dtype.kind == "c" and not checks.is_masked(curvature):
+        c = c.astype(np.complex128)
+    else:
+        c = checks.point("curvature", curvature if np.ndim(curvature) else [curvature])
+    if checks.dimensions(curvature) > 1 or not np.isfinite(c).all():
+        raise ValueError(f"curvature must be a finite number or a vector of them, got {checks.shown(curvature)}")
+    preconditioner = checks.positive("preconditioner", preconditioner)
     if isinstance(method, Optimizer):
         matrices = probe(method, c, preconditioner, checks.integer("k", k), check=True)
     elif isinstance(method, Scheme):
@@ -146,8 +149,8 @@ def frozen_memory(optimizer, preconditioner=1.0):
         eps, inside = 0.0, False  # max(beta2 u, |g| + eps): not felt by a u above eps
     square = preconditioner**2 - eps if inside else (preconditioner - eps) ** 2
     if preconditioner <= (np.sqrt(eps) if inside else eps):
-        raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner!r} "
-                         f"with eps={eps!r}")
+        raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner:g} "
+                         f"with eps={eps:g}")
     keep = next((getattr(optimizer, name) for name in ("beta2", "decay", "rho") if hasattr(optimizer, name)), 1.0)
     for i, slot in enumerate(optimizer.slots, 1):
         if slot in LINEAR:

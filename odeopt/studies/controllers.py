@@ -244,6 +244,6 @@ def _curvature(problem, x):
 def stability_function(scheme, z):
     """R(z) of a one-step scheme for real z <= 0 (a number or an array), probed by steps of length -z on
     f = x^2/2 from x = 1."""
-    lengths = -np.atleast_1d(np.asarray(z, dtype=np.float64))
+    lengths = -checks.point("z", z if checks.dimensions(z) else [z])
     ends, _ = _advance(quadratic([1.0], x0=[1.0]), scheme, np.ones((lengths.size, 1)), lengths, 1)
     return ends[:, 0] if np.ndim(z) else float(ends[0, 0])

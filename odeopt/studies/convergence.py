@@ -256,7 +256,8 @@ class _Ladder:
             t_end = checks.real("t_end", t_end, 0.0, open_low=True)
         if isinstance(method, tuple):
             if len(method) != 2 or not isinstance(method[0], Flow) or not isinstance(method[1], Scheme):
-                raise TypeError(f"method must be an Optimizer, a Discretization or (Flow, Scheme), got {method!r}")
+                raise TypeError(f"method must be an Optimizer, a Discretization or (Flow, Scheme), "
+                                f"got {checks.shown(method)}")
             if t_end is None:
                 raise ValueError("t_end must be given for a (Flow, Scheme)")
             method = Discretization(*method, t_end / 16)

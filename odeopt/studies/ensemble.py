@@ -200,10 +200,10 @@ def sweep(optimizer, problem, starts, steps=1000, *, grid, **options):
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
     if not isinstance(grid, dict) or not grid:
-        raise TypeError(f"grid must be a dict of hyperparameter names to values, got {grid!r}")
+        raise TypeError(f"grid must be a dict of hyperparameter names to values, got {checks.shown(grid)}")
     for name, values in grid.items():
         if isinstance(values, str) or not np.iterable(values):
-            raise TypeError(f"grid must have a sequence of values for {name}, got {values!r}")
+            raise TypeError(f"grid must have a sequence of values for {name}, got {checks.shown(values)}")
     combinations = list(itertools.product(*grid.values()))
     if not combinations:
         raise ValueError("grid must have at least one value for every name")

@@ -171,7 +171,8 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     flow = method if isinstance(method, Flow) else getattr(method, "flow", None)
     flow = flow() if isinstance(method, Optimizer) else flow
     if not isinstance(flow, Flow):
-        raise TypeError(f"method must be a Flow, a Discretization or an Optimizer with a flow, got {method!r}")
+        raise TypeError(f"method must be a Flow, a Discretization or an Optimizer with a flow, "
+                        f"got {checks.shown(method)}")
     if energy is None:
         if flow.name not in _DEFAULTS:
             raise ValueError(f"energy must be given for {flow.name}: one of {', '.join(map(repr, ENERGIES))}")
@@ -179,7 +180,7 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     checks.choice("energy", energy, ENERGIES)
     function, needs_velocity, needs = ENERGIES[energy]
     if needs_velocity and flow.order_of_position != 2:
-        raise ValueError(f"energy must be one without velocity for {flow.name}, got {energy!r}")
+        raise ValueError(f"energy must be one without velocity for {flow.name}, got {checks.shown(energy)}")
     if "mu" in needs:
         if mu is None:
             raise ValueError(f"mu must be given for the energy {energy!r}")
@@ -249,7 +250,7 @@ def _bound(energy, t, start, c):
 def _discrete_nesterov(method, problem, k, y, w, star):
     """The energy of the iterates x_k of the textbook form, whose extrapolation is where the optimizer stands."""
     if not isinstance(method, Optimizer) or method.name != "nesterov" or method.momentum is not None:
-        raise ValueError(f"energy 'nesterov-discrete' belongs to Nesterov(momentum=None), got {method!r}")
+        raise ValueError(f"energy 'nesterov-discrete' belongs to Nesterov(momentum=None), got {checks.shown(method)}")
     v = w * method.h
     x = y - ((k - 1.0) / (k + 2.0))[:, None] * v  # the optimizer stands at the extrapolated point
     x[0] = y[0]

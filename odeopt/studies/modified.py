@@ -68,7 +68,8 @@ def modified_flow(optimizer, order=2):
     """
     checks.choice("order", order, (1, 2, 3))
     if type(optimizer) not in KNOWN:
-        raise TypeError(f"modified_flow knows {', '.join(cls.__name__ for cls in KNOWN)}, got {optimizer!r}")
+        raise TypeError(f"modified_flow knows {', '.join(cls.__name__ for cls in KNOWN)}, "
+                        f"got {checks.shown(optimizer)}")
     if order == 3 and not isinstance(optimizer, GradientDescent):
         raise ValueError(f"order must be 1 or 2 for {optimizer.name} (3 is known for gradient descent), got 3")
     if isinstance(optimizer, GradientDescent):

@@ -58,7 +58,7 @@ def linear_scaling(hessian, covariance, lr, factors):
     ou)`` arrays of tr(Sigma')/tr(Sigma) - 1. ValueError where factor lr is no longer stable.
     """
     lr = checks.real("lr", lr, 0.0, open_low=True)
-    c = np.array(covariance, dtype=np.float64)
+    c = checks.array("covariance", covariance, (None, None))
     exact, ou = [], []
     for k in checks.point("factors", factors):
         exact.append(np.trace(stationary_covariance(GradientDescent(k * lr), hessian, c / k)))
@@ -85,7 +85,7 @@ def linearly_scaled(optimizer, factor):
 def _scaled(optimizer, factor, lr_factor):
     factor = checks.real("factor", factor, 0.0, open_low=True)
     if not isinstance(optimizer, Optimizer) or not hasattr(optimizer, "eps"):
-        raise ValueError(f"optimizer must be an adaptive method with eps, got {optimizer!r}")
+        raise ValueError(f"optimizer must be an adaptive method with eps, got {checks.shown(optimizer)}")
     moved = {"lr": optimizer.lr * lr_factor}
     # eps inside the root is the square of one outside.
     inside = getattr(optimizer, "eps_mode", "outside") == "inside"

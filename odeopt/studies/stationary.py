@@ -30,8 +30,8 @@ _LATE = 10**6  # a step number at which starts and warm-ups are over
 
 def dense_quadratic(hessian, x0=None):
     """The problem (1/2) x'Hx with ``hessian`` as given (symmetric, finite; ValueError otherwise)."""
-    h = np.array(hessian, dtype=np.float64)
-    if h.ndim != 2 or h.shape[0] != h.shape[1] or not np.isfinite(h).all():
+    h = checks.array("hessian", hessian, (None, None))
+    if h.shape[0] != h.shape[1]:
         raise ValueError(f"hessian must be a finite square matrix, got shape {h.shape}")
     if np.abs(h - h.T).max() > 1e-12 * np.abs(h).max():
         raise ValueError("hessian must be symmetric")
@@ -68,10 +68,9 @@ def step_matrices(optimizer, hessian):
 
 
 def _checked(hessian, covariance):
-    h, c = np.array(hessian, dtype=np.float64), np.array(covariance, dtype=np.float64)
+    h = checks.array("hessian", hessian, (None, None))
+    c = checks.array("covariance", covariance, h.shape, of="the hessian")
     covariance_factor(c)
-    if c.shape != h.shape:
-        raise ValueError(f"covariance must have the shape {h.shape} of the hessian, got {c.shape}")
     return h, c
 
 
@@ -181,7 +180,7 @@ def mean_interval(samples, level=0.99):
 
     The studies of networks have eight paths: the normal quantile would call "99 %" what holds 96 times in a 100.
     """
-    samples = np.asarray(samples, dtype=np.float64)
+    samples = checks.array("samples", samples, (None,) * max(checks.dimensions(samples), 1), finite=False)
     count = checks.integer("number of samples", samples.shape[0], 2)
     return samples.mean(axis=0), student(level, count - 1) * samples.std(axis=0, ddof=1) / math.sqrt(count)
 

@@ -134,7 +134,7 @@ def weak_order(optimizer, hessian, covariance, x0, t_end, *, order=1, levels=6):
     t_end = checks.real("t_end", t_end, 0.0, open_low=True)
     steps = round(t_end / optimizer.h)
     if steps < 1 or abs(steps * optimizer.h - t_end) > 1e-9 * t_end:
-        raise ValueError(f"t_end must be a multiple of the step h = {optimizer.h:.6g}, got {t_end!r}")
+        raise ValueError(f"t_end must be a multiple of the step h = {optimizer.h:.6g}, got {checks.shown(t_end)}")
     h, error = [], []
     for level in range(levels):
         finer = optimizer.refined(2**level)
@@ -212,7 +212,7 @@ def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, orde
     x = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.pi * np.arange(nodes) / (nodes - 1))
     steps = round(t_end / optimizer.h)
     if steps < 1 or abs(steps * optimizer.h - t_end) > 1e-9 * t_end:
-        raise ValueError(f"t_end must be a multiple of the step h = {optimizer.h:.6g}, got {t_end!r}")
+        raise ValueError(f"t_end must be a multiple of the step h = {optimizer.h:.6g}, got {checks.shown(t_end)}")
 
     def operator(step, rule):
         total = 0.0

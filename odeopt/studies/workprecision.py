@@ -187,7 +187,8 @@ def _discretization(method, t_end):
         return method
     if isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], Flow) and isinstance(method[1], Scheme):
         return Discretization(*method, t_end / 64)
-    raise TypeError(f"methods must hold Optimizers, Discretizations or (Flow, Scheme) pairs, got {method!r}")
+    raise TypeError(f"methods must hold Optimizers, Discretizations or (Flow, Scheme) pairs, "
+                    f"got {checks.shown(method)}")
 
 
 def _label(method):
