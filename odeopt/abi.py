@@ -41,7 +41,7 @@ from typing import NamedTuple
 
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.errors import NumbaTypeError
 from numba.experimental import function_type
 from numba.extending import intrinsic, overload
@@ -107,6 +107,9 @@ def addresses(function, function_type_):
     once, and turns them back with :data:`fg_at` and its kin; whoever holds addresses must also hold
     the kernels.
     """
+    if plain_by_wish(function):
+        _PLAIN[id(function)] = function
+        return id(function), 0
     signature = function_type_.signature
     return (function_type._get_wrapper_address(function, signature),
             function_type._get_jit_address(function, signature))
@@ -125,12 +128,22 @@ def _from_addresses(function_type_, *also):
     return function_type_(INTEGER, INTEGER, *also), codegen
 
 
+_PLAIN = {}  # where nothing is compiled (NUMBA_DISABLE_JIT), a function's id is its address
+
+
 def _at(function_type_):
+    if config.DISABLE_JIT:
+        return lambda wrapper, direct: _PLAIN[int(wrapper)]
+
     @intrinsic
     def at(typing, wrapper, direct):
         return _from_addresses(function_type_)
 
     return at
+
+
+def _update_at_plain(wrapper, direct, x):
+    return _PLAIN[int(wrapper)]
 
 
 @intrinsic
@@ -139,6 +152,8 @@ def update_at(typing, wrapper, direct, x):
     return _from_addresses(UPDATE32 if x.dtype == types.float32 else UPDATE, x)
 
 
+if config.DISABLE_JIT:
+    update_at = _update_at_plain
 fg_at, hv_at, rhs_at, step_at, schedule_at = _at(FG), _at(HV), _at(RHS), _at(STEP), _at(SCHEDULE)
 
 
@@ -257,6 +272,11 @@ def resolved(value):
 def interpreted(function):
     """The Python function of a kernel; a plain function is its own."""
     return getattr(function, "py_func", function)
+
+
+def plain_by_wish(function):
+    """Whether only ``NUMBA_DISABLE_JIT`` keeps ``function`` from being compiled: then every kernel is plain Python."""
+    return bool(config.DISABLE_JIT) and callable(function)
 
 
 def is_compiled(function):

@@ -41,7 +41,8 @@ print(oo.record(oo.GradientDescent(1e-3), problem, steps=0).f[0])
 
 
 def run(code, folder, **environment):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])} | environment
+    own = {"NUMBA_CACHE_DIR": "", "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    environment = os.environ | own | environment
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

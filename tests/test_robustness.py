@@ -354,8 +354,8 @@ def interrupt(seconds):
 
 for trial in range(40):
     thread = threading.Thread(target=interrupt, args=(0.005 + 0.0007 * trial,))
-    thread.start()
     try:
+        thread.start()  # inside: under load the signal comes before it returns
         while True:
             descent.update(x, g, state, threads={threads})
     except (KeyboardInterrupt, Stop):

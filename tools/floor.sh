@@ -6,7 +6,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$top"
-sed -n '/^install_requires/,/^$/s/^ \{4\}\([a-z]*\)>=\([0-9.]*\).*/\1~=\2.0/p' setup.cfg > "$work/oldest"
+sed -n '/^install_requires/,/^$/s/^ \{4\}\([a-z]*\)>=\([0-9.]*\).*/\1==\2/p' setup.cfg > "$work/oldest"
 sed -n '/^install_requires/,/^$/s/^ \{4\}\([a-z].*\)/\1/p' setup.cfg > "$work/newest"
 status=0
 for which in oldest newest; do

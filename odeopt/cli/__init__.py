@@ -33,8 +33,8 @@ def parser():
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _commands().items():
         page = importlib.import_module(f".{module}", __name__)
-        summary = page.__doc__.strip().split("\n")[0]
-        sub = commands.add_parser(name, help=summary, description=page.__doc__.strip())
+        about = (page.__doc__ or "").strip()  # None under python -OO
+        sub = commands.add_parser(name, help=about.split("\n")[0], description=about)
         page.add_arguments(sub)
         sub.set_defaults(run=page.run)
     return top
@@ -45,7 +45,7 @@ def _as_typed(message, arguments):
     message = " ".join(message.split())
     name, _, rest = message.partition(" ")
     option = {"t_end": "time", "intrinsic_time": "time"}.get(name, name)
-    typed = vars(arguments).get(option) is not None and option not in _POSITIONAL
+    typed = getattr(arguments, option, None) is not None and option not in _POSITIONAL
     return f"--{option.replace('_', '-')} {rest}" if typed else message
 
 
@@ -57,7 +57,7 @@ def main(argv=None):
     """
     argv = [str(word) for word in (sys.argv[1:] if argv is None else argv)]
     with _terminal.streams(), _terminal.interrupts() as interrupts:
-        command = None
+        command, arguments = None, None
         try:
             if not argv:
                 parser().print_help()

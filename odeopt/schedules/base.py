@@ -43,7 +43,7 @@ class Schedule:
     parts: tuple = ()
 
     def __post_init__(self):
-        if not abi.is_compiled(self.kernel):
+        if not (abi.is_compiled(self.kernel) or abi.plain_by_wish(self.kernel)):
             raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {checks.shown(self.kernel)}")
         machine_code.refresh(self.kernel)
 

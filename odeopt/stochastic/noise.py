@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks, machine_code
-from ..abi import is_compiled, kernel
+from ..abi import is_compiled, kernel, plain_by_wish
 
 _INSIDE = set()  # (kernel, dimensions, constants) that stay inside their arrays
 
@@ -216,7 +216,7 @@ def state_dependent(function, constants=(0.0,), *, dim=0, size=0, name=None):
     ``dim`` and ``size``: entries of x and of xi (0: any, and as many as x). ``function`` must come
     out of ``numba.njit``; TypeError otherwise.
     """
-    if not is_compiled(function):
+    if not (is_compiled(function) or plain_by_wish(function)):
         raise TypeError(f"function must be compiled by numba.njit, got {checks.shown(function)}")
     dim, size = checks.integer("dim", dim), checks.integer("size", size)
     if dim and not size:
