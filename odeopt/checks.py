@@ -107,6 +107,11 @@ def choice(name, value, allowed):
     raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}{hint}")
 
 
+def switch(name, value):
+    """``value`` as a bool, or ValueError naming ``name``."""
+    return choice(name, value, (False, True))
+
+
 def array(name, value, shape, *, finite=True, of=""):
     """A fresh, C-contiguous float64 array of ``shape`` (None: any length but 0), never the caller's.
 

@@ -81,6 +81,8 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     """
     checked(problem)
     every = checks.integer("every", every, 1)
+    memory, progress = checks.switch("memory", memory), checks.switch("progress", progress)
+    specialize = None if specialize is None else checks.switch("specialize", specialize)
     begin = method.t0 if isinstance(method, Discretization) else 0.0
     limit = math.inf if t_end is None else checks.real("t_end", t_end, begin)
     if steps is not None:

@@ -233,6 +233,9 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: st.SDE(GRADIENT, np.nan, 0, 0.1), "strength must be in"),
     (lambda: st.SDE(GRADIENT, 1.0, 1, 0.1), "row must be at most 0"),
     (lambda: oo.record(oo.Adam(), BEALE, steps=10**21), "steps must be at most"),
+    (lambda: oo.record(oo.Adam(), BEALE, memory=np.ones(2)), "memory must be one of False, True"),
+    (lambda: oo.record(oo.Adam(), BEALE, progress=np.ones(2)), "progress must be one of"),
+    (lambda: oo.sample(oo.Adam(), BEALE, steps=2, progress=np.ones(2)), "progress must be one of"),
 ])
 def test_constants_and_choices_are_checked(call, words):
     with pytest.raises((TypeError, ValueError), match=words):

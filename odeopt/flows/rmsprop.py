@@ -105,8 +105,8 @@ def rmsprop_flow(tau, eps, *, eps_mode="inside", bias_correction=False, decay=0.
     of the ball, None for none) in 1/flow time."""
     inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
     tau, eps, decay = checks.positive("tau", tau), checks.nonnegative("eps", eps), checks.real("decay", decay)
-    bias_correction = checks.choice("bias_correction", bias_correction, (False, True))
-    centered = checks.choice("centered", centered, (False, True))
+    bias_correction = checks.switch("bias_correction", bias_correction)
+    centered = checks.switch("centered", centered)
     friction = None if friction is None else checks.real("friction", friction)
     if centered or friction is not None:
         square = ("v/q - (m/q)²" if centered else "v/q") if bias_correction else "v - m²" if centered else "v"

@@ -158,7 +158,10 @@ class Problem:
         x = self._vector("x", x)
         g = np.empty(self.dim)
         if batch is None:
-            return float(self.fg(x, g, self.data)), g
+            if self.compiled:
+                return float(self.fg(x, g, self.data)), g
+            with np.errstate(all="ignore"):  # plain Python may overflow in silence, as compiled code does
+                return float(self.fg(x, g, self.data)), g
         if self.fgb is None:
             raise ValueError(f"batch needs a finite sum and problem {self.name!r} is none")
         batch = np.array(batch)
@@ -174,7 +177,8 @@ class Problem:
         """The Hessian product H(x) v, a new (n,) array. ValueError where there is none."""
         self.need_hessian("hessp")
         out = np.empty(self.dim)
-        self.hv(self._vector("x", x), self._vector("v", v), out, self.data)
+        with np.errstate(all="ignore"):
+            self.hv(self._vector("x", x), self._vector("v", v), out, self.data)
         return out
 
     def hess(self, x):
@@ -207,6 +211,8 @@ class Problem:
 
     def _vector(self, name, value):
         # A copy: a kernel compiled for writable arrays would compile anew for a read-only one.
+        if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == (self.dim,):
+            return value.copy()
         return checks.array(name, value, (self.dim,), finite=False, of=self.name)
 
 

@@ -47,20 +47,17 @@ def _returned(name, value, shape):
 
 # What a problem of plain Python callables calls: functions of this module with the callables filled in, so
 # that such a problem can be sent to another process if its callables can.
-# They see copies: whatever they do to their arguments, the loop's own x stays as it is. And they may overflow
-# in silence: the loop looks at what they return.
+# They see copies: whatever they do to their arguments, the loop's own x stays as it is.
 def _python_oracle(fun, grad, x, g, data):
-    with np.errstate(all="ignore"):
-        g[:] = _returned("grad", grad(x.copy()), g.shape)
-        return _value(fun(x.copy()))
+    g[:] = _returned("grad", grad(x.copy()), g.shape)
+    return _value(fun(x.copy()))
 
 
 def _python_product(hess, hessp, x, v, out, data):
-    with np.errstate(all="ignore"):
-        if hessp is None:
-            out[:] = _returned("hess", hess(x.copy()), (out.size, out.size)) @ v
-        else:
-            out[:] = _returned("hessp", hessp(x.copy(), v.copy()), out.shape)
+    if hessp is None:
+        out[:] = _returned("hess", hess(x.copy()), (out.size, out.size)) @ v
+    else:
+        out[:] = _returned("hessp", hessp(x.copy(), v.copy()), out.shape)
 
 
 def _difference_quotients(fun, x):

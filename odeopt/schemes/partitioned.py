@@ -52,7 +52,7 @@ def partitioned_euler(stages, *, look_ahead=False):
     if not np.iterable(stages):
         raise TypeError(f"stages must be a sequence of stage numbers, got {checks.shown(stages)}")
     stages = tuple(checks.integer("stages", stage) for stage in stages)
-    checks.choice("look_ahead", look_ahead, (False, True))
+    checks.switch("look_ahead", look_ahead)
     if not stages or set(stages) != set(range(max(stages) + 1)):
         raise ValueError(f"stages must be numbers from 0 without a gap, got {stages}")
 

@@ -141,8 +141,8 @@ class Minibatch:
     replacement: bool = False
 
     def __post_init__(self):
-        checks.integer("size", self.size, 1)
-        checks.choice("replacement", self.replacement, (True, False))
+        object.__setattr__(self, "size", checks.integer("size", self.size, 1))
+        object.__setattr__(self, "replacement", checks.switch("replacement", self.replacement))
 
     def check(self, problem):
         """ValueError unless ``problem`` is a finite sum of at least ``size`` samples."""

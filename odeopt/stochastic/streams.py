@@ -116,7 +116,7 @@ def run_blocks(advance, streams, begin, steps, size, threads, progress):
     A block of paths runs on one thread, from ``begin`` for ``steps`` steps in as many pieces as
     its numbers need; the loops release the GIL, and so does numpy while it draws.
     """
-    paths, threads = streams.paths, number(threads)
+    paths, threads, progress = streams.paths, number(threads), checks.switch("progress", progress)
     width = max(1, min(BLOCK_PATHS, -(-paths // threads)))
     piece = max(1, min(steps, BLOCK_NUMBERS // (width * max(size, 1))))
     stop, lock, local = threading.Event(), threading.Lock(), threading.local()

@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .. import checks
+
 FORMAT = 1
 
 
@@ -155,7 +157,7 @@ def gather(items, work, *, progress=False, describe=str):
 
     With ``progress`` a bar on stderr names the item at work (only if that is a terminal).
     """
-    bar = items
+    bar, progress = items, checks.switch("progress", progress)
     if progress:
         from tqdm import tqdm
 
