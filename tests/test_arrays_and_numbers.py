@@ -226,7 +226,7 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: oo.schemes.partitioned_euler((1.5, 0)), "stages must be an integer"),
     (lambda: oo.schemes.catching_up_euler(0), "row must be at least 1"),
     (lambda: oo.schemes.catching_up_euler(1, offset=np.nan), "offset must be in"),
-    (lambda: oo.record(oo.NAdam(lr=1e-320), BEALE), "lr must not be so small"),
+    (lambda: oo.reference(oo.NAdam(lr=1e-320), BEALE, t_end=1.0), "lr must not be so small"),
     (lambda: oo.Adagrad(lr=1e-320), "lr must be in"),
     (lambda: st.gaussian([[1.0, 2.0], [2.0, 1.0]]), "positive semi-definite"),
     (lambda: st.gaussian(np.ma.array([1.0, 2.0], mask=[True, False])), "covariance must be"),
