@@ -22,6 +22,8 @@ _ACCESSES = 300_000  # of a kernel that is tried in the interpreter, a tenth of 
 
 def shown(value):
     """``value`` for a message: one line, not long, whatever it is."""
+    if np.ma.isMaskedArray(value):
+        return f"a masked array of shape {value.shape}"
     if isinstance(value, np.ndarray) and not (value.ndim == 1 and value.size <= 4):
         return f"an array of shape {value.shape} of {value.dtype}"
     if isinstance(value, int) and abs(value) >= 10**30:

@@ -240,3 +240,20 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
 def test_constants_and_choices_are_checked(call, words):
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+@pytest.mark.parametrize("fun, jac", [
+    (lambda x: np.ma.masked, None), (lambda x: x @ x, lambda x: np.ma.array(2 * x, mask=[True, False])),
+    (lambda x: (x @ x, [np.ma.masked, 1.0]), True),
+])  # fmt: skip
+def test_minimize_takes_no_masked_values(fun, jac):
+    with pytest.raises(TypeError, match="must return .*, got .*masked"):
+        oo.minimize(fun, [2.0, 1.0], jac=jac, method="adam")
+
+
+def test_starts_and_batches_are_not_masked():
+    masked = np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[True, False], [False, False]])
+    with pytest.raises(TypeError, match="starts must be .*masked"):
+        oo.ensemble(oo.Adam(), BEALE, masked, steps=3)
+    with pytest.raises(TypeError, match="batch must be .*masked"):
+        oo.problems.digits_logistic().value_and_grad(np.zeros(650), np.ma.array([1, 2], mask=[True, False]))

@@ -89,15 +89,18 @@ class Objective:
             self._last = (x.copy(), self.function(x.copy(), *self.args))
         result = self._last[1]
         f, g = result if self.jac is True else (result, None)
+        if checks.is_masked(f):
+            raise TypeError("fun must return a real number, got a masked value")
         f = np.asarray(f)
         if f.size != 1 or f.dtype.kind not in "fiub":
             raise ValueError(f"fun must return a real number, got shape {f.shape} of {f.dtype}")
         return float(f.reshape(())[()]), g
 
     def _gradient(self, g, x):
-        if np.iscomplexobj(g):  # the conversion would only warn
-            raise TypeError(f"jac must return real numbers, got {np.asarray(g).dtype}")
-        g = np.array(g, dtype=np.float64).reshape(-1)
+        found = checks.real_numbers(g)
+        if isinstance(found, str):
+            raise TypeError(f"jac must return real numbers, got {found}")
+        g = found.reshape(-1)
         if g.shape != x.shape:
             raise ValueError(f"jac must return shape {x.shape}, got {g.shape}")
         return g

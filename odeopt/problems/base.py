@@ -164,6 +164,8 @@ class Problem:
                 return float(self.fg(x, g, self.data)), g
         if self.fgb is None:
             raise ValueError(f"batch needs a finite sum and problem {self.name!r} is none")
+        if checks.is_masked(batch):
+            raise TypeError("batch must be a vector of integers, got masked values")
         batch = np.array(batch)
         if batch.ndim != 1 or batch.size == 0 or batch.dtype.kind not in "iu":
             raise ValueError("batch must be a vector of at least one integer, "

@@ -229,14 +229,10 @@ def task(problem, optimizer, starts, steps, every, keep, t_end, gtol, start="col
 
 def _points(starts):
     """``starts`` as a float64 array of its own."""
-    try:
-        given = np.asarray(starts)
-        if given.dtype.kind not in "fiu":
-            raise TypeError
-        return np.array(given, dtype=np.float64, order="C")
-    except (TypeError, ValueError):
-        raise TypeError("starts must be an (N, n) array of real numbers, got "
-                        f"{getattr(starts, 'dtype', type(starts).__name__)}") from None
+    found = checks.real_numbers(starts)
+    if isinstance(found, str):
+        raise TypeError(f"starts must be an (N, n) array of real numbers, got {found}")
+    return found
 
 
 class _Results:

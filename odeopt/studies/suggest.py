@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from .. import checks
 from ..optimizers import GradientDescent
 from ..record import record
 
@@ -21,7 +22,7 @@ TRAVEL = 3.0
 
 def path_curvature(problem, x0, steps=200):
     """``(L, end)``: largest curvature along gradient descent from ``x0``, and where it ended."""
-    largest = max(problem.curvature(np.asarray(x0, dtype=float)), 1e-12)
+    largest = max(problem.curvature(x0), 1e-12)
     for _ in range(12):
         run = record(GradientDescent(0.5 / largest), problem, x0, steps, max(1, steps // 10))
         if not run.ok:
@@ -63,7 +64,7 @@ def suggest(cls, problem, x0=None, steps=500, **given):
     required = next(f for f in dataclasses.fields(cls) if f.name == rate).default is dataclasses.MISSING
     if probe.scaling()[rate] == "fixed" and not required:  # the step is elsewhere (Adadelta): lr is a pure number
         return cls(**given)
-    x0 = problem.x0 if x0 is None else np.asarray(x0, dtype=float)
+    x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     largest, end = path_curvature(problem, x0)
     if _grows_with_gradient(probe):
         value = COURANT / largest
