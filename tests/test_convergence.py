@@ -1,7 +1,6 @@
 """Orders measured from the real kernels, against the theory in rows.py and the schemes' classical orders."""
 
 import dataclasses
-import importlib
 import json
 import math
 
@@ -11,8 +10,9 @@ from rows import ROWS
 
 import odeopt as oo
 from odeopt import flows, schemes, solvers
-from odeopt.studies.base import gather
+from odeopt.studies import inner
 from odeopt.studies.fit import fit_order
+from odeopt.studies.inner import gather
 
 BOWL = oo.problems.sine_bowl()
 # Smooth, not quadratic, and convex along the runs below (Barzilai-Borwein needs positive curvature).
@@ -247,18 +247,17 @@ def test_interrupt_keeps_finished_rows():
 
 def test_interrupt_inside_a_run_keeps_finished_certificates(monkeypatch):
     """``record`` turns Ctrl-C into a status; the studies above it must stop as well."""
-    module = importlib.import_module("odeopt.studies.convergence")
-    original, calls = module.record, []
+    original, calls = inner.record, []
 
     def record(*args, **options):
         calls.append(1)
         run = original(*args, **options)
         return dataclasses.replace(run, status="interrupted") if len(calls) == 14 else run
 
-    monkeypatch.setattr(module, "record", record)
+    monkeypatch.setattr(inner, "record", record)
     methods = [oo.GradientDescent(0.01 / 2**i) for i in range(4)]
     table = oo.order_certificates(methods, BOWL, t_end=1.0, levels=5)  # calls 1-5, 6-10, 11-14
-    assert table.message == "interrupted" and len(table.studies) == 3
+    assert table.message == "interrupted" == table.status and len(table.studies) == 3
     assert [s.h.size for s in table.studies] == [5, 5, 3] and "interrupted" in table.studies[-1].message
 
 

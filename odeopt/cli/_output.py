@@ -101,7 +101,7 @@ def _value(word):
 
 def each(items, work, describe):
     """``work(item)`` of each item, behind a progress bar on stderr (only on a terminal); Ctrl-C keeps what is done."""
-    from ..studies.base import gather
+    from ..studies.inner import gather
 
     done, last = [], []
 

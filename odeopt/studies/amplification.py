@@ -20,8 +20,8 @@ from .. import checks
 from ..flows import gradient_flow, linear_test_flow, linear_test_problem
 from ..optimizers import Optimizer
 from ..problems import quadratic
-from ..record import record
 from ..schemes import Discretization, Scheme
+from .inner import inner_run
 
 TINY = 2.0**-500
 LATE = 10**15  # a step number at which starts, bias corrections and momentum warm-ups are over
@@ -173,7 +173,7 @@ def frozen_memory(optimizer, preconditioner=1.0):
 
 def _of_scheme(scheme, c):
     if np.iscomplexobj(c):
-        run = record(Discretization(linear_test_flow(), scheme, 1.0), linear_test_problem(-c), steps=1)
+        run = inner_run(Discretization(linear_test_flow(), scheme, 1.0), linear_test_problem(-c), steps=1)
         return np.ascontiguousarray(_last(run)[0]).view(np.complex128)[:, None, None]
     return _of_discretization(Discretization(gradient_flow(), scheme, 1.0), c)
 
@@ -187,7 +187,7 @@ def _of_discretization(method, c):
     rows = method.flow.rows
 
     def step(weights):
-        run = record(method, problem, np.tile(np.asarray(weights, dtype=float)[:, None], (1, c.size)), steps=1,
+        run = inner_run(method, problem, np.tile(np.asarray(weights, dtype=float)[:, None], (1, c.size)), steps=1,
                      memory=True)
         return _last(run)
 

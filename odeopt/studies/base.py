@@ -9,19 +9,30 @@ import html
 import json
 import math
 import pathlib
-import sys
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 
 import numpy as np
-
-from .. import checks
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Study:
-    """Base of all studies: a subclass is a frozen dataclass with :meth:`rows` and :meth:`headline`."""
+    """Base of all studies: a subclass is a frozen dataclass with :meth:`rows` and :meth:`headline`.
+
+    Attributes
+    ----------
+    status : str
+        "completed", or "interrupted" where Ctrl-C ended the study and it holds what was done. (Studies of one run
+        have the status of that run.)
+    """
+
+    status: str = field(default="completed", kw_only=True)
+
+    @property
+    def interrupted(self):
+        """Whether Ctrl-C ended the study."""
+        return self.status == "interrupted"
 
     def __post_init__(self):
         for f in fields(self):
@@ -97,6 +108,8 @@ class Study:
             raise ValueError(f"stored study must have format {FORMAT}, got {stored.get('format')}")
         values = {}
         for f in fields(cls):
+            if f.name not in stored and f.default is not MISSING:
+                continue  # younger than the file
             value = stored[f.name]
             if f.type is np.ndarray:
                 kind = f.metadata.get("dtype", np.float64)
@@ -150,37 +163,6 @@ def _join(value, file):
     if isinstance(value, dict):
         return file[value["array"]] if set(value) == {"array"} else {k: _join(v, file) for k, v in value.items()}
     return [_join(v, file) for v in value] if isinstance(value, list) else value
-
-
-def gather(items, work, *, progress=False, describe=str):
-    """``([work(item) for item in items], interrupted)``; Ctrl-C keeps the finished ones.
-
-    With ``progress`` a bar on stderr names the item at work (only if that is a terminal).
-    """
-    bar, progress = items, checks.switch("progress", progress)
-    if progress:
-        from tqdm import tqdm
-
-        bar = tqdm(items, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
-    done = []
-    try:
-        for item in bar:
-            if progress:
-                bar.set_description(describe(item))
-            done.append(work(item))
-    except KeyboardInterrupt:
-        return done, True
-    finally:
-        if progress:
-            bar.close()
-    return done, False
-
-
-def uninterrupted(run):
-    """``run`` itself; KeyboardInterrupt if Ctrl-C ended it (``record`` turns that into a status)."""
-    if run.status == "interrupted":
-        raise KeyboardInterrupt
-    return run
 
 
 def word(value):

@@ -10,10 +10,10 @@ import numpy as np
 
 from .. import checks
 from ..flows import gradient_flow
-from ..record import record
 from ..schemes import Discretization, dormand_prince
-from .base import Study, gather, uninterrupted
+from .base import Study
 from .ensemble import COMPLETED, CONVERGED, ensemble
+from .inner import gather, inner_run, partial_results
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,6 +53,7 @@ class Basins(Study):
         return f"<Basins of {self.method} on {self.problem}: {self.fidelity:.2%} as the flow; {self.message}>"
 
 
+@partial_results
 def basins(optimizer, problem, window=None, *, resolution=61, steps=500, t_end=None, flow=None, radius=None,
            progress=False):
     """Basins of attraction of an optimizer beside those of the gradient flow.
@@ -86,28 +87,31 @@ def basins(optimizer, problem, window=None, *, resolution=61, steps=500, t_end=N
     radius = 0.25 * apart if radius is None else checks.real("radius", radius, 0.0, open_low=True)
     if t_end is None:
         t_end = 20 / min(np.linalg.eigvalsh(problem.hess(m))[0] for m in minima)
-    places = [(i, j) for i in range(resolution) for j in range(resolution)]
+    places = [(i, j) for i in range(resolution) for j in range(resolution)] if flow is None else []
     exact = Discretization(gradient_flow(), dormand_prince, 1e-3, rtol=1e-6, atol=1e-8)
     found = {"flow": np.full((resolution, resolution), -1), "optimizer": np.full((resolution, resolution), -1)}
 
     def work(place):
+        if place is None:
+            return run_optimizer()
         i, j = place
-        run = uninterrupted(record(exact, problem, [x[j], y[i]], 100_000, 100_000, t_end=t_end))
+        run = inner_run(exact, problem, [x[j], y[i]], 100_000, 100_000, t_end=t_end)
         found["flow"][i, j] = _nearest(run, minima, radius)
 
-    interrupted = False
-    if flow is None:
-        _, interrupted = gather(places, work, progress=progress, describe=lambda place: f"row {place[0] + 1}")
-    elif flow.flow.shape != found["flow"].shape or not (np.array_equal(flow.x, x) and np.array_equal(flow.y, y)):
-        raise ValueError("flow must be a Basins on the same grid")
-    else:
-        found["flow"] = flow.flow
-    if not interrupted:
+    def run_optimizer():
         starts = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         group = ensemble(optimizer, problem, starts, steps, gtol=1e-6, progress=progress)
         ended = np.isin(group.status, (COMPLETED, CONVERGED)).reshape(resolution, resolution)
         found["optimizer"] = np.where(ended, group.nearest(minima, radius).reshape(resolution, resolution), -1)
-        interrupted = not group.ok
+        if not group.ok:
+            raise KeyboardInterrupt
+
+    if flow is not None:
+        if flow.flow.shape != found["flow"].shape or not (np.array_equal(flow.x, x) and np.array_equal(flow.y, y)):
+            raise ValueError("flow must be a Basins on the same grid")
+        found["flow"] = flow.flow
+    _, interrupted = gather([*places, None], work, progress=progress,
+                            describe=lambda place: "optimizer" if place is None else f"row {place[0] + 1}")
     reached = found["flow"] >= 0
     same = float((found["optimizer"] == found["flow"])[reached].mean()) if reached.any() else float("nan")
     lost = int((found["optimizer"] < 0).sum())

@@ -28,8 +28,8 @@ import numpy as np
 
 from .. import checks
 from ..optimizers import GradientDescent, RMSprop
-from ..record import record
-from .base import Study, uninterrupted
+from .base import Study
+from .inner import inner_run
 
 LIMIT = 2.0
 _NEAR = 1.5  # below this S the oscillation is not looked for
@@ -122,7 +122,7 @@ def central_flow(optimizer, problem, x0=None, steps=1000, *, substeps=2):
     problem.need_hessian("central_flow")
     steps, substeps = checks.integer("steps", steps, 1), checks.integer("substeps", substeps, 1)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
-    run = uninterrupted(record(optimizer, problem, x0, steps + 1, start="consistent"))
+    run = inner_run(optimizer, problem, x0, steps + 1, start="consistent")
     system = _System(optimizer, problem, x0)
     flow, stable = (system.solve(x0, steps, substeps, oscillating=on) for on in (True, False))
     n = min(flow[0].shape[0], stable[0].shape[0], len(run) - 1)

@@ -6,8 +6,9 @@ import numpy as np
 
 from .. import checks
 from ..optimizers import Optimizer
-from .base import Study, gather, table
+from .base import Study, table
 from .convergence import Convergence, convergence
+from .inner import gather, partial_results
 
 MORE = 4  # further levels for a study whose slopes still move: no tail, or a spread in it above STEADY
 STEADY = 0.02
@@ -53,6 +54,7 @@ class Certificates(Study):
         return f"{self.headline()}\n{table(self.rows(), COLUMNS)}"
 
 
+@partial_results
 def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, start="both", progress=False, **options):
     """Measure the order of each optimizer and hold it against what its page declares.
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
-from ..record import record
 from ..reference import Reference, reference
 from ..scheduled import Moving
 from ..trajectory import Trajectory
 from .base import html_table
+from .inner import inner_run
 
 LOCAL_SAMPLES = 24
 UNSETTLED = 0.5  # difference of two successive orders
@@ -124,7 +124,7 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         that fails or whose own uncertainty is above a hundredth of the error is reported there.
     """
     every = checks.integer("every", every, 1)
-    run = record(optimizer, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
+    run = inner_run(optimizer, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
                  start=start, memory=local, progress=progress)
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     empty = np.zeros(0)
@@ -165,7 +165,8 @@ def _order(optimizer, problem, x0, solution, start, largest, schedule=None):
     laws, errors = optimizer.scaling(), [largest]
     for factor in (2, 4):
         stretched = tuple(s.refined(factor, laws[s.drives]) for s in schedules) or None
-        run = record(optimizer.refined(factor), problem, x0, None, factor, stretched, t_end=solution.t_end, start=start)
+        run = inner_run(optimizer.refined(factor), problem, x0, None, factor, stretched, t_end=solution.t_end,
+                        start=start)
         t = run.t[run.t <= solution.t_end]
         if not run.ok or t.size < 2:
             return np.nan

@@ -25,9 +25,10 @@ from .. import checks, drive, schemes
 from ..flows import gradient_flow
 from ..optimizers import ErrorControlledEuler
 from ..problems import quadratic
-from ..record import CONTROLLERS, record
+from ..record import CONTROLLERS
 from ..schemes import Discretization, dormand_prince, explicit_euler
-from .base import Study, gather, uninterrupted
+from .base import Study
+from .inner import gather, inner_run, partial_results
 
 RULES = (*CONTROLLERS, "dal", "article")
 SUBSTEPS = 64
@@ -69,7 +70,6 @@ class ControlLog(Study):
     h_lambda: np.ndarray
     growth: float
     gradients: int
-    status: str
 
     def later(self):
         """h lambda of the second half of the accepted steps."""
@@ -124,6 +124,7 @@ class StepControl(Study):
                 f"stiff component per step{'; ' + self.message if self.message else ''}>")
 
 
+@partial_results
 def step_control(problem, x0=None, t_end=1.0, tol=0.1, *, rules=RULES, scheme="heun-euler", steps=20_000,
                  progress=False):
     """Run step-size rules on the gradient flow of ``problem`` and log their trials.
@@ -172,8 +173,8 @@ def step_control(problem, x0=None, t_end=1.0, tol=0.1, *, rules=RULES, scheme="h
 def _embedded(problem, x0, t_end, tol, rule, pair, steps):
     flow = gradient_flow()
     first = 0.1 / max(problem.curvature(x0), 1e-300)
-    run = uninterrupted(record(Discretization(flow, pair, min(first, t_end), rtol=min(tol, 1.0), atol=tol), problem,
-                               x0, steps, t_end=t_end, controller=rule))
+    run = inner_run(Discretization(flow, pair, min(first, t_end), rtol=min(tol, 1.0), atol=tol), problem, x0, steps,
+                    t_end=t_end, controller=rule)
     trials = run.step_log
     # The state from which trial i started is the last one recorded before it.
     before = np.searchsorted(run.k, np.arange(trials["h"].size), side="right") - 1
@@ -184,7 +185,7 @@ def _embedded(problem, x0, t_end, tol, rule, pair, steps):
 
 
 def _article(problem, x0, t_end, tol, steps):
-    run = uninterrupted(record(ErrorControlledEuler(tol), problem, x0, steps, t_end=t_end))
+    run = inner_run(ErrorControlledEuler(tol), problem, x0, steps, t_end=t_end)
     h = np.diff(run.t)
     return _log(problem, "article", explicit_euler, tol, run.t[:-1], h, run.x[:-1], run.x[1:], np.full(h.size, tol),
                 np.ones(h.size, dtype=bool), int(run.n_grad[-1]), run.status)
@@ -218,7 +219,7 @@ def _log(problem, rule, scheme, tol, t, h, states, ends, estimate, accepted, gra
     with np.errstate(divide="ignore"):
         growth = np.exp(np.mean(np.log(np.abs(stability_function(scheme, -later))))) if later.size else np.nan
     return ControlLog(rule, scheme.name, problem.name, float(tol), t, h, estimate, true_error,
-                      np.asarray(accepted, dtype=bool), h_lambda, float(growth), gradients, status)
+                      np.asarray(accepted, dtype=bool), h_lambda, float(growth), gradients, status=status)
 
 
 def _advance(problem, scheme, states, hs, substeps):

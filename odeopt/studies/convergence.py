@@ -10,7 +10,7 @@ slopes agree with the last one to 0.05 and whose errors stand clear of the refer
 uncertainty. Where no two slopes agree, ``asymptotic`` is False and ``message`` says how they move.
 """
 
-import itertools
+import functools
 import math
 from dataclasses import dataclass, field, replace
 
@@ -20,12 +20,12 @@ from .. import checks
 from ..flows import Flow
 from ..optimizers import Optimizer
 from ..problems.base import checked
-from ..record import record
 from ..reference import reference, start_state
 from ..schemes import Discretization, Scheme
 from ..solvers import DENSE_JACOBIAN
-from .base import Study, gather, uninterrupted
+from .base import Study
 from .fit import curve_through, distance_to, fit_order
+from .inner import gather, inner_run, partial_results
 
 TOLERANCE = 0.05  # of a certificate
 _NO_LIMIT = 0.1  # a slope below is no convergence
@@ -93,11 +93,6 @@ class Convergence(Study):
     message: str
 
     @property
-    def interrupted(self):
-        """Whether Ctrl-C ended the study; the levels before are kept."""
-        return self.message.startswith("interrupted")
-
-    @property
     def certified(self):
         """Whether the tail is asymptotic and its order within 0.05 of the expected one."""
         return self.asymptotic and abs(self.order - self.expected) <= TOLERANCE
@@ -136,6 +131,7 @@ class Convergence(Study):
                 "measured": self.order, "spread": self.spread, "verdict": self.verdict}
 
 
+@partial_results
 def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, start="cold", against="reference",
                 refine=None, expected=None, rtol=1e-12, atol=1e-14, solver="auto", progress=False):
     """Measure the order of a method on a problem.
@@ -184,45 +180,59 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     checks.choice("against", against, ("reference", "richardson"))
     checks.choice("start", start, ("cold", "consistent"))
     ladder = _Ladder(method, problem, x0, t_end, start, refine)
+    expected = expected_order(method, start) if expected is None else checks.real("expected", expected)
     if against == "reference" and ladder.flow is None:
         raise ValueError(f"method must have a classical flow, and {ladder.name} has none "
                          "(against='richardson' needs none)")
-    solution = None
-    if against == "reference":
-        solution = solve(ladder.flow, problem, ladder.z0, ladder.t0 + ladder.t_end, rtol, atol, solver, ladder.t0)
-    runs, interrupted = gather([factor**i for i in range(levels)], ladder.run, progress=progress,
+    factors = [factor**i for i in range(levels)]
+    ladder.check(factors)
+    solution, before, sizes = [], [], []
+
+    def level(f):
+        """(h, steps, largest and last distance) of the level; against "richardson" that of the one before."""
+        if against == "reference" and not solution:
+            solution.append(solve(ladder.flow, problem, ladder.z0, ladder.t0 + ladder.t_end, rtol, atol, solver,
+                                  ladder.t0))
+        h, t, x = ladder.run(f)
+        sizes.append(float(np.abs(x).max()))
+        if against == "reference":
+            found = h, t.size - 1, *_distance(solution[0], t, x, ladder)
+        else:
+            found = None
+            if before:
+                coarse = before.pop()
+                found = coarse[0], coarse[1].size - 1, *distance_to(*coarse[1:], curve_through(t, x), ladder.t_end)
+            before.append((h, t, x))
+        return found
+
+    rows, interrupted = gather(factors, level, progress=progress,
                                describe=lambda f: f"{ladder.name}, h/{f:g}")
     notes = ["interrupted"] if interrupted else []
-    h = np.array([r[0] for r in runs])
-    steps = np.array([r[1].size - 1 for r in runs], dtype=np.int64)
-    uncertainty = 0.0
-    if against == "richardson":
-        pairs = [distance_to(t, x, curve_through(*finer), ladder.t_end)
-                 for (_, t, x), (_, *finer) in itertools.pairwise(runs)]
-        h, steps = h[: len(pairs)], steps[: len(pairs)]
-    elif solution.success or solution.t_end > ladder.t0:
-        covered = min(ladder.t_end, solution.t_end - ladder.t0)
-        pairs = [distance_to(t, x, lambda at: solution(ladder.t0 + at), covered) for _, t, x in runs]
-        uncertainty = solution.uncertainty
-    else:  # nothing to compare with
-        pairs, uncertainty = [(math.nan, math.nan)] * len(runs), math.nan
-    if solution is not None and not solution.success:
-        notes.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
-    error, final = (np.array([p[i] for p in pairs]) for i in (0, 1))
-    scale = max((float(np.abs(x).max()) for _, _, x in runs if np.isfinite(x).all()), default=1.0)
+    h, steps, error, final = np.array([row for row in rows if row is not None], dtype=float).reshape(-1, 4).T
+    uncertainty = 0.0 if against == "richardson" else solution[0].uncertainty if rows else math.nan
+    if solution and not solution[0].success:
+        notes.append(f"the reference ends at t = {solution[0].t_end:.3g}: {solution[0].message}")
+        if not solution[0].t_end > ladder.t0:  # nothing to compare with
+            uncertainty = math.nan
+    scale = max((size for size in sizes if math.isfinite(size)), default=1.0)
     fit = fit_order(h, error, floor=max(uncertainty, 1e-15 * scale) if math.isfinite(uncertainty) else math.inf)
-    if expected is None:
-        expected = expected_order(method, start)
-    if fit.message and not np.isnan(error).all():
+    if fit.message and not (notes and np.isnan(error).all()):
         notes.append(fit.message)
     if fit.asymptotic and fit.order < _NO_LIMIT:
         notes.append("the errors do not shrink with h: no limit" if against == "richardson" else
                      "the errors do not shrink with h: this flow is not the limit")
     return Convergence(
         ladder.name, ladder.words, problem.name, ladder.flow.name if ladder.flow is not None else "none",
-        ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end), h, steps, error, final,
-        float(uncertainty), fit.slopes, fit.order, fit.spread, fit.tail, fit.asymptotic, float(expected),
-        "; ".join(notes))
+        ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end) if rows else math.nan, h,
+        steps.astype(np.int64), error, final, float(uncertainty), fit.slopes, fit.order, fit.spread, fit.tail,
+        fit.asymptotic, expected, "; ".join(notes))
+
+
+def _distance(solution, t, x, ladder):
+    """``(largest, last)`` distance of a level to the reference, as far as that goes."""
+    if not solution.success and not solution.t_end > ladder.t0:
+        return math.nan, math.nan
+    return distance_to(t, x, lambda at: solution(ladder.t0 + at), min(ladder.t_end, solution.t_end - ladder.t0))
 
 
 def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
@@ -278,47 +288,67 @@ class _Ladder:
         scheme = method.scheme()
         self.scheme = scheme.name if scheme is not None else "none"
         self.scaling = method.scaling() if self.refine is None else {"hyperparameters": "as given"}
-        if t_end is None:
-            t_end = _STEPS * method.h if self.refine else float(record(method, problem, x0, _STEPS).t[-1])
-            if not t_end > 0:
-                raise ValueError(f"x0 must not be a stationary point of {problem.name}: nothing moves there")
-        self.t_end = t_end
-        if self.flow is not None:
-            self.z0 = start_state(method, problem, self.x0, self.start)[1]
+        self.given = _STEPS * method.h if t_end is None and self.refine else t_end
 
     def _discretization(self, x0, t_end):
-        method, problem = self.method, self.problem
+        method = self.method
         if self.refine is not None:
             raise ValueError("refine must be None for a Discretization")
         if np.size(method.h) != 1 or method.rtol is not None:
             raise ValueError("method must be a Discretization with one fixed step h")
-        self.flow, self.scheme, self.t0 = method.flow, method.scheme.name, method.t0
+        self.x0, self.flow, self.scheme, self.t0 = x0, method.flow, method.scheme.name, method.t0
         self.name = self.words = method.name
         self.scaling = {"h": "h"}
         self.start = "given" if np.ndim(x0) == 2 else "cold"
-        self.z0 = start_state(method.flow, problem, x0)[1]
-        self.t_end = 16 * float(np.max(method.h)) if t_end is None else t_end
+        self.given = 16 * float(np.max(method.h)) if t_end is None else t_end
+
+    @functools.cached_property
+    def t_end(self):
+        """Flow time of every level; by default what the method itself takes for its coarse steps."""
+        if self.given is not None:
+            return self.given
+        run = inner_run(self.method, self.problem, self.x0, _STEPS)
+        if not run.t[-1] > 0:
+            raise ValueError(f"x0 must not be a stationary point of {self.problem.name}: nothing moves there")
+        return float(run.t[-1])
+
+    @functools.cached_property
+    def z0(self):
+        """The flow's state at the start."""
+        if isinstance(self.method, Optimizer):
+            return start_state(self.method, self.problem, self.x0, self.start)[1]
+        return start_state(self.flow, self.problem, self.x0)[1]
+
+    def _whole_steps(self, f):
+        return max(1, round(self.t_end / float(np.max(self.method.h)) * f))
+
+    def check(self, factors):
+        """ValueError where rounding to whole steps makes two levels one."""
+        if isinstance(self.method, Discretization):
+            steps = [self._whole_steps(f) for f in factors]
+            if len(set(steps)) < len(steps):
+                raise ValueError(f"t_end must hold more steps at each level, got {self.t_end:.6g} with "
+                                 f"{', '.join(map(str, steps))} steps of h = {float(np.max(self.method.h)):.6g}, ...")
 
     def run(self, f):
         """``(h, t, x)`` of the level with steps ``f`` times smaller; x is inf where it diverged."""
         method, t_end = self.method, self.t_end
         if isinstance(method, Discretization):
             # Whole steps up to t_end: a last, shorter step would be no refinement of the coarser run's.
-            steps = max(1, round(t_end / float(np.max(method.h)) * f))
+            steps = self._whole_steps(f)
             h = t_end / steps
-            run = record(replace(method, h=h), self.problem, self.z0, steps, self._stride(steps))
+            run = inner_run(replace(method, h=h), self.problem, self.z0, steps, self._stride(steps))
             t = run.t - self.t0
         elif self.refine is not None:
             h = method.h / f
             steps = max(1, round(t_end / h))
-            run = record(self.refine(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
+            run = inner_run(self.refine(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
             t = run.k * h
         else:
             finer = method.refined(f)
             h = finer.h
-            run = record(finer, self.problem, self.x0, None, self._stride(_STEPS * f), t_end=t_end, start=self.start)
+            run = inner_run(finer, self.problem, self.x0, None, self._stride(_STEPS * f), t_end=t_end, start=self.start)
             t = run.t
-        uninterrupted(run)
         if not run.ok:
             return h, np.append(t, t_end), np.vstack([run.x, np.full((1, run.x.shape[1]), np.inf)])
         return h, t, run.x

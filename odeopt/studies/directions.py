@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..flows import gradient_flow
-from ..record import record
 from ..reference import reference
 from .base import Study
+from .inner import inner_run
 
 _ORBIT_POINTS = 4000
 
@@ -70,7 +70,7 @@ def directions(optimizer, problem, x0=None, steps=1000, *, start="cold", t_orbit
     """
     if problem.f_min is None:
         raise ValueError(f"problem must have a known f_min, and {problem.name} has none")
-    run = record(optimizer, problem, x0, steps, start=start)
+    run = inner_run(optimizer, problem, x0, steps, start=start)
     g = np.array([problem.grad(x) for x in run.x[:-1]])
     step = np.diff(run.x, axis=0)
     length, slope = np.linalg.norm(step, axis=1), np.linalg.norm(g, axis=1)

@@ -12,9 +12,9 @@ import numpy as np
 from .. import checks
 from ..flows import Flow
 from ..optimizers import Optimizer
-from ..record import record
 from ..reference import reference
 from ..schemes import Discretization
+from .inner import inner_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +54,10 @@ class Side:
         if isinstance(self.method, Flow):
             return self._flow_points(problem, x0, steps)
         if isinstance(self.method, Optimizer):
-            run = record(self.method, problem, x0, steps * self.every, self.every,
+            run = inner_run(self.method, problem, x0, steps * self.every, self.every,
                          start="cold" if self.start is None else self.start, memory=True)
         elif isinstance(self.method, Discretization):
-            run = record(self.method, problem, x0 if self.start is None else self.start, steps * self.every,
+            run = inner_run(self.method, problem, x0 if self.start is None else self.start, steps * self.every,
                          self.every, memory=True)
         elif callable(self.method):
             return np.asarray(self.method(problem, x0, steps * self.every))[:: self.every]

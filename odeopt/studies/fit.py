@@ -10,10 +10,12 @@ _TAIL = 5  # levels of the fit at most: coarser ones know less about the limit
 
 
 def distance_to(t, x, curve, t_end):
-    """``(largest, last)`` distance of the points to ``curve`` up to ``t_end``."""
+    """``(largest, last)`` distance of the points to ``curve`` up to ``t_end``; nan where only the start is."""
     if not np.isfinite(x).all():
         return math.inf, math.inf
     covered = t <= t_end * (1 + 1e-12)
+    if np.count_nonzero(covered) < 2:
+        return math.nan, math.nan
     with np.errstate(over="ignore"):
         distance = np.linalg.norm(x[covered] - curve(t[covered]), axis=1)
     return (float(distance.max()), float(distance[-1])) if np.isfinite(distance).all() else (math.inf, math.inf)
@@ -63,8 +65,8 @@ def fit_order(h, error, *, floor=0.0, agree=AGREE):
     tail = np.zeros(h.size, dtype=bool)
     usable = np.isfinite(error) & (error > floor)
     if not usable.any():
-        words = "every run diverged" if not np.isfinite(error).any() else (
-            f"no error stands clear of the uncertainty {floor:.1e}")
+        words = (f"no error stands clear of the uncertainty {floor:.1e}" if np.isfinite(error).any() else
+                 "every run diverged" if np.isinf(error).any() else "no level has a step to compare")
         return Fit(slopes, math.nan, math.nan, tail, False, words)
     last = int(np.flatnonzero(usable)[-1])
     first = last

@@ -32,10 +32,10 @@ import numpy as np
 from .. import checks
 from ..flows import Flow
 from ..optimizers import Optimizer
-from ..record import record
 from ..reference import reference
 from ..schemes import Discretization
-from .base import Study, uninterrupted
+from .base import Study
+from .inner import inner_run
 
 
 def _gap(t, gap, d, w, c):
@@ -223,7 +223,7 @@ def _states(method, flow, problem, x0, steps, t_end):
         if not solution.success:
             raise ValueError(f"t_end must be a time that the flow reaches: {solution.message}")
         return np.arange(steps + 1), t, solution.state(t)
-    run = uninterrupted(record(method, problem, x0, steps, memory=True))
+    run = inner_run(method, problem, x0, steps, memory=True)
     if isinstance(method, Discretization):
         return run.k, run.t, np.concatenate([run.x[:, None], run.memory], axis=1)
     z = np.array([method.to_flow(x, s) for x, s in zip(run.x, run.memory)])

@@ -34,10 +34,9 @@ import numpy as np
 from .. import checks
 from ..flows.modified import modified_gradient_flow, modified_root_flow
 from ..optimizers import Adam, AdamW, GradientDescent, Momentum, NAdam, Nesterov, RMSprop
-from ..record import record
-from .base import gather, uninterrupted
 from .convergence import Convergence, solve
 from .fit import distance_to, fit_order
+from .inner import gather, inner_run, partial_results
 
 KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam, AdamW, NAdam)
 
@@ -146,6 +145,7 @@ def slow_manifold_start(optimizer, problem, x0, flow):
     return s
 
 
+@partial_results
 def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, order=2, rtol=1e-12, atol=1e-14,
                          progress=False):
     """Measure at which order the iterates follow their modified flow.
@@ -189,7 +189,7 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
             if not solution.t_end > 0:
                 return flow.h, steps, math.nan, math.nan, math.nan
         s = slow_manifold_start(finer, problem, x0, flow)
-        run = uninterrupted(record(finer, problem, x0, steps, start=s))
+        run = inner_run(finer, problem, x0, steps, start=s)
         x = run.x if run.ok else np.full_like(run.x, np.inf)
         return (flow.h, steps, solution.uncertainty, *distance_to(run.k * flow.h, x, solution, solution.t_end))
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from .. import checks
 from ..optimizers import Nesterov
-from ..record import record
-from .base import Study, uninterrupted
+from .base import Study
+from .inner import inner_run
 
 RULES = ("function", "gradient", "speed")
 _FIRST = 64
@@ -43,7 +43,6 @@ class Restarted(Study):
     grad_norm: np.ndarray
     restarts: np.ndarray = field(metadata={"dtype": np.int64})
     plain_f: np.ndarray
-    status: str
     message: str
 
     def rows(self):
@@ -82,11 +81,11 @@ def restarted(optimizer, problem, x0=None, steps=1000, *, rule="speed", patience
     x = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
     parts, restarts, done, length = [], [], 0, _FIRST
     while done < steps:
-        run = uninterrupted(record(optimizer, problem, x, min(length, steps - done), memory=True))
+        run = inner_run(optimizer, problem, x, min(length, steps - done), memory=True)
         cut = _first(rule, problem, run, patience)
         while cut is None and run.ok and run.status == "completed" and done + run.final["k"] < steps:
             more = min(int(run.final["k"]), steps - done - int(run.final["k"]))
-            run = uninterrupted(record(optimizer, problem, None, more, memory=True, resume=run))
+            run = inner_run(optimizer, problem, None, more, memory=True, resume=run)
             cut = _first(rule, problem, run, patience)
         stop = len(run) - 1 if cut is None else cut
         parts.append((done + run.k[:stop], run.x[:stop], run.f[:stop], run.grad_norm[:stop]))
@@ -97,10 +96,10 @@ def restarted(optimizer, problem, x0=None, steps=1000, *, rule="speed", patience
         restarts.append(done)
         x, length = _behind(optimizer, run, stop), max(2 * int(run.k[stop]), 8)
     k, xs, f, norm = (np.concatenate([part[i] for part in parts]) for i in range(4))
-    plain = uninterrupted(record(optimizer, problem, x0, int(k[-1])))
+    plain = inner_run(optimizer, problem, x0, int(k[-1]))
     plain_f = plain.f[np.searchsorted(plain.k, k).clip(0, len(plain) - 1)]
     return Restarted(repr(optimizer), problem.name, rule, k, xs, f, norm, np.array(restarts, dtype=np.int64), plain_f,
-                     run.status, run.message)
+                     run.message, status=run.status)
 
 
 def _first(rule, problem, run, patience):

@@ -14,9 +14,9 @@ import numpy as np
 
 from .. import checks, problems, schedules
 from ..optimizers import GradientDescent, Momentum
-from ..record import record
 from ..stochastic import Minibatch, sample
 from .base import Study
+from .inner import inner_run
 from .stationary import mean_interval
 
 
@@ -286,8 +286,8 @@ def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
     columns = []
     for lr in checks.point("lrs", lrs):
         decay = intrinsic / lr
-        run = record(GradientDescent(lr=lr, weight_decay=decay), problem, x0, steps)
-        plain = record(GradientDescent(lr=lr), problem, x0, steps)
+        run = inner_run(GradientDescent(lr=lr, weight_decay=decay), problem, x0, steps)
+        plain = inner_run(GradientDescent(lr=lr), problem, x0, steps)
         rise, plain_rise = _rise(run.f), _rise(plain.f)
         at = rise if rise >= 0 else len(run) - 1
         low = int(np.argmin(run.f[: at + 1]))

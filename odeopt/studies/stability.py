@@ -13,7 +13,8 @@ from .. import checks
 from ..optimizers import ALL, Optimizer
 from ..schemes import Scheme
 from .amplification import amplification_matrix, spectral_radius, with_step
-from .base import Study, gather
+from .base import Study
+from .inner import gather, partial_results
 
 SLACK = 1e-12  # spectral radii up to 1 + this count as stable (round-off of the eigenvalues)
 _FIRST, _LAST, _PER_OCTAVE = -12, 40, 4  # scan of h * curvature from 2^-12 to 2^40
@@ -163,7 +164,6 @@ class StabilityTable(Study):
     measured: np.ndarray
     expected: np.ndarray
     message: tuple
-    interrupted: bool = False
 
     @property
     def good(self):
@@ -185,6 +185,7 @@ class StabilityTable(Study):
                 + against * bool(known.any()))
 
 
+@partial_results
 def stability_table(optimizers=None, *, progress=False):
     """Measure :func:`stability_limit` of each optimizer (default: all, with default hyperparameters)."""
     if optimizers is None:
@@ -196,12 +197,12 @@ def stability_table(optimizers=None, *, progress=False):
         except (ValueError, TypeError) as error:
             return math.nan, str(error)
 
-    done, interrupted = gather(list(optimizers), work, progress=progress, describe=lambda o: o.title)
+    done, _ = gather(list(optimizers), work, progress=progress, describe=lambda o: o.title)
     optimizers = optimizers[: len(done)]
     formulas = [limit_formula(o) for o in optimizers]
     return StabilityTable(tuple(o.title for o in optimizers), tuple(repr(o) for o in optimizers),
                           tuple(text for _, text in formulas), np.array([d[0] for d in done]),
-                          np.array([value for value, _ in formulas]), tuple(d[1] for d in done), interrupted)
+                          np.array([value for value, _ in formulas]), tuple(d[1] for d in done))
 
 
 def default_of(cls):

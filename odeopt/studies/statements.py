@@ -18,8 +18,9 @@ from ..schemes import (
     runge_kutta_chebyshev,
     semi_implicit_euler,
 )
-from .base import Study, gather
+from .base import Study
 from .equivalence import Side, deviation, own_scheme, two_step
+from .inner import gather, partial_results
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,6 @@ class Equivalences(Study):
     steps: np.ndarray
     deviation: np.ndarray
     tolerance: np.ndarray
-    interrupted: bool = False
 
     @property
     def holds(self):
@@ -225,6 +225,7 @@ class Equivalences(Study):
         return f"{int(self.holds.sum())} of {len(self.claim)} equivalences hold to their tolerance"
 
 
+@partial_results
 def equivalences(names=None, *, progress=False):
     """Execute the statements ``names`` (default: all of :data:`STATEMENTS`)."""
     names = list(STATEMENTS) if names is None else [checks.choice("names", n, STATEMENTS) for n in names]
@@ -234,8 +235,8 @@ def equivalences(names=None, *, progress=False):
         problem = statement.problem()
         return deviation(*statement.sides(problem), problem, statement.steps)
 
-    done, interrupted = gather(names, work, progress=progress)
+    done, _ = gather(names, work, progress=progress)
     kept = [STATEMENTS[n] for n in names[: len(done)]]
     return Equivalences(tuple(names[: len(done)]), tuple(s.claim for s in kept),
                         np.array([float(s.steps) for s in kept]),
-                        np.array(done), np.array([s.tolerance for s in kept]), interrupted)
+                        np.array(done), np.array([s.tolerance for s in kept]))

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import checks
 from ..optimizers import GradientDescent
-from ..record import record
+from .inner import inner_run
 
 COURANT = 0.25
 TRAVEL = 3.0
@@ -24,7 +24,7 @@ def path_curvature(problem, x0, steps=200):
     """``(L, end)``: largest curvature along gradient descent from ``x0``, and where it ended."""
     largest = max(problem.curvature(x0), 1e-12)
     for _ in range(12):
-        run = record(GradientDescent(0.5 / largest), problem, x0, steps, max(1, steps // 10))
+        run = inner_run(GradientDescent(0.5 / largest), problem, x0, steps, max(1, steps // 10))
         if not run.ok:
             largest *= 4
             continue

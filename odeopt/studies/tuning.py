@@ -14,8 +14,8 @@ import numpy as np
 
 from .. import checks
 from ..optimizers import ALL
-from ..record import record
-from .base import Study, gather, uninterrupted
+from .base import Study
+from .inner import gather, inner_run
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 SCORES = ("final", "best", "mean log")
@@ -126,7 +126,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     def trial(logarithm, momentum):
         nonlocal spent
         values = {key: float(np.exp(logarithm))} | ({} if momentum is None else {mass: momentum})
-        run = uninterrupted(record(replace(optimizer, **values), problem, x0, steps))
+        run = inner_run(replace(optimizer, **values), problem, x0, steps)
         spent += int(run.n_grad[-1])
         value = _score(run, score, problem.f_min)
         tried.append((values[key], math.nan if momentum is None else momentum, value))
@@ -155,7 +155,9 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
                 points[1] = low + _GOLDEN * (high - low)
                 scores[1] = trial(points[1], momentum)
 
-    gather(list(momenta) if momenta is not None else [None], search, progress=progress)
+    _, interrupted = gather(list(momenta) if momenta is not None else [None], search, progress=progress)
+    if interrupted:  # half a search is no tuning
+        raise KeyboardInterrupt
     lr, momentum, value = (np.array(column) for column in zip(*tried))
     if not np.isfinite(value).any():
         raise ValueError(f"optimizer must have a learning rate that converges near {key} = {centre:g}: all "

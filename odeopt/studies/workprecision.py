@@ -9,6 +9,7 @@ Wall time is the fastest of a few runs of the compiled loop, records included; r
 mean something, digits do not.
 """
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 
@@ -17,11 +18,11 @@ import numpy as np
 from .. import checks
 from ..flows import Flow
 from ..optimizers import Optimizer
-from ..record import record
 from ..reference import start_state
 from ..schemes import Discretization, Scheme
-from .base import Study, gather, uninterrupted
+from .base import Study
 from .convergence import solve
+from .inner import gather, inner_run, partial_results
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,6 +95,7 @@ class WorkPrecision(Study):
         return needed
 
 
+@partial_results
 def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64, factor=2.0, start="cold",
                    labels=None, rtol=1e-11, atol=1e-13, solver="auto", repeats=3, progress=False):
     """Error against cost for any set of optimizers and schemes.
@@ -140,19 +142,23 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     steps = checks.integer("steps", steps, 1)
     methods = list(methods)
+    labels = None if labels is None else [str(label) for label in labels]
+    if labels is not None and len(labels) != len(methods):
+        raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(labels)}")
+    for method in methods:
+        _discretization(method, 1.0)  # refuses what is none, before anything runs
     if t_end is None:
-        own = [float(record(m, problem, x0, steps, steps, start=start).t[-1]) if isinstance(m, Optimizer) else None
-               for m in methods]
-        shared = next((t for t in own if t is not None), None)
-        if shared is None:
+        if not any(isinstance(m, Optimizer) for m in methods):
             raise ValueError("t_end must be given when no method is an Optimizer")
-        t_end = np.array([shared if t is None else t for t in own])
+        own, interrupted = gather(methods, lambda m: _own_time(m, problem, x0, steps, start))
+        if interrupted:  # nothing is measured yet, and the gathering below ends at once
+            methods, own = [], []
+        shared = next((t for t in own if t is not None), math.nan)
+        t_end = np.array([shared if t is None else t for t in own], dtype=float)
     else:
         t_end = np.full(len(methods), checks.real("t_end", t_end, 0.0, open_low=True))
     methods = [_discretization(m, t) for m, t in zip(methods, t_end)]
-    names = [_label(m) for m in methods] if labels is None else [str(label) for label in labels]
-    if len(names) != len(methods):
-        raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(names)}")
+    names = [_label(m) for m in methods] if labels is None else labels
 
     notes = []
 
@@ -180,6 +186,14 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     return WorkPrecision(problem.name, t_end[:kept], tuple(names[:kept]), tuple(_full(m) for m in methods[:kept]), h,
                          gradients.astype(np.int64), seconds, error, gap, np.array([u for _, u in done]),
                          "; ".join([*notes, *["interrupted"] * interrupted]))
+
+
+def _own_time(method, problem, x0, steps, start):
+    """Flow time of an optimizer's coarse steps; where they diverge, what they would have taken."""
+    if not isinstance(method, Optimizer):
+        return None
+    run = inner_run(method, problem, x0, steps, steps, start=start)
+    return float(run.t[-1]) if run.ok else steps * method.h
 
 
 def _discretization(method, t_end):
@@ -218,7 +232,7 @@ def _level(method, problem, x0, length, start, solution, repeats):
     fastest = np.inf
     for _ in range(repeats):
         begin = time.perf_counter()
-        run = uninterrupted(record(method, problem, x0, **options))
+        run = inner_run(method, problem, x0, **options)
         fastest = min(fastest, time.perf_counter() - begin)
     if isinstance(method, Optimizer):
         h = method.h

@@ -1,0 +1,106 @@
+"""Ctrl-C inside studies: where it may end the work, what is kept, and how that is said.
+
+``record`` turns Ctrl-C into a trajectory whose status is "interrupted"; half a run is no measurement, so the runs
+inside a study are :func:`inner_run`, where it is a KeyboardInterrupt. A study that keeps what is done when it
+comes is :func:`partial_results`: all of its work stands in :func:`gather`, and its ``status`` says
+"interrupted". Every other study hands the KeyboardInterrupt on to its caller.
+"""
+
+import dataclasses
+import functools
+import signal
+import sys
+import threading
+
+from .. import checks
+from ..record import record
+
+_OPEN = threading.local()  # ``blocks``: the _Held of this thread, innermost last
+
+
+def inner_run(method, problem, *args, **options):
+    """:func:`odeopt.record` for the inside of a study: KeyboardInterrupt where Ctrl-C ended the run."""
+    run = record(method, problem, *args, **options)
+    if run.status == "interrupted":
+        raise KeyboardInterrupt
+    return run
+
+
+def partial_results(study):
+    """The function ``study`` with a result that is whole whenever Ctrl-C comes.
+
+    Ctrl-C ends the work in :func:`gather` and is kept until after what else the function does; ``status`` of the
+    result is then "interrupted".
+    """
+
+    @functools.wraps(study)
+    def measure(*args, **options):
+        with _Held() as held:
+            found = study(*args, **options)
+            if held.came:
+                found = dataclasses.replace(found, status="interrupted")
+        return found
+
+    return measure
+
+
+class _Held:
+    """A block in which the KeyboardInterrupt of SIGINT's handler leaves it in ``gather`` alone; ``came`` notes it."""
+
+    def __init__(self):
+        self.came, self.open, self.handler = False, False, None
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
+            self.handler = signal.signal(signal.SIGINT, self)
+        _blocks().append(self)
+        return self
+
+    def __call__(self, number, frame):
+        try:
+            self.handler(number, frame)
+        except KeyboardInterrupt:
+            self.came = True
+            if self.open:
+                self.open = False  # once: what is done must be put away
+                raise
+
+    def __exit__(self, *_):
+        _blocks().remove(self)
+        if self.handler is not None:
+            signal.signal(signal.SIGINT, self.handler)
+
+
+def _blocks():
+    if not hasattr(_OPEN, "blocks"):
+        _OPEN.blocks = []
+    return _OPEN.blocks
+
+
+def gather(items, work, *, progress=False, describe=str):
+    """``([work(item) for item in items], interrupted)``; Ctrl-C keeps the finished ones.
+
+    With ``progress`` a bar on stderr names the item at work (only if that is a terminal).
+    """
+    held = _blocks()[-1] if _blocks() else _Held()  # outside of a study the caller is told, and no more
+    before, bar, done, progress = held.open, items, [], checks.switch("progress", progress)
+    if progress:
+        from tqdm import tqdm
+
+        bar = tqdm(items, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    try:
+        if held.came:  # between two gatherings: nothing more is begun
+            raise KeyboardInterrupt
+        held.open = True
+        for item in bar:
+            if progress:
+                bar.set_description(describe(item))
+            done.append(work(item))
+        held.open = before
+    except KeyboardInterrupt:
+        held.open, held.came = False, True
+        return done, True
+    finally:
+        if progress:
+            bar.close()
+    return done, False
