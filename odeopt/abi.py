@@ -72,17 +72,18 @@ SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, H
                                       MATRIX, VECTOR, CUBE, MATRIX))
 
 
-def kernel(function, signature=None):
+def kernel(function, signature=None, folder=None):
     """Compile ``function`` by the package's rules: numpy division, no GIL, cached on disk.
 
     Without ``signature`` it compiles on first use, for the types it is called with; with one it
     compiles now, which the loops need so that their kernels arrive as typed pointers and not as
     types of their own. Where no cache folder can be written, it compiles in memory and says so.
+    ``folder()``: where its machine code goes, if not where numba would put it.
     """
     dispatcher = njit(error_model="numpy", nogil=True)(function)
     if not is_compiled(dispatcher):  # NUMBA_DISABLE_JIT
         return dispatcher
-    machine_code.keep(dispatcher)
+    machine_code.keep(dispatcher, folder)
     if signature:
         dispatcher.compile(signature)
         dispatcher.disable_compile()

@@ -2,8 +2,8 @@
 
 Where the update works on each coordinate by itself, a block of trajectories is one long vector to
 it, coordinate after coordinate (structure of arrays); where moreover the objective's kernel can be
-imported by name and n <= 8, a module is written (:mod:`odeopt.specialized`) that evaluates it for
-the whole block in one loop, which the compiler turns into SIMD code. Each trajectory still gets
+imported by name and n <= 8, it is compiled (:mod:`odeopt.specialized`) for the whole block in one
+loop, which the compiler turns into SIMD code. Each trajectory still gets
 the operations of its own run in their order, so it has the bits that :func:`odeopt.record` gives,
 unless the compiler has vector versions of sine and its kin.
 
@@ -12,29 +12,34 @@ Elsewhere the general loop takes the trajectories one by one.
 
 import functools
 import types
-import warnings
 
 import numpy as np
 
 from . import abi, drive, specialized
+from .abi import stack_vector
 from .threads import elementwise
 
 WIDTH = 256  # trajectories in a block: x, g and two slots of a plane problem fill 16 KiB of cache
 
-_TEXT = '''"""Written by odeopt.lanes for {fg}, n = {n}. May be deleted."""
-from odeopt.abi import stack_vector
-from {fg_module} import {fg_name} as fg
 
+def _gradients_of(fg, n):
+    """``gradients(x, out, data)``; out: the gradient's coordinates, f, squared norms, WIDTH lanes each."""
+    f_at, norm_at = n * WIDTH, (n + 1) * WIDTH
 
-def gradients(x, out, data):
-    """out: the gradient's coordinates, f, squared norms; {width} lanes each."""
-    for j in range({width}):
-        xj, gj = stack_vector({n}), stack_vector({n})
-{load}        f = fg(xj, gj, data)
-        norm = 0.0
-{store}        out[{f_at} + j] = f
-        out[{norm_at} + j] = norm
-'''
+    def gradients(x, out, data):
+        for j in range(WIDTH):
+            xj, gj = stack_vector(n), stack_vector(n)
+            for i in range(n):
+                xj[i] = x[i * WIDTH + j]
+            f = fg(xj, gj, data)
+            norm = 0.0
+            for i in range(n):
+                out[i * WIDTH + j] = gj[i]
+                norm += gj[i] * gj[i]
+            out[f_at + j] = f
+            out[norm_at + j] = norm
+
+    return gradients
 
 
 @abi.kernel
@@ -120,18 +125,9 @@ def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gto
         _keep(rest, x, out, live, out_x, out_numbers, path_x, path_f)
 
 
-def source(problem):
-    """The text of the module for this objective."""
-    n, fg = problem.dim, problem.fg.py_func
-    load = "".join(f"        xj[{i}] = x[{i * WIDTH} + j]\n" for i in range(n))
-    store = "".join(f"        out[{i * WIDTH} + j] = gj[{i}]\n        norm += gj[{i}] * gj[{i}]\n" for i in range(n))
-    return _TEXT.format(fg=fg.__qualname__, n=n, width=WIDTH, f_at=n * WIDTH, norm_at=(n + 1) * WIDTH, load=load,
-                        store=store, fg_module=fg.__module__, fg_name=fg.__name__)
-
-
 @functools.cache
-def _compiled_gradients(text, fg):
-    return abi.kernel(specialized.module(text, fg).gradients, abi.LANES.signature)
+def _compiled_gradients(fg, n):
+    return abi.kernel(_gradients_of(fg, n), abi.LANES.signature, specialized.folder)
 
 
 @functools.cache
@@ -149,18 +145,8 @@ def gradients_for(problem, optimizer):
         reason = f"{optimizer.name} does not treat each coordinate by itself"
     if reason:
         return None, reason
-    try:
-        with specialized.LOCK:
-            return _compiled_gradients(source(problem), problem.fg.py_func), ""
-    except OSError as error:
-        _say_that_nothing_is_written()
-        return None, f"{type(error).__name__}: {error}"
-
-
-@functools.cache
-def _say_that_nothing_is_written():
-    warnings.warn(f"{specialized.folder()} cannot be written: trajectories go one by one instead of {WIDTH} at a time "
-                  "(set ODEOPT_CACHE_DIR to a writable folder)", RuntimeWarning, stacklevel=2)
+    with specialized.LOCK:
+        return _compiled_gradients(problem.fg, problem.dim), ""
 
 
 def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gtol, out_x, out_numbers, out_k,

@@ -184,12 +184,19 @@ def keep(dispatcher, folder=None):
     dispatcher._cache = Store(dispatcher, folder)
 
 
+def is_kept(dispatcher, signature):
+    """Whether the code for this signature is on disk."""
+    store = dispatcher._cache
+    return bool(store._open()) and os.path.exists(store._file(signature, dispatcher.targetctx.codegen())[0])
+
+
 class Store(_Cache):
     """The files of one function, a file for each signature and processor. Nothing is touched before its first use."""
 
     def __init__(self, dispatcher, folder=None):
         self._function, self._options, self._folder = dispatcher.py_func, dispatcher.targetoptions, folder
         self._enabled, self._place = True, None
+        self._source = self._function.__code__.co_filename if folder is None else ""  # whose owner is trusted
 
     @property
     def cache_path(self):
@@ -208,7 +215,7 @@ class Store(_Cache):
         """``(numba's reader and writer, folder, beginning of the files' names)``; () where nothing can be kept."""
         if self._place is None:
             self._place = ()
-            source = self._function.__code__.co_filename
+            source = self._source
             try:
                 if self._folder is None:
                     impl = CompileResultCacheImpl(self._function)
@@ -223,7 +230,7 @@ class Store(_Cache):
                     self._place = ()
             except RuntimeError as error:  # "cannot cache function ...: no locator available", or no home
                 self._place = ()
-                if os.path.exists(source):  # a kernel typed in at a prompt is never kept
+                if self._folder or os.path.exists(source):  # a kernel typed in at a prompt is never kept
                     _say(str(error))
             except OSError as error:
                 self._place = ()
@@ -252,7 +259,7 @@ class Store(_Cache):
             return None
         try:
             with open(named[0], "rb") as file:
-                if not trusted(file.fileno(), self._function.__code__.co_filename):
+                if not trusted(file.fileno(), self._source):
                     _say(f"{named[0]} belongs to somebody else or may be written by others")
                     return None
                 digest, data = file.read(32), file.read()

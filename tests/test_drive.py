@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from numba import njit
 
 import odeopt as oo
-from odeopt import drive, specialized
+from odeopt import drive, machine_code, specialized
 
 ROSENBROCK, BEALE = oo.problems.rosenbrock(), oo.problems.beale()
 COLUMNS = ("k", "t", "x", "f", "grad_norm", "lr", "n_grad")
@@ -106,7 +107,7 @@ def test_resuming_across_the_two_loops():
     same(oo.record(adam, ROSENBROCK, steps=3000 - 1234, every=7, resume=half, specialize=True), whole)
 
 
-def test_where_it_cannot_be_had_the_message_says_why(tmp_path, monkeypatch):
+def test_where_it_cannot_be_had_the_message_says_why():
     def why(optimizer, problem, **more):
         run = oo.record(optimizer, problem, steps=20, specialize=True, **more)
         assert run.status == "completed" and len(run) == 21
@@ -115,14 +116,24 @@ def test_where_it_cannot_be_had_the_message_says_why(tmp_path, monkeypatch):
     gd = oo.GradientDescent(1e-4)
     assert "n = 12 is above 8" in why(gd, oo.problems.rosenbrock(12))
     assert "schedule" in why(gd, ROSENBROCK, schedule=oo.schedules.cosine(20))
-    from numba import njit
 
     local = oo.Problem(njit(lambda x: x[0] ** 2), njit(lambda x: 2 * x), x0=[1.0])
     assert "not a module-level function" in why(gd, local)
-    file = tmp_path / "file"
-    file.write_text("")
-    monkeypatch.setenv("ODEOPT_CACHE_DIR", str(file / "below"))  # no folder can be made below a file
-    assert "Error" in why(oo.Nesterov(1e-4), BEALE)
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_and_said_once(tmp_path):
+    (tmp_path / "file").write_text("")  # no folder can be made below a file
+    code = """
+import warnings
+import odeopt as oo
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for optimizer in (oo.GradientDescent(1e-4), oo.Momentum(1e-4)):
+        run = oo.record(optimizer, oo.problems.rosenbrock(), steps=20, specialize=True)
+        assert "not used" not in run.message
+print(len(caught), "file" in str(caught[0].message))
+"""
+    assert python(code, ODEOPT_CACHE_DIR=str(tmp_path / "file" / "below")).split() == ["1", "True"]
 
 
 def test_another_process_loads_it_without_compiling(tmp_path):
@@ -141,19 +152,20 @@ print(len(compiled), run.x[-1].tobytes().hex())
     first = python(code, ODEOPT_CACHE_DIR=str(tmp_path)).split()
     second = python(code, ODEOPT_CACHE_DIR=str(tmp_path)).split()
     assert int(first[0]) > 0 and int(second[0]) == 0 and first[1] == second[1]
-    assert len(list(tmp_path.glob("loop_*.py"))) == 1
+    assert len(list(tmp_path.glob("*.nbc"))) == 1
 
 
-def test_a_stale_source_is_never_used(monkeypatch, tmp_path):
+def test_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ODEOPT_CACHE_DIR", "~/loops")
+    assert specialized.folder() == tmp_path / "loops"
     gd = oo.GradientDescent(1e-4)
-    monkeypatch.setenv("ODEOPT_CACHE_DIR", str(tmp_path))
-    before = specialized._path(ROSENBROCK, gd)
-    assert specialized._path(ROSENBROCK, gd) == before
-    assert specialized._path(BEALE, gd) != before
-    assert specialized._path(ROSENBROCK, oo.Momentum(1e-4)) != before
-    text = specialized.source(ROSENBROCK, gd)
-    monkeypatch.setattr(specialized, "source", lambda *a: text + "# changed\n")
-    assert specialized._path(ROSENBROCK, gd) != before
+    assert not specialized._on_disk(ROSENBROCK, gd)
+    monkeypatch.delitem(specialized._READY, specialized._key(ROSENBROCK, gd), raising=False)
+    specialized.loop_for(ROSENBROCK, gd)
+    assert specialized._on_disk(ROSENBROCK, gd)
+    assert not specialized._on_disk(BEALE, gd) and not specialized._on_disk(ROSENBROCK, oo.Momentum(1e-4))
+    assert os.name == "nt" or (tmp_path / "loops").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_helper_or_a_constant_of_another_file_makes_the_loop_anew(monkeypatch, tmp_path):
@@ -176,7 +188,7 @@ def fg(x, g, data):
     import their_kernel
 
     def path():
-        return specialized.path_of("", their_kernel.fg)
+        return machine_code.fingerprint(their_kernel.fg)
 
     paths = {path()}
     assert path() in paths
@@ -184,10 +196,9 @@ def fg(x, g, data):
     paths.add(path())
     their_kernel.table[0] = 7.0
     paths.add(path())
-    (tmp_path / "their_helper.py").write_text("from numba import njit\n\n@njit\ndef weight(a):\n    return 4.0 * a\n")
+    monkeypatch.setattr(their_helper, "weight", njit(lambda a: 4.0 * a))
     paths.add(path())
     assert len(paths) == 4
-    assert their_helper.__file__ in specialized._reached(their_kernel.fg)[0]
 
 
 # The general loops -----------------------------------------------------------------------------------

@@ -97,3 +97,24 @@ def test_what_others_may_write_is_not_run(kept):
     kept.parent.chmod(0o777)
     assert run(KERNEL, tmp_path) == ["1.5", "1", "0"]
     assert run(KERNEL, tmp_path) == ["1.5", "1", "0"]
+
+
+def test_commands_need_no_docstrings():
+    done = subprocess.run([sys.executable, "-OO", "-m", "odeopt", "list", "problems"], cwd=ROOT, text=True,
+                          capture_output=True)
+    assert done.returncode == 0 and "beale" in done.stdout and not done.stderr
+
+
+def test_without_a_home_kernels_are_compiled_in_memory(tmp_path):
+    code = """
+import pathlib, warnings
+def no_home():
+    raise RuntimeError("Could not determine home directory.")
+pathlib.Path.home = no_home
+import odeopt as oo
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = oo.record(oo.GradientDescent(1e-4), oo.problems.rosenbrock(), steps=20, specialize=True)
+print(run.status, len(caught))
+"""
+    assert run(code, tmp_path, ODEOPT_CACHE_DIR="", XDG_CACHE_HOME="") == ["completed", "1"]

@@ -116,6 +116,8 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     executor : concurrent.futures.Executor, optional
         Where the chunks run instead: a process pool, or a cluster (``dask.distributed``:
         ``client.get_executor()``). It must be able to import the modules of the problem's functions.
+        A process pool should start its workers by "spawn" or "forkserver": a process forked while another
+        thread compiles or works may hang.
         Chunks that it loses (a killed worker) or fails on are run here, with a warning, and so is the
         rest when it falls silent: a minute, or ten times its longest wait so far, without a result.
     chunk : int
