@@ -16,14 +16,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import checks
+from .. import checks, drive
 from ..flows import gradient_flow, linear_test_flow, linear_test_problem
 from ..optimizers import Optimizer
 from ..problems import quadratic
 from ..schemes import Discretization, Scheme
-from .inner import inner_run
 
 TINY = 2.0**-500
+_WEIGHTS = np.array([0.75, -0.625, 0.5, -0.375, 0.25])  # of a combination of unit states
+_BEGINNING = 16  # steps after which a multistep scheme has begun
 LATE = 10**15  # a step number at which starts, bias corrections and momentum warm-ups are over
 
 # Memory that is proportional to the gradients, by slot name; the rest is held at the value that
@@ -50,12 +51,14 @@ def amplification_matrix(method, curvature=1.0, *, preconditioner=1.0, k=LATE):
     Returns
     -------
     (r, r) or (n, r, r) array
-        Rows and columns in the order x, then the slots that are linear in the gradients.
+        Rows and columns in the order x, then the slots that are linear in the gradients; for a scheme that keeps
+        something from step to step (a multistep one: its last fields), then that.
 
     Raises
     ------
     ValueError
-        A method whose step is not linear at the minimum; an unknown kind of memory.
+        A method whose step is not linear at the minimum; an unknown kind of memory; a flow whose field depends on
+        time.
     """
     c = np.atleast_1d(np.asarray(0.0 if checks.dimensions(curvature) > 1 else curvature))
     if c.dtype.kind == "c" and not checks.is_masked(curvature):
@@ -124,7 +127,7 @@ def _idle(matrices, j):
 
 def _check_linear(name, matrices, step):
     """The step of a combination of unit states must be the combination of their steps."""
-    weights = np.array([0.75, -0.625, 0.5, -0.375, 0.25])[: matrices.shape[-1]]
+    weights = np.resize(_WEIGHTS, matrices.shape[-1])
     expected = (matrices @ weights).T
     with np.errstate(all="ignore"):
         found = step(weights)
@@ -173,8 +176,7 @@ def frozen_memory(optimizer, preconditioner=1.0):
 
 def _of_scheme(scheme, c):
     if np.iscomplexobj(c):
-        run = inner_run(Discretization(linear_test_flow(), scheme, 1.0), linear_test_problem(-c), steps=1)
-        return np.ascontiguousarray(_last(run)[0]).view(np.complex128)[:, None, None]
+        return _of_step(scheme.name, linear_test_flow(), scheme, 1.0, linear_test_problem(-c), np.complex128)
     return _of_discretization(Discretization(gradient_flow(), scheme, 1.0), c)
 
 
@@ -183,22 +185,62 @@ def _of_discretization(method, c):
         raise ValueError("curvature must be real for a Discretization; give its Scheme for a stability region")
     if np.size(method.h) != 1 or method.rtol is not None:
         raise ValueError("method must be a Discretization with one fixed step h")
-    problem = quadratic(c)
-    rows = method.flow.rows
+    flow, problem = method.flow, quadratic(c)
+    field, z = flow.field(problem), np.full((flow.rows, c.size), 0.5)
+    with np.errstate(all="ignore"):
+        if not np.array_equal(field(1.0, z), field(2.75, z)):
+            raise ValueError(f"method must have one amplification matrix, and the field of {flow.name} depends on time")
+    return _of_step(method.name, flow, method.scheme, float(np.ravel(method.h)[0]), problem, np.float64)
 
-    def step(weights):
-        run = inner_run(method, problem, np.tile(np.asarray(weights, dtype=float)[:, None], (1, c.size)), steps=1,
-                     memory=True)
-        return _last(run)
 
-    matrices = np.moveaxis(np.array([step(e) for e in np.eye(rows)]), (0, 1, 2), (2, 1, 0))
-    _check_linear(method.name, matrices, step)
+def _of_step(name, flow, scheme, h, problem, dtype):
+    """(n, r, r) matrices of one step on the state and on what the scheme keeps of it in ``w``."""
+    scheme.fit(flow, problem)
+    rhs, step, compiled = scheme.kernels(flow, problem)
+    loop = drive.compiled(drive.advance_loop) if compiled else drive.advance_loop
+    p, rows = scheme.parameters(flow), flow.rows
+
+    def advance(z, w):
+        with np.errstate(all="ignore"):
+            loop(problem.fg, problem.hv, problem.data, rhs, step, p, np.array([h]), 1, z[None], w, np.zeros(1))
+        return z, w
+
+    def spread(weights):  # the same for each curvature
+        return np.tile(np.asarray(weights, dtype=dtype)[:, None], 8 * problem.dim // np.dtype(dtype).itemsize
+                       ).view(np.float64)
+
+    # Multistep schemes begin with other formulas; at rest these pass and leave nothing but flags and counts in w.
+    rest = scheme.workspace(np.zeros((rows, problem.dim)))
+    for _ in range(_BEGINNING):
+        advance(np.zeros((rows, problem.dim)), rest)
+    rest = rest if np.isfinite(rest).all() else scheme.workspace(np.zeros((rows, problem.dim)))
+    moved = advance(spread(np.resize(_WEIGHTS, rows)), rest.copy())
+
+    def reaches(row, kept):
+        """Whether what is in this row of w has a say in the next state, or in a row that has."""
+        w = rest.copy()
+        w[row] += 1.0
+        z, w = advance(spread(np.resize(_WEIGHTS, rows)), w)
+        seen = [not np.array_equal(old[of], new[of], equal_nan=True)
+                for old, new, of in ((moved[0], z, slice(None)), (moved[1], w, kept))]
+        return any(seen)
+
+    kept = []
+    while found := [row for row in range(len(rest)) if row not in kept and reaches(row, kept)]:
+        kept += found
+
+    def one(weights):
+        z, w = spread(weights[:rows]), rest.copy()
+        w[kept] += spread(weights[rows:])
+        z, w = advance(z, w)
+        return np.vstack([z, w[kept] - rest[kept]]).view(dtype)
+
+    size = rows + len(kept)
+    matrices = np.moveaxis(np.array([one(e) for e in np.eye(size)]), (0, 1, 2), (2, 1, 0))
+    _check_linear(name, matrices, one)
+    if kept and not np.array_equal(advance(np.zeros((rows, problem.dim)), rest.copy())[1][kept], rest[kept]):
+        raise ValueError(f"method must take equal steps to have an amplification matrix, and {name} changes in each")
     return matrices
-
-
-def _last(run):
-    """State after the only step, (rows, n); also where it overflowed."""
-    return np.vstack([run.final["x"][None, :], run.final["s"]])
 
 
 def with_step(method, value):
