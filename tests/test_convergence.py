@@ -226,6 +226,37 @@ def test_certificates(tmp_path):
         assert repr(type(table).load(tmp_path / name)) == repr(table)
 
 
+def test_one_methods_failure_is_its_row(tmp_path):
+    """AdaMax's flow needs a Hessian, which this problem has not."""
+    plain = oo.Problem(lambda x: float(np.cosh(x).sum()), np.sinh, dim=2, x0=[1.0, -0.5], minima=[[0.0, 0.0]])
+    methods = [oo.GradientDescent(0.1), oo.AdaMax(0.01)]
+    table = oo.order_certificates(methods, plain, t_end=0.5, levels=4, rtol=1e-8)
+    assert [s.status for s in table.studies] == ["completed", "failed"] and not table.certified
+    assert table.studies[0].certified and "needs the Hessian product" in table.rows()[1]["verdict"]
+    for name in ("table.npz", "table.json"):
+        table.save(tmp_path / name)
+        assert repr(type(table).load(tmp_path / name)) == repr(table)
+    costs = oo.work_precision(methods, plain, levels=2, steps=4, repeats=1, rtol=1e-8)
+    assert np.isfinite(costs.error[0]).all() and np.isnan(costs.error[1]).all()
+    assert "AdaMax: the flow 'AdaMax' needs" in costs.message
+    compared = oo.compare(methods[1], plain, steps=3)
+    assert compared.reference is None and len(compared.run) == 4 and "needs the Hessian" in compared.message
+    with pytest.raises(ValueError, match="needs the Hessian product"):  # all of them: the arguments' fault
+        oo.order_certificates(methods[1:], plain, t_end=0.5, levels=4)
+
+
+@pytest.mark.parametrize(("t_end", "factor"), [(0.0025, 2.0), (0.02, 1.1)])
+def test_levels_that_rounding_makes_equal_are_refused(t_end, factor):
+    method = oo.Discretization(GRADIENT, schemes.rk4, 0.01)
+    with pytest.raises(ValueError, match="t_end must hold more steps at each level"):
+        oo.convergence(method, oo.problems.ackley(), t_end=t_end, levels=3, factor=factor)
+
+
+def test_a_level_without_a_step_before_the_end_has_no_error():
+    study = oo.convergence(oo.GradientDescent(0.1), BOWL, t_end=0.04, levels=7)
+    assert np.isnan(study.error[:2]).all() and (study.error[2:] > 0).all(), study
+
+
 def test_interrupt_keeps_finished_rows():
     def work(i):
         if i == 3:

@@ -340,3 +340,11 @@ def test_command_line_refuses(arguments, words, capsys):
     assert main(["sde", *arguments]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
+
+
+def test_resume_refuses_another_dimension():
+    """One number broadcasts to any dimension."""
+    optimizer, problem = oo.GradientDescent(0.1), oo.problems.quadratic
+    old = oo.sample(optimizer, problem([1.0]), None, paths=2, steps=2)
+    with pytest.raises(ValueError, match="same dimension 3, got 1"):
+        oo.sample(optimizer, problem([1.0, 2.0, 3.0]), None, steps=2, resume=old)

@@ -226,6 +226,8 @@ def _check_resume(old, optimizer, problem, noise, c):
     for name, new in (("method", repr(optimizer)), ("problem", problem.name), ("noise", repr(noise))):
         if getattr(old, name) != new:
             raise ValueError(f"resume must come from the same {name} {new}, got {getattr(old, name)}")
+    if old.x.shape[2] != problem.dim:
+        raise ValueError(f"resume must come from a problem of the same dimension {problem.dim}, got {old.x.shape[2]}")
     if not np.array_equal(old.final["noise_constants"], c):
         raise ValueError("resume must come from a noise with the same constants")
 

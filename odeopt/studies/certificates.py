@@ -7,7 +7,7 @@ import numpy as np
 from .. import checks
 from ..optimizers import Optimizer
 from .base import Study, table
-from .convergence import Convergence, convergence
+from .convergence import Convergence, convergence, failed
 from .inner import gather, partial_results
 
 MORE = 4  # further levels for a study whose slopes still move: no tail, or a spread in it above STEADY
@@ -73,7 +73,13 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
     Returns
     -------
     Certificates
-        Ctrl-C returns the studies that are done.
+        Ctrl-C returns the studies that are done. An optimizer that cannot be measured here (its flow needs a
+        Hessian that the problem has not) has a study without levels, whose verdict says why.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`odeopt.convergence`, where all studies fail.
     """
     checks.choice("start", start, ("both", "cold", "consistent"))
     for optimizer in optimizers:
@@ -82,14 +88,18 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
     x = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     jobs = [(o, kind) for o in optimizers if o.flow() is not None for kind in _starts(o, problem, x, start)]
 
-    partial = []
+    partial, errors = [], []
 
     def study(job):
         optimizer, kind = job
-        measured = convergence(optimizer, problem, x, t_end, levels, start=kind, **options)
-        steady = measured.asymptotic and measured.spread <= STEADY
-        if not steady and not measured.interrupted:
-            measured = convergence(optimizer, problem, x, t_end, levels + MORE, start=kind, **options)
+        try:
+            measured = convergence(optimizer, problem, x, t_end, levels, start=kind, **options)
+            steady = measured.asymptotic and measured.spread <= STEADY
+            if not steady and not measured.interrupted:
+                measured = convergence(optimizer, problem, x, t_end, levels + MORE, start=kind, **options)
+        except ValueError as error:
+            errors.append(error)
+            return failed(optimizer, problem, kind, options.get("against", "reference"), str(error))
         if measured.interrupted:  # the study kept its levels; now the table must stop as well
             partial.extend([measured] if measured.asymptotic else [])
             raise KeyboardInterrupt
@@ -97,6 +107,8 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
 
     studies, interrupted = gather(jobs, study, progress=progress, describe=lambda job: job[0].title or job[0].name)
     studies += partial
+    if errors and len(errors) == len(jobs):  # not one method's failure: the arguments'
+        raise errors[0]
     flowless = tuple(o.title or o.name for o in optimizers if o.flow() is None)
     return Certificates(problem.name, tuple(studies), flowless, "interrupted" if interrupted else "")
 

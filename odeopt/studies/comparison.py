@@ -134,6 +134,11 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     if len(run) < 2 or not run.t[-1] > 0:
         return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
                           "no step to compare")
+    try:
+        optimizer.flow().check(problem)
+    except ValueError as error:  # a flow that needs Hessian products
+        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
+                          str(error))
     solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
                          schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100,
                          progress=progress)

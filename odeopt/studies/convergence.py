@@ -102,6 +102,8 @@ class Convergence(Study):
         """ "certified", or why not."""
         if self.certified:
             return "certified"
+        if self.status == "failed":
+            return f"failed: {self.message}"
         if math.isnan(self.expected):
             return "no order declared for this start"
         if not self.asymptotic:
@@ -226,6 +228,16 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end) if rows else math.nan, h,
         steps.astype(np.int64), error, final, float(uncertainty), fit.slopes, fit.order, fit.spread, fit.tail,
         fit.asymptotic, expected, "; ".join(notes))
+
+
+def failed(method, problem, start, against, message):
+    """A study without levels of a method that could not be measured."""
+    none, flow, scheme = np.zeros(0), method.flow(), method.scheme()
+    return Convergence(
+        method.title, repr(method), problem.name, flow.name if flow is not None else "none",
+        scheme.name if scheme is not None else "none", method.scaling(), start, against, math.nan, none,
+        none.astype(np.int64), none, none, math.nan, none, math.nan, math.nan, none.astype(bool), False,
+        expected_order(method, start), message, status="failed")
 
 
 def _distance(solution, t, x, ladder):

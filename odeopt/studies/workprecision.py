@@ -129,7 +129,8 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     Returns
     -------
     WorkPrecision
-        Ctrl-C keeps the methods that are done.
+        Ctrl-C keeps the methods that are done; one that cannot be measured has a curve of nan, and ``message``
+        says why.
 
     Raises
     ------
@@ -162,7 +163,17 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
 
     notes = []
 
+    errors = []
+
     def measure(i):
+        try:
+            return curve(i)
+        except ValueError as error:
+            errors.append(error)
+            notes.append(f"{names[i]}: {error}")
+            return [(math.nan, 0, math.nan, math.nan, math.nan)] * levels, math.nan
+
+    def curve(i):
         method = methods[i]
         flow = method.flow() if isinstance(method, Optimizer) else method.flow
         solution = None
@@ -180,6 +191,8 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
         return rows, np.nan if solution is None else solution.uncertainty
 
     done, interrupted = gather(range(len(methods)), measure, progress=progress, describe=lambda i: names[i])
+    if errors and len(errors) == len(methods):  # not one method's failure: the arguments'
+        raise errors[0]
     table = np.array([rows for rows, _ in done], dtype=float).reshape(len(done), levels, 5)
     h, gradients, seconds, error, gap = (table[..., i] for i in range(5))
     kept = len(done)
