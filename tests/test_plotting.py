@@ -209,6 +209,44 @@ def test_bad_input(comparisons):
         plotting.objectives(run, ax, labels=["a", "b"])
 
 
+@pytest.mark.parametrize("draw", ["contours", "surface"])
+def test_maps_of_odd_ground(draw):
+    """Nothing finite is refused; flat ground, cliffs and what a float can hold at most are drawn."""
+    three = {"subplot_kw": {"projection": "3d"}} if draw == "surface" else {}
+    picture = getattr(plotting, draw)
+    more = (None,) if draw == "surface" else ()
+    window = ((-1.0, 1.0), (-1.0, 1.0))
+    with np.errstate(all="ignore"):
+        for value in (np.nan, np.inf, -np.inf):
+            with pytest.raises(ValueError, match="window must hold a point where the objective is finite"):
+                picture(ground(lambda x, value=value: value), *more, plt.subplots(**three)[1], window)
+        for value in (lambda x: -7.0, lambda x: 1e308 * x[0], lambda x: 1.0 / (x[0] > 0),
+                      lambda x: np.log(x[0]) if x[0] > 0 else np.nan):
+            fig, ax = plt.subplots(**three)
+            picture(ground(value), *more, ax, window)
+            fig.draw_without_rendering()
+
+
+def ground(value):
+    """A plane problem with this objective, called as a compiled one is."""
+    from types import SimpleNamespace
+
+    return SimpleNamespace(name="ground", dim=2, window=None, x0=np.zeros(2), f_min=None, minima=(), data=None,
+                           fg=lambda x, g, data: float(value(x)), fun=value)
+
+
+def test_labels_are_shown_as_they_are(comparisons):
+    """matplotlib leaves out labels that begin with "_", and takes two dollars for a formula."""
+    words = ["_mine", "5$ of {6$", "_"]
+    for name in ("errors", "objectives", "trajectories", "clocks"):
+        fig, ax = plt.subplots()
+        first = (PLANE,) if name == "trajectories" else ()
+        getattr(plotting, name)(*first, comparisons, ax, labels=words)
+        shown = [t.get_text() for t in ax.get_legend().get_texts()]
+        assert shown[0].startswith("_mine") and shown[1].startswith(r"5\$ of {6\$") and shown[2].startswith("_")
+        fig.canvas.draw()
+
+
 def test_a_diverged_run_is_drawn():
     run = oo.record(oo.GradientDescent(10.0), oo.problems.rosenbrock(), steps=50)
     assert run.status == "diverged"
@@ -247,6 +285,58 @@ def test_figures_are_opaque_white():
     fig, _ = plt.subplots()
     fig.canvas.draw()
     assert (np.asarray(fig.canvas.buffer_rgba())[0, 0] == 255).all()
+
+
+def test_no_two_methods_share_a_colour():
+    from odeopt.plotting.palette import distance
+
+    everything = [cls.__name__ for cls in oo.optimizers.ALL.values()]
+    for methods in (everything, [f"method{i}" for i in range(40)], [oo.Adam(0.1 + i) for i in range(30)],
+                    [oo.Adam(0.1 + i // 9) for i in range(60)]):
+        colors = [style.color.lower() for style in plotting.looks(methods)]
+        assert len(set(colors)) == len(colors)
+    palette = plotting.palette.PALETTE
+    assert min(distance(a, b) for i, a in enumerate(palette) for b in palette[:i]) > 0.045
+    assert all(2.3 < 1.05 / (luminance(color) + 0.05) < 15 for color in palette)
+
+
+def test_a_key_has_a_colour_for_ever():
+    """Alone and among others, unless one of these looks like it."""
+    from odeopt.plotting import palette
+
+    assert palette.color("radam") == palette.assign(["radam"])[0]
+    assert palette.color("radam") == palette.assign(["adam", "radam"], ["#000000", None])[1]
+    assert palette.assign(["a", "b"], ["#0072B2", "#0072B2"])[0] == "#0072B2"
+    assert len(set(palette.assign(["same"] * 90))) == 90
+
+
+def test_threads_that_overlap_leave_the_settings_as_they_were():
+    import threading
+
+    plain = matplotlib.rcParams.copy()
+    first, second = plotting.style(), plotting.style()
+    ends = [threading.Event(), threading.Event()]
+
+    def inside(context, mine, other):
+        with context:
+            mine.set()
+            assert other.wait(20)
+
+    # The first to come is the first to go.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        before = dict(matplotlib.rcParams)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert matplotlib.rcParams["legend.fancybox"] is False  # the second still draws
+        second.__exit__(None, None, None)
+        assert dict(matplotlib.rcParams) == before
+        threads = [threading.Thread(target=inside, args=(plotting.style(), ends[i], ends[1 - i])) for i in (0, 1)]
+        [t.start() for t in threads]
+        [t.join(30) for t in threads]
+        assert dict(matplotlib.rcParams) == before
+    assert matplotlib.rcParams.copy() == plain
 
 
 def test_twins_differ():
@@ -290,7 +380,7 @@ def test_tune_says_edge_and_refuses():
 
 def movie(comparisons, **options):
     fig = plt.figure(figsize=(4.5, 4.5), dpi=50, layout="constrained")
-    return plotting.race(PLANE, comparisons, fig, frames=4, **options)
+    return plotting.race(PLANE, comparisons, fig, **{"frames": 4} | options)
 
 
 def test_gif_repeats_to_the_byte(tmp_path, comparisons):
@@ -327,14 +417,59 @@ class Nothing(matplotlib.animation.AbstractMovieWriter):
         pass
 
 
-def test_missing_ffmpeg_falls_back_to_gif(tmp_path, comparisons, monkeypatch, capsys):
+def test_missing_ffmpeg_is_refused_before_anything_is_overwritten(tmp_path, comparisons, monkeypatch, capsys):
+    from odeopt.cli import main
+
+    (tmp_path / "race.gif").write_bytes(b"old")
     monkeypatch.setattr(matplotlib.animation.writers, "is_available", lambda name: False)
-    made = movie(comparisons)
-    written = plotting.save_animation(made, tmp_path / "race.mp4")
-    assert written == tmp_path / "race.gif" and written.exists()
-    assert "ffmpeg is not there" in capsys.readouterr().err
+    made = movie(comparisons[:1])
+    with pytest.raises(ValueError, match="path must end in .gif or .html where ffmpeg is not installed"):
+        plotting.save_animation(made, tmp_path / "race.mp4")
     with pytest.raises(ValueError, match="path ending"):
         plotting.save_animation(made, tmp_path / "race.avi")
+    assert main(["animate", "beale", "--out", str(tmp_path / "race.mp4")]) == 2
+    assert "ffmpeg is not installed" in capsys.readouterr().err
+    assert [f.read_bytes() for f in tmp_path.iterdir()] == [b"old"]
+    plotting.save_animation(made, tmp_path / "race.gif")
+
+
+@pytest.mark.parametrize(("name", "value"), [("fps", 0), ("fps", 101), ("colors", 0), ("colors", 7), ("colors", 257)])
+def test_what_a_gif_cannot_have_is_refused(tmp_path, comparisons, name, value):
+    made = movie(comparisons[:1])
+    with pytest.raises(ValueError, match=name):
+        plotting.save_animation(made, tmp_path / "race.gif", **{name: value})
+    assert not list(tmp_path.iterdir())
+    plotting.save_animation(made, tmp_path / "race.gif")
+    if name == "fps":
+        with pytest.raises(ValueError, match=name):
+            movie(comparisons[:1], fps=value)
+
+
+@pytest.mark.parametrize("colors", [8, 9, 256])
+def test_palettes_at_their_ends(tmp_path, comparisons, colors):
+    path = plotting.save_animation(movie(comparisons[:1]), tmp_path / "race.gif", colors=colors)
+    assert path.stat().st_size > 1000
+
+
+def test_a_gif_keeps_its_pace(tmp_path, comparisons):
+    """60 frames a second are no whole hundredths of a second each: the times of the frames are rounded, not theirs."""
+    from PIL import Image
+
+    path = plotting.save_animation(movie(comparisons[:1], frames=16), tmp_path / "race.gif", fps=60)
+    with Image.open(path) as image:
+        durations = []
+        for frame in range(image.n_frames):
+            image.seek(frame)
+            durations.append(image.info["duration"])
+    assert sum(durations[:-1]) == pytest.approx(250, abs=10)
+
+
+def test_an_animation_stands_still(tmp_path, comparisons):
+    """Every format: the axes of the last frame are those of the first."""
+    made = movie(comparisons)
+    ax, seen = plt.gcf().axes[0], []
+    plotting.save_animation(made, tmp_path / "race.html", progress=lambda *_: seen.append(ax.get_position().bounds))
+    assert len(seen) == 4 and len(set(seen)) == 1
 
 
 @pytest.mark.skipif(not matplotlib.animation.writers.is_available("ffmpeg"), reason="ffmpeg is not there")
@@ -344,8 +479,10 @@ def test_mp4_where_ffmpeg_is_there(tmp_path, comparisons):
 
 
 def test_html_has_its_frames_inside(tmp_path, comparisons):
-    page = plotting.save_animation(movie(comparisons[:1]), tmp_path / "race.html").read_text()
-    assert page.count("data:image/png;base64") >= 4
+    plt.rcParams["animation.embed_limit"] = 0.01  # matplotlib's own page would be cut off there
+    page = plotting.save_animation(movie(comparisons[:1], frames=9), tmp_path / "race.html").read_text()
+    assert page.count("data:image/png;base64") == 9
+    assert "http" not in page  # nothing from the network
 
 
 def test_gallery_repeats_to_the_pixel(tmp_path):

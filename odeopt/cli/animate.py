@@ -1,12 +1,13 @@
 """Animate optimizers racing on a plane problem, with the flow of each.
 
 At equal gradient counts or at equal flow time (--pace), with suggested or tuned learning rates
-(--tune: the same search for each, printed); the caption says which. GIF, MP4 (with ffmpeg; without
-it a GIF is written and a line says so) or an HTML page, by the ending of --out.
+(--tune: the same search for each, printed); the caption says which. GIF, MP4 (where ffmpeg is
+installed) or an HTML page, by the ending of --out.
 """
 
 import sys
 
+from .. import checks
 from . import _output, plot
 from ._words import count
 
@@ -29,22 +30,21 @@ def run(args):
     if problem.dim != 2:
         raise ValueError(f"animate needs a problem of 2 variables, {problem.name} has {problem.dim}")
     path = _output.out_file(args, f"race-{problem.name}.gif", (".gif", ".mp4", ".html"))
-    results = plot.compared(args, problem, x0, plot.chosen(args, problem, x0))
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    from tqdm import tqdm
-
     from .. import plotting
 
+    plotting.animation.writable(path)
+    checks.integer("frames", args.frames, 2)
+    results = plot.compared(args, problem, x0, plot.chosen(args, problem, x0))
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from tqdm import tqdm
+
     caption = "each lr from the same search of 19 runs" if args.tune else "learning rates as suggested, not tuned"
-    with plotting.style(), plt.rc_context({"savefig.dpi": 90}):
-        fig = plt.figure(figsize=(5.6, 4.9), dpi=90, layout="constrained")
+    with plotting.style(), rc_context({"savefig.dpi": 90}):
+        fig = Figure(figsize=(5.6, 4.9), dpi=90, layout="constrained")
         made = plotting.race(problem, results, fig, pace=args.pace, frames=args.frames, caption=caption)
         quiet = not sys.stderr.isatty()
         with tqdm(total=args.frames, unit="frame", file=sys.stderr, disable=quiet, leave=False) as bar:
             written = plotting.save_animation(made, path, progress=lambda i, n: bar.update())
-        plt.close(fig)
     print(f"written: {written}", file=sys.stderr)
     return 0

@@ -6,7 +6,8 @@ package: one colour and one marker for each optimizer everywhere (``style.LOOKS`
 
 from .animation import race, save_animation
 from .curves import clocks, controller_log, errors, gradient_norms, learning_rates, objectives, step_lengths
-from .maps import below, contours, principal_plane, trajectories
+from .layout import below
+from .maps import contours, principal_plane, trajectories
 from .panels import error_panels, panel_shape, path_panels
 from .space import phase_portrait, surface
 from .studies import basins, convergence, spectral_radius_map, stability_region, work_precision

@@ -1,17 +1,25 @@
 """Several optimizers racing on one map, at equal gradient counts or equal flow time, with their flows."""
 
+import base64
+import io
+import json
+import os
 import pathlib
-import sys
+import tempfile
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 from matplotlib import animation as mpl_animation
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
 from .. import checks
 from .data import flow_path, inside, lines, plane, window_of
-from .maps import below, contours
+from .layout import below
+from .maps import contours
 
+_MOST_FRAMES = 10_000
 _FORMATS = (".gif", ".mp4", ".html")
 PACES = {"gradients": "equal gradient evaluations", "time": "equal flow time"}
 
@@ -52,7 +60,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     """
     plane(problem)
     checks.choice("pace", pace, PACES)
-    frames = checks.integer("frames", frames, 2)
+    frames, fps = _frames(frames), _fps(fps)
     chosen = lines(runs, labels)
     window = window_of(problem, [line.run.x for line in chosen], window)
     clocks = [np.asarray(line.run.n_grad if pace == "gradients" else line.run.t, dtype=float) for line in chosen]
@@ -98,45 +106,78 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
                 changed.append(drawn)
         return changed
 
+    settle(fig)
     made = mpl_animation.FuncAnimation(fig, draw, frames=frames, interval=1000 / fps, blit=False)
-    made.odeopt_fps = fps
+    made.odeopt_fps, made.odeopt_frames = fps, frames
     return made
 
 
-def save_animation(made, path, *, fps=None, colors=96, progress=None, stream=None):
+def _fps(fps):
+    if checks.integer("fps", fps, 1) > 100:  # a GIF counts hundredths of a second
+        raise ValueError(f"fps must be at most 100, got {fps}")
+    return int(fps)
+
+
+def _frames(frames):
+    if checks.integer("frames", frames, 2) > _MOST_FRAMES:
+        raise ValueError(f"frames must be at most {_MOST_FRAMES}, got {frames}")
+    return int(frames)
+
+
+def settle(fig):
+    """Lay the figure out once and for all: its axes stand still from here on, and frames cost a third."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+
+
+def writable(path):
+    """``path`` as a Path; ValueError for an ending that is none of ours, or an MP4 where there is no ffmpeg."""
+    path = pathlib.Path(path)
+    checks.choice("path ending", path.suffix.lower(), _FORMATS)
+    if path.suffix.lower() == ".mp4" and not mpl_animation.writers.is_available("ffmpeg"):
+        raise ValueError(f"path must end in .gif or .html where ffmpeg is not installed, got {path.name!r}")
+    return path
+
+
+def save_animation(made, path, *, fps=None, colors=96, progress=None):
     """Write an animation; returns the path that was written.
 
     Parameters
     ----------
     made : FuncAnimation
     path : str or Path
-        ``.gif`` (Pillow; one palette for all frames, so that the file stays small and the same on
-        every run), ``.mp4`` (needs ffmpeg: without it a GIF of the same name is written instead and one
-        line on stderr says so) or ``.html`` (a page with controls, frames inside).
+        ``.gif`` (one palette for all frames, so that the file stays small and the same on every run),
+        ``.mp4`` (needs ffmpeg) or ``.html`` (one page with controls and all frames inside, which needs
+        nothing from the network). A file that is there is replaced when the new one is whole.
     fps : int, optional
+        Frames a second, at most 100; default: what the animation was made for.
     colors : int
-        Size of the GIF's palette.
+        Size of the GIF's palette, 8 to 256.
     progress : callable, optional
         ``progress(frame, frames)`` after each frame.
 
     Raises
     ------
     ValueError
-        Another ending.
+        Another ending; ``.mp4`` where ffmpeg is not installed; fps or colors out of range.
     """
-    path = pathlib.Path(path)
-    checks.choice("path ending", path.suffix.lower(), _FORMATS)
-    fps = checks.integer("fps", fps or getattr(made, "odeopt_fps", 18), 1)
-    if path.suffix.lower() == ".html":
-        path.write_text(made.to_jshtml(fps=fps, embed_frames=True), encoding="utf-8")
-        return path
-    if path.suffix.lower() == ".mp4":
-        if mpl_animation.writers.is_available("ffmpeg"):
-            made.save(path, writer=mpl_animation.FFMpegWriter(fps=fps, bitrate=1800), progress_callback=progress)
-            return path
-        path = path.with_suffix(".gif")
-        print(f"ffmpeg is not there: {path.name} is written instead of an MP4", file=stream or sys.stderr)
-    made.save(path, writer=OnePalette(fps, colors), progress_callback=progress)
+    path = writable(path)
+    fps = _fps(getattr(made, "odeopt_fps", 18) if fps is None else fps)
+    if not 8 <= checks.integer("colors", colors) <= 256:
+        raise ValueError(f"colors must be 8 to 256, got {colors}")
+    writer = {".gif": lambda: OnePalette(fps, colors), ".html": lambda: Page(fps),
+              ".mp4": lambda: mpl_animation.FFMpegWriter(fps=fps, bitrate=1800)}[path.suffix.lower()]()
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix.lower())
+    os.close(handle)
+    try:
+        made.save(beside, writer=writer, progress_callback=progress)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(beside, 0o666 & ~umask)  # as any new file; mkstemp's are for their owner alone
+        os.replace(beside, path)
+    except BaseException:
+        pathlib.Path(beside).unlink(missing_ok=True)
+        raise
     return path
 
 
@@ -161,28 +202,43 @@ def _palette(images, colors):
     return palette
 
 
-class OnePalette(mpl_animation.AbstractMovieWriter):
-    """GIF frames through Pillow in one palette: matplotlib's own writer gives each frame its own, which
-    makes files several times larger."""
+class _Frames(mpl_animation.AbstractMovieWriter):
+    """Keeps the pixels of each frame."""
 
-    def __init__(self, fps, colors):
-        super().__init__(fps=fps, metadata={}, codec="gif")
-        self.colors, self.images = colors, []
+    def __init__(self, fps, codec):
+        super().__init__(fps=fps, metadata={}, codec=codec)
+        self.images = []
 
     def setup(self, fig, outfile, dpi=None):
         """Begin a file."""
         super().setup(fig, outfile, dpi)
         self.images = []
-        fig.canvas.draw()
-        fig.set_layout_engine("none")  # the axes stand still from here on, and frames cost a third
+        if not hasattr(fig.canvas, "buffer_rgba"):
+            FigureCanvasAgg(fig)
+        settle(fig)
 
     def grab_frame(self, **_):
         """Draw the figure and keep its pixels."""
         from PIL import Image
 
-        self.fig.canvas.draw()
-        size = self.fig.canvas.get_width_height(physical=True)
-        self.images.append(Image.frombytes("RGBA", size, bytes(self.fig.canvas.buffer_rgba())).convert("RGB"))
+        canvas = self.fig.canvas
+        canvas.draw()
+        pixels = bytes(canvas.buffer_rgba())
+        image = Image.frombytes("RGBA", canvas.get_width_height(physical=True), pixels).convert("RGB")
+        self.images.append(self.kept(image))
+
+    def kept(self, image):
+        """What to keep of a frame."""
+        return image
+
+
+class OnePalette(_Frames):
+    """GIF frames through Pillow in one palette: matplotlib's own writer gives each frame its own, which
+    makes files several times larger."""
+
+    def __init__(self, fps, colors):
+        super().__init__(fps, "gif")
+        self.colors = colors
 
     def finish(self):
         """Write the file; the last frame stays in view for two seconds."""
@@ -192,6 +248,53 @@ class OnePalette(mpl_animation.AbstractMovieWriter):
             return
         palette = _palette(self.images, self.colors)
         frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in self.images]
-        duration = [round(1000 / self.fps)] * (len(frames) - 1) + [2000]
+        # Hundredths of a second are what a GIF counts: frame i begins at the one nearest to i/fps.
+        begins = [round(100 * i / self.fps) for i in range(len(frames))]
+        duration = [10 * (b - a) for a, b in pairwise(begins)] + [2000]
         frames[0].save(self.outfile, save_all=True, append_images=frames[1:], duration=duration, loop=0,
                        optimize=False, disposal=1)
+
+
+class Page(_Frames):
+    """An HTML page with all frames as PNG files inside, and controls."""
+
+    def __init__(self, fps):
+        super().__init__(fps, "html")
+
+    def kept(self, image):
+        """The frame as a PNG file in base64."""
+        from PIL import Image
+
+        file = io.BytesIO()
+        image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+    def finish(self):
+        """Write the page."""
+        if self.images:
+            page = _PAGE.replace("FRAMES", json.dumps(self.images, indent=0)).replace("WAIT", f"{1000 / self.fps:.6g}")
+            pathlib.Path(self.outfile).write_text(page, encoding="utf-8")
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>odeopt: a race</title>
+<style>body{font:14px sans-serif;text-align:center}img{max-width:100%}input{width:60%;max-width:30em}</style></head>
+<body><img id="frame" alt="the race"><p><button id="play">pause</button>
+<button id="back" title="one frame back">&lt;</button> <input id="at" type="range" min="0" value="0">
+<button id="on" title="one frame on">&gt;</button> <span id="number"></span></p>
+<script>
+const frames = FRAMES, wait = WAIT, get = id => document.getElementById(id);
+let i = 0, timer = null;
+const show = j => { i = (j + frames.length) % frames.length; get("frame").src = frames[i]; get("at").value = i;
+  get("number").textContent = (i + 1) + " / " + frames.length; };
+const stop = () => { clearInterval(timer); timer = null; get("play").textContent = "play"; };
+const play = () => { if (i == frames.length - 1) show(0); get("play").textContent = "pause";
+  timer = setInterval(() => { show(i + 1); if (i == frames.length - 1) stop(); }, wait); };
+get("at").max = frames.length - 1;
+get("at").oninput = () => { stop(); show(+get("at").value); };
+get("back").onclick = () => { stop(); show(i - 1); };
+get("on").onclick = () => { stop(); show(i + 1); };
+get("play").onclick = () => timer ? stop() : play();
+show(0); play();
+</script></body></html>
+"""

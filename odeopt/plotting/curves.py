@@ -3,7 +3,7 @@
 import numpy as np
 
 from .data import axis_name, lines, positive
-from .maps import below
+from .layout import below, fitted
 
 _AXES = {"gradients": "gradient evaluations", "time": "flow time $t$", "steps": "step $k$"}
 
@@ -60,7 +60,7 @@ def errors(comparisons, ax, *, labels=None, legend=True, local=False):
     ax.set(xlabel=_AXES["time"], ylabel=r"error $|x_n - x(t_n)|$")
     if legend:
         below(ax)
-    return ax
+    return fitted(ax)
 
 
 def objectives(runs, ax, *, f_min=None, against="gradients", labels=None, legend=True):
@@ -82,7 +82,7 @@ def objectives(runs, ax, *, f_min=None, against="gradients", labels=None, legend
     ax.set(xlabel=_AXES[against], ylabel="$f - f^*$" if f_min is not None else "objective $f$")
     if legend:
         below(ax)
-    return ax
+    return fitted(ax)
 
 
 def gradient_norms(runs, ax, *, against="gradients", labels=None, legend=True):
@@ -104,7 +104,7 @@ def step_lengths(runs, ax, *, labels=None, legend=True):
     ax.set(xlabel=_AXES["steps"], ylabel="step $h$ in flow time", yscale="log")
     if legend:
         below(ax)
-    return ax
+    return fitted(ax)
 
 
 def clocks(runs, ax, *, labels=None, legend=True):
@@ -121,7 +121,7 @@ def _plain(runs, ax, values, name, against, labels, legend, logarithmic=False):
     ax.set(xlabel=_AXES[against], ylabel=name)
     if legend:
         below(ax)
-    return ax
+    return fitted(ax)
 
 
 def controller_log(log, ax, *, limit=None, legend=True):
@@ -159,4 +159,4 @@ def controller_log(log, ax, *, limit=None, legend=True):
     ax.set(xlabel=_AXES["time"], ylabel=name)
     if legend:
         below(ax)
-    return ax
+    return fitted(ax)

@@ -7,10 +7,12 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import checks
 from .data import flow_path, inside, lines, plane, spread, window_of
+from .layout import below, fitted
 from .style import MAP
 
 _GRID = 241
 _LEVELS = 15
+_HUGE = 1e300  # what is larger upsets the renderer, and no picture shows it
 _LOG_ABOVE = 100.0  # ratio of the 98th to the 2nd percentile of f - f* from which levels are logarithmic
 
 
@@ -28,14 +30,20 @@ def grid(problem, window, resolution=_GRID):
 
 def levels_of(f, f_min=None, count=_LEVELS):
     """``(base, levels, logarithmic)``: levels of f - base, logarithmic where the range asks for it."""
-    finite = f[np.isfinite(f)]
+    finite = f[np.isfinite(f) & (np.abs(f) < _HUGE)]
+    if not finite.size:
+        raise ValueError("window must hold a point where the objective is finite, there is none on the grid")
     lowest = finite.min()
     base = f_min if f_min is not None and f_min <= lowest else lowest
     low, high = np.percentile(finite - base, [2, 98])
     if low > 0 and high / low > _LOG_ABOVE:
         top = np.percentile(finite - base, 99.8)
         return base, np.geomspace(max(np.percentile(finite - base, 0.4), 1e-6 * top), top, count), True
-    return 0.0, MaxNLocator(count).tick_values(lowest, np.percentile(finite, 99.8)), False
+    top = np.percentile(finite, 99.8)
+    if not top > lowest:  # flat ground: one level on each side of it
+        top = lowest = 0.5 * (lowest + top)
+        return 0.0, lowest + np.array([-1.0, 1.0]) * max(abs(lowest), 1.0), False
+    return 0.0, MaxNLocator(count).tick_values(lowest, top), False
 
 
 def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_only=False):
@@ -66,7 +74,7 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
     window = window_of(problem, [], window)
     x, y, f = grid(problem, window, resolution)
     base, levels, logarithmic = levels_of(f, problem.f_min)
-    shown = np.where(np.isfinite(f), f - base, np.nan)
+    shown = np.where(np.isfinite(f) & (np.abs(f) < _HUGE), f, np.nan) - base
     if logarithmic:  # a grid point on the minimum itself, or below f_min by round-off, is lowest ground
         shown = np.maximum(shown, 1e-3 * levels[0])
     norm = LogNorm(levels[0], levels[-1]) if logarithmic else Normalize(levels[0], levels[-1])
@@ -80,7 +88,7 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
     if minima:
         for point in problem.minima:
             ax.plot(*point, marker="*", ms=13, color="#FFD447", mec="#222222", mew=0.8, zorder=6, ls="none")
-    return ax
+    return fitted(ax)
 
 
 def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, legend=True, markers=11, background=True):
@@ -124,7 +132,7 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
         flows = flow and any(line.reference is not None for line in chosen)
         seen = any(((m >= window[:, 0]) & (m <= window[:, 1])).all() for m in problem.minima)
         _legend(ax, chosen, flows, seen, bool(starts))
-    return ax
+    return fitted(ax)
 
 
 def flow_line(ax, line, window, project=lambda x: x, **options):
@@ -139,7 +147,7 @@ def flow_line(ax, line, window, project=lambda x: x, **options):
 
 def iterates(ax, line, window, markers=11, project=lambda x: x, size=7):
     """A dot for every recorded iterate, and ``markers`` of the optimizer's own markers."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # where a run diverged
         x, look = inside(project(line.run.x), window, 30.0), line.look
     ax.plot(x[:, 0], x[:, 1], "-", color=look.color, lw=0.6, alpha=0.35, zorder=3)
     visible = ((x >= window[:, 0]) & (x <= window[:, 1])).all(axis=1)
@@ -162,24 +170,6 @@ def _legend(ax, chosen, flows, minima, start):
                               label="minimum"))
     title = "dots: iterates;  lines: the flow each one discretises" if flows else None
     below(ax, handles, title)
-
-
-def below(ax, handles=None, title=None, columns=None):
-    """A legend under the axes, where it covers no data; as many columns as its words allow."""
-    handles = handles if handles is not None else ax.get_legend_handles_labels()[0]
-    longest = max((len(h.get_label()) for h in handles), default=1)
-    if columns is None:
-        grid = ax.get_subplotspec()
-        panels = grid.get_gridspec().ncols if grid is not None else 1
-        wide = ax.figure.get_size_inches()[0] / panels * 72 / 5.6  # characters that the panel is wide
-        columns = int(min(max(1, wide // (longest + 6)), len(handles)))
-    # The pad is in units of the font: it clears tick labels and the axis label whatever the axes' height.
-    legend = ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=3.9,
-                       ncols=columns, title=title, frameon=False, columnspacing=1.4, handletextpad=0.5, fontsize=10)
-    if title:
-        legend.get_title().set_fontsize(10.5)
-        legend.get_title().set_color("#555555")
-    return legend
 
 
 def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
@@ -208,7 +198,7 @@ def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
            title=f"{chosen[0].run.x.shape[1]} dimensions seen in the plane of most variance ({share.sum():.1%})")
     if legend:
         _legend(ax, chosen, flows, False, True)
-    return ax
+    return fitted(ax)
 
 
 def principal_directions(chosen):

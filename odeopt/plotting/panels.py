@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from .data import inside, lines, positive, window_of
+from .layout import fitted
 from .maps import contours, flow_line, iterates, principal_directions
 from .style import FLOW
 
@@ -104,7 +105,7 @@ def _each(chosen, axes, xlabel, ylabel):
             ax.set_axis_off()
             continue
         yield chosen[i], ax
-        ax.set_title(f"{chosen[i].look.label}\n", fontsize=10.5, pad=4)
+        fitted(ax).set_title(chosen[i].look.label, fontsize=10.5, pad=17)
         ax.annotate(_words(chosen[i].comparison), (0.5, 1.0), (0, 4), xycoords="axes fraction", fontsize=9,
                     textcoords="offset points", ha="center", va="bottom", color="#555555")
         ax.tick_params(labelsize=8.5)
@@ -116,9 +117,13 @@ def _each(chosen, axes, xlabel, ylabel):
 
 
 def _legend(axes, count, handles):
-    """What the marks mean, in the first panel that is left over."""
+    """What the marks mean, in the first panel that is left over, or below them all."""
+    axes = np.atleast_2d(axes)
     if axes.size > count:
         axes.flat[count].legend(handles=handles, loc="upper left", frameon=False, fontsize=9)
+    else:
+        axes.flat[0].figure.legend(handles=handles, loc="outside lower center", frameon=False, fontsize=9,
+                                   ncols=len(handles))
 
 
 def _words(comparison):

@@ -2,10 +2,12 @@
 
 import numpy as np
 from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator
 
 from .. import checks
 from .data import inside, lines, plane, spread, window_of
-from .maps import MAP, below, grid, levels_of
+from .layout import below, fitted
+from .maps import MAP, grid, levels_of
 
 
 def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
@@ -33,27 +35,41 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
             return np.clip(values, levels[0], levels[-1])
         return np.log10(np.clip(values - base, 0, levels[-1]) + levels[0])
 
-    z = height(np.where(np.isfinite(f), f, np.nan))
+    z = height(np.where(np.isfinite(f) & (np.abs(f) < 1e300), f, np.nan))
     gx, gy = np.meshgrid(x, y)
     norm = Normalize(np.nanmin(z), np.nanmax(z))
     ax.plot_surface(gx, gy, z, cmap=MAP, norm=norm, rstride=2, cstride=2, linewidth=0.15, edgecolor="#9AA8BC",
                     alpha=0.92, zorder=0)
     lift = 0.012 * (np.nanmax(z) - np.nanmin(z))
     ax.computed_zorder = False
-    for line in lines(runs, labels) if runs is not None else ():
+    chosen = lines(runs, labels) if runs is not None else []
+    handles = []
+    for line in chosen:
         points = inside(line.run.x, window, 1.0)
         kept = np.isfinite(points).all(axis=1)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             heights = np.where(kept, height(line.run.f), np.nan) + lift
-        ax.plot(points[:, 0], points[:, 1], heights, "-", color=line.look.color, lw=2.0, zorder=5)
-        shown = spread(points, 9)
-        ax.plot(points[shown, 0], points[shown, 1], heights[shown], line.look.marker, color=line.look.color,
-                mec="white", ms=6.5, zorder=6, label=line.look.label)
+        handles += ax.plot(points[:, 0], points[:, 1], heights, "-", color=line.look.color, marker=line.look.marker,
+                           markevery=list(spread(points, 9)), mec="white", ms=6.5, lw=2.0, zorder=5,
+                           label=line.look.label)
+    marks = [(line.run.x[0], "start", {"marker": "o", "mfc": "white", "mec": "#222222", "mew": 1.4, "ms": 8})
+             for line in chosen[:1] if line.run.k[0] == 0]
+    marks += [(m, "minimum", {"marker": "*", "mfc": "#FFD447", "mec": "#222222", "mew": 0.8, "ms": 13})
+              for m in problem.minima]
+    for point, name, options in marks:
+        point = inside(np.atleast_2d(np.asarray(point, dtype=float)), window, 1.0)[0]
+        if np.isfinite(point).all():
+            z = [height(problem.fun(point)) + lift]
+            mark = ax.plot(*point[:, None], z, ls="none", zorder=7, label=name, **options)
+            handles += mark if name not in [h.get_label() for h in handles] else []
     ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel=r"$\log_{10}(f - f^*)$" if logarithmic else "$f$")
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        axis.labelpad = 9  # clear of the ticks' words
+        axis.set_major_locator(MaxNLocator(5))
+    ax.set_box_aspect(None, zoom=0.84)  # and these inside the axes
     if runs is not None and legend:
-        handles, names = ax.get_legend_handles_labels()
-        ax.legend(handles, names, loc="upper left", frameon=True)
-    return ax
+        below(ax, handles)
+    return fitted(ax)
 
 
 def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
@@ -93,4 +109,4 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
     ax.set(xlabel=f"position $x_{{{i + 1}}}$", ylabel=f"velocity $x_{{{i + 1}}}'$")
     if legend:
         below(ax, title="dots: iterates;  lines: the flow each one discretises")
-    return ax
+    return fitted(ax)

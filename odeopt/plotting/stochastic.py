@@ -1,10 +1,19 @@
 """Pictures of noise: covariance ellipses, norms at equilibrium, distances, mixing."""
 
+from itertools import cycle
+
 import numpy as np
 
-from .maps import below
+from .layout import below
+from .palette import PALETTE as COLOURS
+from .palette import assign
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA3377", "#A08A2C", "#555555")
+_MARKERS = "osD^vPXph<>"
+
+
+def _colours(count):
+    """As many colours, the palette's first."""
+    return assign(map(str, range(count)), [COLOURS[i] if i < len(COLOURS) else None for i in range(count)])
 
 
 def ellipse(covariance, scale=2.0, points=181):
@@ -34,7 +43,8 @@ def stationary(study, ax, *, samples=None):
 
 def weak_orders(studies, ax):
     """Weak error against step, log-log, of one or more WeakOrder studies."""
-    for study, colour, marker in zip(studies, COLOURS, "osD^vP"):
+    studies = list(studies)
+    for study, colour, marker in zip(studies, _colours(len(studies)), cycle(_MARKERS)):
         ax.plot(study.h, study.error, color=colour, marker=marker, mec="white", ms=7,
                 label=f"{study.what}: {study.order:.2f}")
     ax.set(xscale="log", yscale="log", xlabel="step $h$ (flow time)", ylabel=r"$|E\,x_n'x_n - E\,X_T'X_T|$")
@@ -44,7 +54,7 @@ def weak_orders(studies, ax):
 
 def norm_equilibrium(study, ax):
     """lr/|w|^2 against lr wd steps, one curve a pair, of a NormEquilibrium study."""
-    for i, colour in zip(range(study.lr.size), COLOURS):
+    for i, colour in enumerate(_colours(study.lr.size)):
         time = study.lr[i] * study.weight_decay[i] * study.k[i]
         ax.plot(time, study.lr[i] / study.norm2[i], color=colour,
                 label=f"lr = {study.lr[i]:g}, wd = {study.weight_decay[i]:g}")
@@ -56,7 +66,8 @@ def norm_equilibrium(study, ax):
 
 def lag_distance(studies, ax):
     """E|W_T - W_{T+d}|^2 against the lag, each over its last value, with intervals; the plateau where there is one."""
-    for study, colour in zip(studies, COLOURS):
+    studies = list(studies)
+    for study, colour in zip(studies, _colours(len(studies))):
         scale, lag = study.distance[-1], study.lag / study.lag[-1]
         ax.plot(lag, study.distance / scale, color=colour, label=study.problem)
         ax.fill_between(lag, (study.distance - study.half_width) / scale, (study.distance + study.half_width) / scale,
@@ -70,7 +81,7 @@ def lag_distance(studies, ax):
 
 def function_mixing(study, ax):
     """What the start still decides about predictions, against lr wd steps, with intervals."""
-    for i, colour in zip(range(study.lr.size), COLOURS):
+    for i, colour in enumerate(_colours(study.lr.size)):
         time = study.intrinsic_time[i]
         ax.plot(time, study.memory[i], color=colour, marker="o", ms=4,
                 label=f"lr = {study.lr[i]:g}, wd = {study.weight_decay[i]:g}")

@@ -7,7 +7,8 @@ from matplotlib.patches import Patch
 
 from .. import checks
 from .data import positive
-from .maps import below, contours
+from .layout import below, fitted
+from .maps import contours
 from .style import SIGNED, look, looks
 
 _COSTS = {"gradients": "gradient evaluations", "seconds": "wall time (s)"}
@@ -51,7 +52,7 @@ def convergence(studies, ax, *, labels=None, legend=True, triangle=True):
                 _slope(ax, h, error, order)
     if legend:
         below(ax)
-    return ax
+    return fitted(ax)
 
 
 def _names(studies):
@@ -100,7 +101,7 @@ def work_precision(study, ax, *, cost="gradients", of="error", legend=True):
            ylabel=r"$\max_n |x_n - x(t_n)|$" if of == "error" else "$f - f^*$ at the end")
     if legend:
         below(ax)
-    return ax
+    return fitted(ax)
 
 
 def stability_region(study, ax, *, mark=True):
@@ -120,7 +121,7 @@ def stability_region(study, ax, *, mark=True):
         ax.annotate(f"{-study.limit:.4g}", (-study.limit, 0), xytext=(5, 7), textcoords="offset points",
                     color="#B34700", fontsize=11)
     ax.set(xlabel=r"Re $h\lambda$", ylabel=r"Im $h\lambda$", title=study.name)
-    return ax
+    return fitted(ax)
 
 
 def spectral_radius_map(study, ax, *, colorbar=True):
@@ -143,7 +144,7 @@ def spectral_radius_map(study, ax, *, colorbar=True):
     if colorbar:
         ax.figure.colorbar(filled, ax=ax, label="worst spectral radius", ticks=[round(low, 2), 0.75, 1.0, 1.3, 1.6])
     below(ax)
-    return ax
+    return fitted(ax)
 
 
 def basins(study, ax, *, flow=False, problem=None, legend=True):
@@ -175,4 +176,4 @@ def basins(study, ax, *, flow=False, problem=None, legend=True):
         if (member < 0).any():
             handles.append(Patch(color=_NOWHERE, label="reaches none"))
         below(ax, handles)
-    return ax
+    return fitted(ax)

@@ -4,13 +4,16 @@ import ast
 import colorsys
 import contextlib
 import pathlib
+import threading
 import zlib
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
+import matplotlib
+import matplotlib.style
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
 from .. import optimizers
+from . import layout, palette
 
 STYLE_SHEET = pathlib.Path(__file__).with_name("odeopt.mplstyle")
 
@@ -39,18 +42,38 @@ LOOKS = {
     "amos": ("#7A3DB8", "*"),
     "swa": ("#555555", "P"),
 }
-_FALLBACK = ("#0072B2", "#D55E00", "#009E73", "#AA3377", "#DD8800", "#332288", "#2F9E95", "#882255", "#777711")
 _MARKERS = "os^vDPXph<>"
+_TWINS = 4
 FLOW = "#222222"  # the exact flow where it belongs to no single optimizer
 MAP = LinearSegmentedColormap.from_list("odeopt-map", ("#FDFDFE", "#E3E9F1", "#BCC8D8"))
 SIGNED = LinearSegmentedColormap.from_list("odeopt-signed", ("#2C6FA6", "#9CC3DE", "#F7F7F5", "#F3B98D", "#C4541B"))
 
 
+_lock = threading.Lock()
+_entered = []  # what each open ``with style():`` found, the newest last
+
+
 @contextlib.contextmanager
 def style():
-    """Use the package's style sheet inside a ``with`` block."""
-    with plt.style.context(["default", str(STYLE_SHEET)]):
+    """Use the package's style sheet inside a ``with`` block.
+
+    Settings are matplotlib's own and so of the whole process: threads that overlap share the style, and the
+    last to leave restores what the first one found.
+    """
+    with _lock:
+        found = [{key: value for key, value in matplotlib.rcParams.copy().items() if key != "backend"}]
+        _entered.append(found)
+        matplotlib.style.use(["default", str(STYLE_SHEET)])
+    try:
         yield
+    finally:
+        with _lock:
+            place = next(i for i, other in enumerate(_entered) if other is found)
+            if place + 1 < len(_entered):  # somebody came later and is still there: theirs to restore
+                _entered[place + 1][:] = found
+            else:
+                dict.update(matplotlib.rcParams, found[0])  # as rc_context does: valid already
+            del _entered[place]
 
 
 @dataclass(frozen=True)
@@ -68,8 +91,7 @@ def look(name):
     key = optimizers.ALIASES.get(key, key)
     if key in LOOKS:
         return LOOKS[key]
-    number = zlib.crc32(key.encode())
-    return _FALLBACK[number % len(_FALLBACK)], _MARKERS[number // 16 % len(_MARKERS)]
+    return palette.color(key), _MARKERS[zlib.crc32(key.encode()) // 64 % len(_MARKERS)]
 
 
 def shade(color, place, of):
@@ -102,23 +124,28 @@ def looks(methods, labels=None, titles=None):
     """A :class:`Look` for each method of one figure.
 
     The label is the optimizer's title with its step size, and whatever else tells two runs of the
-    same optimizer apart; these share the hue and differ in lightness and marker. ``titles`` are for optimizers that the
-    package does not know.
+    same optimizer apart. No two methods share a colour; up to four runs of one optimizer share its hue and
+    differ in lightness and marker. ``titles`` are for optimizers that the package does not know.
     """
     parsed = [parse(m) for m in methods]
-    result, seen = [], {}
+    names = [name for name, _ in parsed]
+    places = [names[:i].count(name) for i, name in enumerate(names)]
+    wanted = []
+    for name, place in zip(names, places):
+        count, color = names.count(name), look(name)[0]
+        # A few twins are shades of one colour; more could not be told apart.
+        wanted.append(shade(color, place, count) if count <= _TWINS else color if place == 0 else None)
+    colors = palette.assign([f"{name} {place}" for name, place in zip(names, places)], wanted)
+    result = []
     for i, (name, values) in enumerate(parsed):
         twins = [v for n, v in parsed if n == name]
-        place = seen[name] = seen.get(name, -1) + 1
-        color, marker = look(name)
-        if len(twins) > 1:
-            color = shade(color, place, len(twins))
-            own = _MARKERS.find(marker)
-            marker = _MARKERS[(own + place) % len(_MARKERS)] if own >= 0 else marker
+        marker = look(name)[1]
+        if len(twins) > 1 and marker in _MARKERS:
+            marker = _MARKERS[(_MARKERS.find(marker) + places[i]) % len(_MARKERS)]
         title = optimizers.ALL[name].title if name in optimizers.ALL else (titles and titles[i]) or name
         keys = [key for key in values if any(t.get(key) != values[key] for t in twins)]
         keys = [key for key in ("lr", "tol") if key in values and key not in keys] + keys
         words = ", ".join(f"{key} {number(values[key])}" for key in keys)
         label = labels[i] if labels else f"{title}, {words}" if words else title
-        result.append(Look(color, marker, label))
+        result.append(Look(colors[i], marker, layout.label(label)))
     return result
