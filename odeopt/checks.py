@@ -181,7 +181,7 @@ def real_numbers(value):
     except OverflowError:
         return "a number beyond those of a float"
     except (TypeError, ValueError):
-        return type(value).__name__
+        return str(value.dtype) if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def is_masked(value):

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import inspect
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.optimize import OptimizeResult, OptimizeWarning
@@ -89,11 +90,14 @@ def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=No
             hessp = problem.hessp
     elif x0 is None:
         raise TypeError("x0 must be given unless fun is a Problem")
-    given = dict(options or {})
+    given = {} if options is None else options
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"options must be a mapping of names to values, got {checks.shown(given)}")
     call = MinimizeMethod(method, **hyperparameters)
     options = {} if tol is None else {"tol": tol}
     options |= {key: value for key, value in given.items() if key not in hyperparameters}
-    return call(fun, x0, args, jac, hess, hessp, bounds, constraints, callback, **options)
+    options = call._known(options, level=3)
+    return call._solve(fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options)
 
 
 def minimize_method(method, **defaults):
@@ -141,20 +145,25 @@ class MinimizeMethod:
             return ("start", *(f.name for f in dataclasses.fields(self.method.optimizer)))
         return tuple(f.name for f in dataclasses.fields(class_of(self.method)))
 
-    def _drop_unknown(self, options):
+    def _known(self, options, level):
         """``options`` without the names that mean nothing here; SciPy's warning about those."""
         allowed = (*_OWN, *self._hyperparameters())
         unknown = [name for name in options if name not in allowed]
         if unknown:
             near = [difflib.get_close_matches(name, allowed, 1, 0.5) for name in unknown]
             words = ", ".join(name + (f" (did you mean {n[0]!r}?)" if n else "") for name, n in zip(unknown, near))
-            warnings.warn(f"Unknown solver options: {words}", OptimizeWarning, stacklevel=4)
+            warnings.warn(f"Unknown solver options: {words}", OptimizeWarning, stacklevel=level)
         return {name: value for name, value in options.items() if name in allowed}
 
     def __call__(self, fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(),
                  callback=None, **options):
         """The call that SciPy makes."""
-        if constraints is not None and np.size(constraints):
+        options = self._known(options, level=4)
+        return self._solve(fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options)
+
+    def _solve(self, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options):
+        none = constraints is None or isinstance(constraints, (tuple, list, dict)) and not constraints
+        if not none and not (isinstance(constraints, np.ndarray) and constraints.size == 0):
             raise ValueError("constraints must be empty: these methods handle bounds at most")
         x = start(x0)
         box = limits(bounds, x.size)
@@ -164,7 +173,7 @@ class MinimizeMethod:
             x = project(x)
         args = args if isinstance(args, tuple) else (args,)
         objective = Objective(fun, args, jac, hess, hessp, box)
-        options = self.defaults | self._drop_unknown(options)
+        options = self.defaults | options
         own = _settings({key: options.pop(key) for key in _OWN if key in options})
         if self.method in NAMES:
             stepper = _line_search(self.method, options)
@@ -179,18 +188,23 @@ def _settings(given):
     tol = given.pop("tol", None)
     values = {"maxiter": 10_000, "gtol": 1e-5 if tol is None else tol, "ftol": 0.0, "xtol": 0.0,
               "disp": False, "return_all": False} | {k: v for k, v in given.items() if v is not None}
-    if isinstance(values["maxiter"], float) and values["maxiter"].is_integer():  # 1e4, as SciPy's methods take it
-        values["maxiter"] = int(values["maxiter"])
+    if isinstance(values["maxiter"], (float, np.floating)) and values["maxiter"].is_integer():
+        values["maxiter"] = int(values["maxiter"])  # 1e4, as SciPy's methods take it
     values["maxiter"] = checks.integer("maxiter", values["maxiter"], 0)
     for name in ("gtol", "ftol", "xtol"):
         values[name] = checks.real(name, values[name], 0.0)
+    for name in ("disp", "return_all"):  # SciPy's methods take an integer for how much is printed
+        if not isinstance(values[name], (bool, np.bool_)):
+            values[name] = checks.integer(name, values[name])
     return values
 
 
 def _line_search(name, options):
     first = options.get("lr")
-    first = None if first is None or first == "auto" else checks.real("lr", first, 0.0, open_low=True)
-    return LineSearch(name, first)
+    if isinstance(first, str):
+        checks.choice("lr", first, ("auto",))
+        first = None
+    return LineSearch(name, None if first is None else checks.real("lr", first, 0.0, open_low=True))
 
 
 def _notifier(callback):

@@ -2,6 +2,8 @@
 
 import numpy as np
 from scipy.optimize import HessianUpdateStrategy
+from scipy.sparse import issparse
+from scipy.sparse.linalg import LinearOperator
 
 from .. import checks
 
@@ -34,9 +36,13 @@ class Objective:
                 part = None  # SciPy's ways of having none
             if part is not None and not callable(part):
                 raise TypeError(f"{name} must be callable, got {checks.shown(part)}")
-        if not callable(jac) and jac not in (None, True, False, *DIFFERENCES):
+        if isinstance(jac, np.bool_):
+            jac = bool(jac)
+        if not (callable(jac) or jac is None or isinstance(jac, bool) or isinstance(jac, str) and jac in DIFFERENCES):
             raise ValueError(f"jac must be callable, True, None or one of {DIFFERENCES}, got {checks.shown(jac)}")
-        self.function, self.args, self.jac = fun, args, jac or "2-point"
+        if jac is None or jac is False:
+            jac = "2-point"
+        self.function, self.args, self.jac = fun, args, jac
         self.hess, self.hessp = (part if callable(part) else None for part in (hess, hessp))
         self.lower, self.upper = bounds
         self.nfev = self.njev = self.nhev = 0
@@ -51,9 +57,9 @@ class Objective:
         f, g = self._split(x)
         self.njev += 1
         if self.jac is True:
-            return f, self._gradient(g, x)
+            return f, _vector("jac", g, x)
         if callable(self.jac):
-            return f, self._gradient(self.jac(x.copy(), *self.args), x)
+            return f, _vector("jac", self.jac(x.copy(), *self.args), x)
         return f, self._differences(x, f)
 
     def product(self, x):
@@ -63,13 +69,13 @@ class Objective:
 
             def apply(v):
                 self.nhev += 1
-                return self._gradient(self.hessp(x.copy(), v.copy(), *self.args), x)
+                return _vector("hessp", self.hessp(x.copy(), v.copy(), *self.args), x)
 
             return apply
         if self.hess is not None:
             self.nhev += 1
-            matrix = self.hess(x.copy(), *self.args)
-            return lambda v: self._gradient(np.asarray(matrix @ v), x)
+            matrix = _matrix(self.hess(x.copy(), *self.args), x.size)
+            return lambda v: _vector("hess", matrix @ v, x)
         # Forward differences of a gradient that is itself a difference need a longer step.
         step = (1e-6 if self.jac is True or callable(self.jac) else 1e-3) * (1 + np.abs(x).max())
         free = self.lower < self.upper
@@ -88,22 +94,12 @@ class Objective:
             self.nfev += 1
             self._last = (x.copy(), self.function(x.copy(), *self.args))
         result = self._last[1]
-        f, g = result if self.jac is True else (result, None)
-        if checks.is_masked(f):
-            raise TypeError("fun must return a real number, got a masked value")
-        f = np.asarray(f)
-        if f.size != 1 or f.dtype.kind not in "fiub":
-            raise ValueError(f"fun must return a real number, got shape {f.shape} of {f.dtype}")
-        return float(f.reshape(())[()]), g
-
-    def _gradient(self, g, x):
-        found = checks.real_numbers(g)
-        if isinstance(found, str):
-            raise TypeError(f"jac must return real numbers, got {found}")
-        g = found.reshape(-1)
-        if g.shape != x.shape:
-            raise ValueError(f"jac must return shape {x.shape}, got {g.shape}")
-        return g
+        if self.jac is not True:
+            return _number(result), None
+        if not isinstance(result, (tuple, list, np.ndarray)) or np.ma.isMaskedArray(result) or (
+                result.shape != (2,) if isinstance(result, np.ndarray) else len(result) != 2):
+            raise TypeError(f"fun must return a pair (f, gradient) with jac=True, got {_word(result)}")
+        return _number(result[0]), result[1]
 
     def _differences(self, x, f):
         g = np.empty_like(x)
@@ -112,10 +108,12 @@ class Objective:
                 shifted = x.astype(complex)
                 shifted[i] += 1e-30j
                 self.nfev += 1
-                f = np.asarray(self.function(shifted, *self.args))
-                if f.dtype.kind != "c":  # its imaginary part is gone, and the slope with it
-                    raise TypeError(f"fun must return complex numbers of complex x with jac='cs', got {f.dtype}")
-                g[i] = f.imag.reshape(()) / 1e-30
+                f = self.function(shifted, *self.args)
+                if checks.dimensions(f) and np.size(f) == 1 and not checks.is_masked(f):
+                    f = np.asarray(f).reshape(-1)[0]
+                if not isinstance(f, (complex, np.complexfloating)):  # its imaginary part is gone, and the slope
+                    raise TypeError(f"fun must return complex numbers of complex x with jac='cs', got {_word(f)}")
+                g[i] = f.imag / 1e-30
                 continue
             h = (_EPS ** (1 / 3) if self.jac == "3-point" else _EPS**0.5) * max(1.0, abs(x[i]))
             down, up = x[i] - self.lower[i], self.upper[i] - x[i]
@@ -143,6 +141,55 @@ class Objective:
         return self.value(moved), moved[i] - x[i]
 
 
+def _number(f):
+    """What ``fun`` returned as a float (NaN and inf are the run's affair)."""
+    if type(f) is float:
+        return f
+    if isinstance(f, bool) or getattr(f, "dtype", None) == np.bool_:
+        f = f * 1.0
+    found = checks.real_numbers([f])
+    if isinstance(found, str) or found.size != 1:
+        hint = "; jac=True says that its gradient comes with it" if isinstance(f, tuple) and len(f) == 2 else ""
+        raise (TypeError if isinstance(found, str) else ValueError)(
+            f"fun must return a real number, got {_word(f)}{hint}")
+    return float(found.reshape(()))
+
+
+def _vector(name, value, x):
+    """What ``name`` returned as a new vector as long as x; one row or column will do."""
+    found = checks.real_numbers(value)
+    if isinstance(found, str):
+        raise TypeError(f"{name} must return real numbers, got {found if 'complex' in found else _word(value)}")
+    if found.size != x.size or max(found.shape, default=1) != x.size:
+        raise ValueError(f"{name} must return shape {x.shape}, got {found.shape}")
+    return found.reshape(-1)
+
+
+def _matrix(value, n):
+    """What ``hess`` returned, as what can be multiplied by a vector."""
+    if not (issparse(value) or isinstance(value, LinearOperator)):
+        found = checks.real_numbers(value)
+        if isinstance(found, str):
+            raise TypeError(f"hess must return real numbers, got {found if 'complex' in found else _word(value)}")
+        value = found.reshape(1, 1) if n == found.size == 1 else found
+    if value.shape != (n, n):
+        raise ValueError(f"hess must return shape ({n}, {n}), got {value.shape}")
+    return value
+
+
+def _word(value):
+    """What came instead of numbers, in a word or two."""
+    if value is None:
+        return "None"
+    if np.ma.isMaskedArray(value) or isinstance(value, np.ma.core.MaskedConstant):
+        return "a masked value"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of length {len(value)}"
+    if isinstance(value, np.ndarray):
+        return f"shape {value.shape} of {value.dtype}"
+    return f"{checks.shown(value)} ({type(value).__name__})"
+
+
 def limits(bounds, n):
     """``(lower, upper)`` of ``bounds`` as SciPy takes them: None, a ``Bounds``, or (min, max) pairs."""
     if bounds is None:
@@ -150,26 +197,29 @@ def limits(bounds, n):
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         lower, upper = bounds.lb, bounds.ub
     else:
-        pairs = list(bounds) if np.iterable(bounds) else []
-        if len(pairs) != n or any(not np.iterable(pair) or len(pair) != 2 for pair in pairs):
-            raise ValueError(f"bounds must be a Bounds or {n} (min, max) pairs, got {_short(bounds)}")
-        lower = [-np.inf if low is None else low for low, _ in pairs]
-        upper = [np.inf if high is None else high for _, high in pairs]
-    try:
-        lower, upper = (np.array(np.broadcast_to(np.asarray(side, dtype=float), n)) for side in (lower, upper))
-    except (TypeError, ValueError):
-        raise ValueError(f"bounds must be {n} real numbers or None on either side, got {_short(bounds)}") from None
-    if np.isnan(lower).any() or np.isnan(upper).any() or (lower > upper).any():
-        raise ValueError("bounds must have min <= max for every variable")
+        pairs = list(bounds) if isinstance(bounds, (list, tuple, np.ndarray)) and np.iterable(bounds) else []
+        if len(pairs) != n or not all(isinstance(pair, (list, tuple, np.ndarray)) and checks.dimensions(pair[:1]) and (
+                len(pair) == 2) for pair in pairs):
+            raise ValueError(f"bounds must be a Bounds or {n} (min, max) pairs, got {checks.shown(bounds)}")
+        lower, upper = ([_end(pair[side], free) for pair in pairs] for side, free in ((0, -np.inf), (1, np.inf)))
+    lower, upper = checks.real_numbers(lower), checks.real_numbers(upper)
+    if any(isinstance(side, str) or side.size not in (1, n) for side in (lower, upper)):
+        raise ValueError(f"bounds must be {n} real numbers or None on either side, got {checks.shown(bounds)}")
+    lower, upper = (np.array(np.broadcast_to(side.reshape(-1), n)) for side in (lower, upper))
+    if not (lower <= upper).all() or (lower == np.inf).any() or (upper == -np.inf).any():
+        raise ValueError("bounds must have min <= max, and a number between them, for every variable")
     return lower, upper
 
 
-def _short(value):
-    return " ".join(repr(value).split())[:80]
+def _end(value, free):
+    """One end of a pair: ``free`` for None, the entry of an array of one."""
+    if value is None:
+        return free
+    return value.reshape(())[()] if type(value) is np.ndarray and value.size == 1 else value
 
 
 def start(x0):
     """``x0`` as SciPy takes it: a number or a vector."""
     if not np.iterable(x0):
-        x0 = [x0]
+        x0 = [checks.real("x0", x0)]
     return checks.point("x0", x0)
