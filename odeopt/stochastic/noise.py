@@ -166,7 +166,7 @@ def covariance_factor(covariance, name="covariance"):
     skew = np.abs(c - c.T).max()
     if skew > 1e-10 * largest:
         raise ValueError(f"{name} must be symmetric, got entries that differ by {skew:.3g}")
-    values, vectors = np.linalg.eigh(0.5 * (c + c.T))
+    values, vectors = np.linalg.eigh(0.5 * c + 0.5 * c.T)
     if values[0] < -1e-10 * largest:
         raise ValueError(f"{name} must be positive semi-definite, got the eigenvalue {values[0]:.6g}")
     keep = values > 1e-14 * max(largest, 1e-300)

@@ -165,6 +165,11 @@ def _join(value, file):
     return [_join(v, file) for v in value] if isinstance(value, list) else value
 
 
+def ended(status):
+    """What a headline says of a run that did not come to its end."""
+    return "" if status in ("completed", "converged") else f"; the run {status}"
+
+
 def word(value):
     """A cell of a table: three digits, a dash for what is not there."""
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import checks
 from ..flows import gradient_flow
 from ..reference import reference
-from .base import Study
+from .base import Study, ended
 from .inner import inner_run
 
 _ORBIT_POINTS = 4000
@@ -45,7 +46,8 @@ class Directions(Study):
 
     def headline(self):
         """The summary in words."""
-        return f"{self.optimizer} on {self.problem}: angle to -g, distance to the gradient flow's orbit"
+        return (f"{self.optimizer} on {self.problem}: angle to -g, distance to the gradient flow's orbit"
+                f"{ended(self.status)}")
 
     def gradients_to(self, gap):
         """Gradients until f - f* is first below ``gap`` (nan if never)."""
@@ -70,7 +72,9 @@ def directions(optimizer, problem, x0=None, steps=1000, *, start="cold", t_orbit
     """
     if problem.f_min is None:
         raise ValueError(f"problem must have a known f_min, and {problem.name} has none")
-    run = inner_run(optimizer, problem, x0, steps, start=start)
+    run = inner_run(optimizer, problem, x0, checks.integer("steps", steps, 1), start=start)
+    if len(run) < 2:
+        raise ValueError(f"optimizer must make a step whose end is finite on {problem.name}, and its run {run.message}")
     g = np.array([problem.grad(x) for x in run.x[:-1]])
     step = np.diff(run.x, axis=0)
     length, slope = np.linalg.norm(step, axis=1), np.linalg.norm(g, axis=1)
@@ -79,7 +83,8 @@ def directions(optimizer, problem, x0=None, steps=1000, *, start="cold", t_orbit
     u, v = step[seen] / length[seen, None], -g[seen] / slope[seen, None]
     angle[seen] = np.degrees(2 * np.arctan2(np.linalg.norm(u - v, axis=1), np.linalg.norm(u + v, axis=1)))
     return Directions(repr(optimizer), problem.name, run.n_grad.astype(float), angle,
-                      _distance_to_curve(run.x, orbit(problem, run.x[0], t_orbit)), run.f - problem.f_min)
+                      _distance_to_curve(run.x, orbit(problem, run.x[0], t_orbit)), run.f - problem.f_min,
+                      status=run.status)
 
 
 def orbit(problem, x0, t_end=None):

@@ -12,7 +12,7 @@ from ..problems.normalized import class_probabilities
 from ..stochastic import Minibatch, sample
 from .base import Study
 from .scale_invariance import directions
-from .stationary import mean_interval
+from .stationary import completed, mean_interval
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,8 +66,7 @@ def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start
     for lr, decay in pairs:
         run = sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch), x0, steps=steps,
                      paths=seeds, seed=seed, every=every, threads=threads, progress=progress)
-        if run.status != "completed":
-            raise ValueError(f"pairs must be stable, got lr={lr}, weight_decay={decay}: {run.message}")
+        completed(run, f"pairs must be stable, got lr={lr}, weight_decay={decay}")
         late = run.x[:, run.k >= 2 * steps / 3]
         right = np.array([np.mean([class_probabilities(problem, w).argmax(axis=1) == labels for w in path])
                           for path in late])

@@ -34,7 +34,7 @@ from ..flows import Flow
 from ..optimizers import Optimizer
 from ..reference import reference
 from ..schemes import Discretization
-from .base import Study
+from .base import Study, ended
 from .inner import inner_run
 
 
@@ -132,7 +132,7 @@ class Lyapunov(Study):
 
     def headline(self):
         said = "never rose" if self.holds else f"rose in step {self.violation}"
-        return f"energy {self.name!r} along {self.method} on {self.problem}: {said}"
+        return f"energy {self.name!r} along {self.method} on {self.problem}: {said}{ended(self.status)}"
 
 
 def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, mu=None, minimiser=None,
@@ -188,7 +188,7 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     if minimiser is None and not problem.minima:
         raise ValueError(f"minimiser must be given: problem {problem.name!r} knows none")
     star = checks.point("minimiser", problem.minima[0] if minimiser is None else minimiser, problem.dim)
-    k, t, z = _states(method, flow, problem, x0, steps, t_end)
+    k, t, z, status = _states(method, flow, problem, x0, steps, t_end)
     x = z[:, 0]
     f_star = problem.fun(star)
     f = np.array([problem.fun(p) for p in x]) - f_star
@@ -210,11 +210,11 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     above = np.flatnonzero(~(rise <= tolerance))
     return Lyapunov(repr(method) if isinstance(method, Optimizer) else method.name, problem.name, energy, k, t, values,
                     bound, f, int(k[above[0] + 1]) if above.size else -1,
-                    float(rise.max()) if rise.size else 0.0, float(tolerance))
+                    float(rise.max()) if rise.size else 0.0, float(tolerance), status=status)
 
 
 def _states(method, flow, problem, x0, steps, t_end):
-    """``(k, t, z)`` with z (R, rows, n) in the flow's units."""
+    """``(k, t, z, status)`` with z (R, rows, n) in the flow's units."""
     if isinstance(method, Flow):
         if t_end is None:
             raise ValueError("t_end must be given for a Flow (flow time > 0)")
@@ -222,12 +222,12 @@ def _states(method, flow, problem, x0, steps, t_end):
         solution = reference(method, problem, x0, t_end, rtol=1e-12, atol=1e-13, check=False)
         if not solution.success:
             raise ValueError(f"t_end must be a time that the flow reaches: {solution.message}")
-        return np.arange(steps + 1), t, solution.state(t)
+        return np.arange(steps + 1), t, solution.state(t), "completed"
     run = inner_run(method, problem, x0, steps, memory=True)
     if isinstance(method, Discretization):
-        return run.k, run.t, np.concatenate([run.x[:, None], run.memory], axis=1)
+        return run.k, run.t, np.concatenate([run.x[:, None], run.memory], axis=1), run.status
     z = np.array([method.to_flow(x, s) for x, s in zip(run.x, run.memory)])
-    return run.k, run.t + method.t0, z
+    return run.k, run.t + method.t0, z, run.status
 
 
 def _bound(energy, t, start, c):

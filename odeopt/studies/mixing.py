@@ -19,7 +19,16 @@ from ..problems.normalized import class_probabilities, normalized_weights
 from ..stochastic import Minibatch, gaussian, sample
 from .base import Study
 from .generalisation import random_starts
-from .stationary import dense_quadratic, mean_interval, stationary_covariance, step_matrices, student
+from .scale_invariance import decayed
+from .stationary import (
+    completed,
+    dense_quadratic,
+    forgetting_time,
+    mean_interval,
+    stationary_covariance,
+    step_matrices,
+    student,
+)
 
 
 def lag_distance(optimizer, hessian, covariance, lags):
@@ -76,7 +85,7 @@ def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1,
     exact = lag_distance(optimizer, hessian, covariance, lag)
     sigma = stationary_covariance(optimizer, hessian, covariance)
     a, _ = step_matrices(optimizer, hessian)
-    burn = int(np.ceil(np.log(1e-5) / np.log(np.abs(np.linalg.eigvals(a)).max())))
+    burn = forgetting_time(optimizer, float(np.abs(np.linalg.eigvals(a)).max()))
     burn = stride * -(-burn // stride)
     problem = dense_quadratic(hessian, np.zeros(np.shape(hessian)[0]))
     run = sample(optimizer, problem, gaussian(covariance), steps=burn + int(lag[-1]), paths=paths, seed=seed,
@@ -103,8 +112,7 @@ def lag_distance_network(optimizer, problem=None, *, burn=4000, lags=40, stride=
 
 
 def _distances(name, optimizer, run, burn, stride, level, plateau, exact, origins=1, seen=None):
-    if run.status != "completed":
-        raise ValueError(f"optimizer must be stable, got {optimizer!r}: {run.message}")
+    completed(run, f"optimizer must be stable, got {optimizer!r}")
     x = run.x if seen is None else seen
     lags, squares = run.k.size - burn // stride - origins, 0.0
     for first in range(burn // stride, burn // stride + origins):
@@ -168,8 +176,7 @@ def averaged_pairs(optimizer, problem=None, *, first=2000, second=2400, batch=32
         raise ValueError(f"first must be a multiple of second - first = {stride}, got {first}")
     run = sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0), steps=second,
                  paths=paths, seed=seed, every=stride, threads=threads, progress=progress)
-    if run.status != "completed":
-        raise ValueError(f"optimizer must be stable, got {optimizer!r}: {run.message}")
+    completed(run, f"optimizer must be stable, got {optimizer!r}")
     early, late = ([normalized_weights(problem, w) for w in run.x[:, i]] for i in (-2, -1))
     losses = np.array([[held_out_loss(problem, w) for w in early], [held_out_loss(problem, w) for w in late]])
     along = np.array([held_out_loss(problem, 0.5 * (a + b)) for a, b in zip(early, late)])
@@ -246,13 +253,13 @@ def function_mixing(pairs, problem=None, *, intrinsic_time=4.0, records=16, batc
     starts = random_starts(problem, 2, seed, start_norm)
     _, labels = digits_split("test")
     columns = []
+    pairs = [decayed(*pair) for pair in pairs]
     for lr, decay in pairs:
         every = max(1, round(intrinsic_time / (lr * decay) / records))
         run = sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch),
                      np.repeat(starts, paths, axis=0), steps=every * records, paths=2 * paths, seed=seed, every=every,
                      threads=threads, progress=progress)
-        if run.status != "completed":
-            raise ValueError(f"pairs must be stable, got lr={lr}, weight_decay={decay}: {run.message}")
+        completed(run, f"pairs must be stable, got lr={lr}, weight_decay={decay}")
         predicted = np.array([[class_probabilities(problem, w).argmax(axis=1) for w in path] for path in run.x])
         measured = [_disagreement(predicted[:, r], paths, level) for r in range(run.k.size)]
         weights = np.array([[normalized_weights(problem, w) for w in path] for path in run.x])

@@ -38,6 +38,7 @@ from .convergence import Convergence, solve
 from .fit import distance_to, fit_order
 from .inner import gather, inner_run, partial_results
 
+_MOST_PAST = 10**6
 KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam, AdamW, NAdam)
 
 
@@ -124,6 +125,9 @@ def slow_manifold_start(optimizer, problem, x0, flow):
     fading = _memory(optimizer)
     s = optimizer.start(x0, problem.grad(x0), "cold")
     past = math.ceil(math.log(1e-17) / math.log(fading)) if fading > 0 else 0
+    if past > _MOST_PAST:
+        raise ValueError(f"optimizer must forget within {_MOST_PAST} steps to be put on its slow manifold, and "
+                         f"{optimizer!r} takes {past}")
     field, h = flow.field(problem), -flow.h
     xs, z = [], np.array([x0], dtype=float)
     for _ in range(past):

@@ -17,7 +17,7 @@ from ..optimizers import GradientDescent, Momentum
 from ..stochastic import Minibatch, sample
 from .base import Study
 from .inner import inner_run
-from .stationary import mean_interval
+from .stationary import completed, mean_interval
 
 
 def rescaled(optimizer, factor):
@@ -165,6 +165,16 @@ class NormEquilibrium(Study):
                 f"{self.paths} paths" + f"; not in balance yet: (lr, wd) = {', '.join(moving)}" * bool(moving))
 
 
+def decayed(lr, weight_decay):
+    """The pair as numbers; ValueError where 1/(lr wd), the steps of a relaxation, is above 10^9."""
+    lr = checks.real("lr", lr, 0.0, open_low=True)
+    weight_decay = checks.real("weight_decay", weight_decay, 0.0, open_low=True)
+    if not lr * weight_decay >= 1e-9:
+        raise ValueError("pairs must relax within 10^9 steps, lr weight_decay >= 1e-09, "
+                         f"got lr={lr:g}, weight_decay={weight_decay:g}")
+    return lr, weight_decay
+
+
 def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, paths=8, records=120, level=0.99, seed=0,
                      threads=None, progress=False):
     """Follow |w|^2 of SGD with weight decay to its equilibrium, for each pair (lr, wd).
@@ -185,15 +195,15 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
     paths = checks.integer("paths", paths, 2)
     if noise is None and problem.fgb is not None:
         noise = Minibatch(32)
-    columns = []
+    columns, pairs = [], [decayed(*pair) for pair in pairs]
+    steps = None if steps is None else checks.integer("steps", steps, 1)
     for lr, decay in pairs:
         optimizer = GradientDescent(lr=lr, weight_decay=decay)
-        count = math.ceil(3 / (lr * checks.real("weight_decay", decay, 0.0, open_low=True))) if steps is None else steps
+        count = math.ceil(3 / (lr * decay)) if steps is None else steps
         every = max(1, count // records)
         run = sample(optimizer, problem, noise, x0, steps=every * records, paths=paths, seed=seed, every=every,
                      threads=threads, progress=progress)
-        if run.status != "completed":
-            raise ValueError(f"pairs must be stable, got lr={lr}, weight_decay={decay}: {run.message}")
+        completed(run, f"pairs must be stable, got lr={lr}, weight_decay={decay}")
         norms = (run.x**2).sum(axis=2)
         mean, half = mean_interval(norms, level)
         late = slice(2 * records // 3, None)
@@ -288,6 +298,9 @@ def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
         decay = intrinsic / lr
         run = inner_run(GradientDescent(lr=lr, weight_decay=decay), problem, x0, steps)
         plain = inner_run(GradientDescent(lr=lr), problem, x0, steps)
+        for one in (run, plain):
+            if not one.ok:
+                raise ValueError(f"lrs must be learning rates at which the run stays finite, got {lr:g}: {one.message}")
         rise, plain_rise = _rise(run.f), _rise(plain.f)
         at = rise if rise >= 0 else len(run) - 1
         low = int(np.argmin(run.f[: at + 1]))

@@ -14,7 +14,7 @@ from ..optimizers import GradientDescent, Optimizer
 from ..problems import sine_bowl
 from ..stochastic import gaussian, sample
 from .base import Study
-from .stationary import mean_interval, ou_covariance, stationary_covariance
+from .stationary import completed, mean_interval, ou_covariance, stationary_covariance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,6 +113,8 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
         kappa; ``steps`` must be a multiple.
     """
     problem = sine_bowl() if problem is None else problem
+    factor, steps = checks.real("factor", factor, 0.0, open_low=True), checks.integer("steps", steps, 1)
+    paths, variance = checks.integer("paths", paths, 2), checks.real("variance", variance, 0.0, open_low=True)
     few = round(steps / factor)
     if abs(few * factor - steps) > 1e-9:
         raise ValueError(f"steps must be a multiple of factor = {factor:g}, got {steps}")
@@ -120,8 +122,10 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
             (linearly_scaled(optimizer, factor), variance / factor, few))
     columns = [[], [], [], []]
     for i, (method, v, count) in enumerate(runs):
-        end = sample(method, problem, gaussian(v), x0, steps=count, paths=paths, seed=seed + i, threads=threads,
-                     progress=progress).end
+        run = sample(method, problem, gaussian(v), x0, steps=count, paths=paths, seed=seed + i, threads=threads,
+                     progress=progress)
+        completed(run, f"optimizer must be stable, got {method!r}")
+        end = run.end
         mean, half = mean_interval(end, level)
         std = end.std(axis=0, ddof=1)
         # var(s^2) = (m4 - s^4)/N, so var(s) = that/(4 s^2): no normality assumed.

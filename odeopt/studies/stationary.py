@@ -25,6 +25,9 @@ from ..stochastic import gaussian, sample, sde
 from ..stochastic.noise import covariance_factor
 from .base import Study
 
+_ROUND_OFF = 1e-13  # of a spectral radius, of a rate against the largest
+_DOUBLINGS = 64
+_MOST_STEPS = 10**7
 _LATE = 10**6  # a step number at which starts and warm-ups are over
 
 
@@ -77,7 +80,7 @@ def _checked(hessian, covariance):
 def _stable(optimizer, hessian):
     a, b = step_matrices(optimizer, hessian)
     radius = float(np.abs(np.linalg.eigvals(a)).max())
-    if not radius < 1 - 1e-13:
+    if not radius < 1 - _ROUND_OFF:
         values = np.linalg.eigvalsh(hessian)
         raise ValueError(f"optimizer must be stable on the hessian to have a stationary covariance: {optimizer!r} on "
                          f"curvatures {values[0]:.6g} ... {values[-1]:.6g} has spectral radius {radius:.6g} "
@@ -101,13 +104,51 @@ def stationary_covariance(optimizer, hessian, covariance, *, full=False):
         ``covariance`` not positive semi-definite; an unstable pair (optimizer, hessian), a zero
         curvature included; an optimizer that is not linear.
     """
-    from scipy.linalg import solve_discrete_lyapunov
-
     h, c = _checked(hessian, covariance)
     a, b, _ = _stable(optimizer, h)
-    p = solve_discrete_lyapunov(a, b @ c @ b.T)
-    p = 0.5 * (p + p.T)
+    p = _stationary(a, b @ c @ b.T)
     return p if full else p[: h.shape[0], : h.shape[0]]
+
+
+def _stationary(a, q):
+    """P = A P A' + Q as the sum of A^k Q A'^k, by doubling: positive semi-definite as its terms are.
+
+    A solver of linear equations loses that where |A| is near 1 or the curvatures lie far apart.
+    """
+    p = q
+    with np.errstate(all="ignore"):
+        for _ in range(_DOUBLINGS):
+            more = a @ p @ a.T
+            p, a = p + more, a @ a
+            if np.abs(more).max() <= 1e-17 * np.abs(p).max():
+                break
+    return _semidefinite(p)
+
+
+def _semidefinite(p):
+    """The covariance ``p``, symmetric; ValueError where round-off or overflow has made it none."""
+    p = 0.5 * p + 0.5 * p.T
+    if np.isfinite(p).all():
+        values = np.linalg.eigvalsh(p)
+        if values[0] >= -1e-12 * values[-1]:
+            return p
+    raise ValueError("hessian and covariance must have entries of sizes whose stationary covariance is a number, got "
+                     "one that is not finite or has a negative eigenvalue")
+
+
+def forgetting_time(optimizer, radius):
+    """Steps after which the variance of a linear method is its stationary one to 1e-10; ValueError above 10^7."""
+    steps = math.ceil(math.log(1e-5) / math.log(max(radius, 1e-300)))
+    if steps > _MOST_STEPS:
+        raise ValueError(f"optimizer must forget its start within {_MOST_STEPS} steps to be sampled, and {optimizer!r} "
+                         f"takes {steps}: its spectral radius is 1 - {1 - radius:.3g}")
+    return max(1, steps)
+
+
+def completed(run, words):
+    """ValueError with ``words`` where a path of ``run`` diverged."""
+    if run.status != "completed":
+        raise ValueError(f"{words}: {run.message}")
 
 
 def sde_matrices(optimizer, hessian, order=1):
@@ -127,17 +168,28 @@ def ou_covariance(optimizer, hessian, covariance, *, order=1):
 
     Raises as :func:`stationary_covariance`, and where the drift is not stable.
     """
-    from scipy.linalg import solve_continuous_lyapunov
-
     h, c = _checked(hessian, covariance)
     f, d = sde_matrices(optimizer, h, order)
     rate = float(np.linalg.eigvals(f).real.max())
-    if not rate < 0:
+    size = float(np.linalg.norm(f, 2))
+    if not rate < -_ROUND_OFF * size:
         raise ValueError(f"optimizer's flow must be stable on the hessian, and its largest rate is {rate:.6g} "
-                         "(allowed: below 0)")
-    p = solve_continuous_lyapunov(f, -d @ c @ d.T)
+                         f"(allowed: below 0 by more than round-off, {_ROUND_OFF * size:.1g})")
     n = h.shape[0]
-    return 0.5 * (p + p.T)[:n, :n]
+    return _stationary(*linear_sde(f, d @ c @ d.T, 1.0 / size))[:n, :n]
+
+
+def linear_sde(f, q, t):
+    """``(A, Q)`` of dz = F z dt + noise of covariance ``q`` dt over the time ``t``: z(t) = A z(0) + noise of
+    covariance Q (Van Loan 1978)."""
+    from scipy.linalg import expm
+
+    m, size = f.shape[0], 2.0 ** np.round(np.log2(np.abs(q).max() or 1.0))  # a power of two: no digit is lost
+    block = np.zeros((2 * m, 2 * m))
+    block[:m, :m], block[:m, m:], block[m:, m:] = -f, q / size, f.T
+    e = expm(block * t)
+    a = e[m:, m:].T
+    return a, size * (a @ e[:m, m:])
 
 
 def averaged_covariance(optimizer, hessian, covariance, n):
@@ -150,13 +202,20 @@ def averaged_covariance(optimizer, hessian, covariance, n):
     h, _ = _checked(hessian, covariance)
     a, _, _ = _stable(optimizer, h)
     p = stationary_covariance(optimizer, h, covariance, full=True)
+    cross = _lags(a, n) @ p
+    return _semidefinite((n * p + cross + cross.T)[: h.shape[0], : h.shape[0]] / n**2)
+
+
+def _lags(a, n):
+    """sum_{k=1}^{n-1} (n - k) A^k, by doubling: closed forms cancel where A is near I."""
     eye = np.eye(a.shape[0])
-    inverse = np.linalg.inv(eye - a)
-    # sum_{k=1}^{n-1} (n - k) A^k
-    lags = n * a @ inverse - a @ (eye - np.linalg.matrix_power(a, n)) @ inverse @ inverse
-    cross = lags @ p
-    total = (n * p + cross + cross.T) / n**2
-    return total[: h.shape[0], : h.shape[0]]
+    lags, powers, power = np.zeros_like(a), eye, a  # for n = 1: the sum, that of A^k for k < n, A^n
+    for bit in bin(n)[3:]:
+        lags = 2 * lags + a @ powers @ powers
+        powers, power = powers + power @ powers, power @ power
+        if bit == "1":
+            lags, powers, power = lags + a @ powers, powers + power, power @ a
+    return lags
 
 
 def covariance_interval(samples, level=0.99):
@@ -273,10 +332,11 @@ def stationary(optimizer, hessian, covariance, *, paths=20_000, average=0, level
     h, c = _checked(hessian, covariance)
     exact = stationary_covariance(optimizer, h, c)
     _, _, radius = _stable(optimizer, h)
-    burn = max(1, math.ceil(math.log(1e-5) / math.log(max(radius, 1e-300))))  # variance reached to 1e-10
+    burn = forgetting_time(optimizer, radius)
     steps = burn + max(average - 1, 0)
     run = sample(optimizer, dense_quadratic(h, np.zeros(h.shape[0])), gaussian(c), steps=steps, paths=paths, seed=seed,
                  average_from=burn if average else None, threads=threads, progress=progress)
+    completed(run, "optimizer must be stable on the hessian")
     sampled, half = covariance_interval(run.end, level)
     empty = np.empty((0, 0))
     means, means_half, means_exact = empty, empty, empty

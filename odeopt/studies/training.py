@@ -51,8 +51,10 @@ class Training(Study):
 
     def headline(self):
         """Method, length and what it reached."""
+        lost = np.flatnonzero(~np.isfinite(self.train_loss))
         return (f"{self.optimizer}, rule {self.rule}, seed {self.seed}: {self.lr.size} epochs, "
-                f"test accuracy {self.test_accuracy:.4f}")
+                f"test accuracy {self.test_accuracy:.4f}"
+                + (f"; the loss is not finite from epoch {lost[0] + 1} on" if lost.size else ""))
 
 
 def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, progress=False):

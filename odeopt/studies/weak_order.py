@@ -21,7 +21,7 @@ from ..optimizers import GradientDescent
 from ..stochastic import gaussian, sde
 from ..stochastic.sde import one_step
 from .base import Study
-from .stationary import _checked, dense_quadratic, sde_matrices, step_matrices
+from .stationary import _checked, dense_quadratic, linear_sde, sde_matrices, step_matrices
 
 
 def discrete_moments(optimizer, hessian, covariance, x0, steps, *, z0=None):
@@ -55,18 +55,12 @@ def sde_moments(optimizer, hessian, covariance, x0, t, *, order=1):
     f, d = sde_matrices(optimizer, h, order)
     z = np.zeros(f.shape[0])
     z[: h.shape[0]] = checks.point("x0", x0, h.shape[0])
-    return _linear_sde(f, d @ c @ d.T, z, t, h.shape[0])
+    return _moments(f, d @ c @ d.T, z, t, h.shape[0])
 
 
-def _linear_sde(f, q, z, t, n):
-    from scipy.linalg import expm
-
-    m = f.shape[0]
-    block = np.zeros((2 * m, 2 * m))
-    block[:m, :m], block[:m, m:], block[m:, m:] = -f, q, f.T
-    e = expm(block * t)
-    phi = e[m:, m:].T
-    return (phi @ z)[:n], (phi @ e[:m, m:])[:n, :n]
+def _moments(f, q, z, t, n):
+    a, covariance = linear_sde(f, q, t)
+    return (a @ z)[:n], covariance[:n, :n]
 
 
 def _second_moment(moments):
@@ -157,7 +151,7 @@ def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, 
     f, d = sde_matrices(GradientDescent(lr=0.1) if optimizer is None else optimizer, h_matrix)
     z0 = np.zeros(rows * n)
     z0[:n] = checks.point("x0", x0, n)
-    exact = _second_moment(_linear_sde(f, d @ c @ d.T, z0, t_end, n))
+    exact = _second_moment(_moments(f, d @ c @ d.T, z0, t_end, n))
     steps, errors = [], []
     for level in range(checks.integer("levels", levels, 2)):
         count = coarsest * 2**level
