@@ -155,11 +155,17 @@ def _number(f):
     return float(found.reshape(()))
 
 
-def _vector(name, value, x):
-    """What ``name`` returned as a new vector as long as x; one row or column will do."""
+def _reals(name, value):
+    """What ``name`` returned as a new float64 array."""
     found = checks.real_numbers(value)
     if isinstance(found, str):
-        raise TypeError(f"{name} must return real numbers, got {found if 'complex' in found else _word(value)}")
+        raise TypeError(f"{name} must return real numbers, got {found if found.endswith(' values') else _word(value)}")
+    return found
+
+
+def _vector(name, value, x):
+    """What ``name`` returned as a new vector as long as x; one row or column will do."""
+    found = _reals(name, value)
     if found.size != x.size or max(found.shape, default=1) != x.size:
         raise ValueError(f"{name} must return shape {x.shape}, got {found.shape}")
     return found.reshape(-1)
@@ -168,9 +174,7 @@ def _vector(name, value, x):
 def _matrix(value, n):
     """What ``hess`` returned, as what can be multiplied by a vector."""
     if not (issparse(value) or isinstance(value, LinearOperator)):
-        found = checks.real_numbers(value)
-        if isinstance(found, str):
-            raise TypeError(f"hess must return real numbers, got {found if 'complex' in found else _word(value)}")
+        found = _reals("hess", value)
         value = found.reshape(1, 1) if n == found.size == 1 else found
     if value.shape != (n, n):
         raise ValueError(f"hess must return shape ({n}, {n}), got {value.shape}")
