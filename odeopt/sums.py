@@ -5,7 +5,11 @@ four quarters of the array are added up side by side. That is three times as fas
 digits, and depends on the size alone, so the result is the same wherever and whenever it runs.
 """
 
-from .abi import kernel
+import numpy as np
+
+from .abi import cold_path, kernel
+
+SAFE = 1e-280  # a sum of squares between this and its inverse has lost nothing to underflow or overflow
 
 
 @kernel
@@ -14,13 +18,48 @@ def sum_of_squares(g):
     s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
     quarter = g.size // 4
     for i in range(quarter):
-        a, b = float(g[i]), float(g[i + quarter])
-        c, d = float(g[i + 2 * quarter]), float(g[i + 3 * quarter])
+        a, b = np.float64(g[i]), np.float64(g[i + quarter])
+        c, d = np.float64(g[i + 2 * quarter]), np.float64(g[i + 3 * quarter])
         s0 += a * a
         s1 += b * b
         s2 += c * c
         s3 += d * d
     total = (s0 + s1) + (s2 + s3)
     for i in range(4 * quarter, g.size):
-        total += float(g[i]) * float(g[i])
+        a = np.float64(g[i])
+        total += a * a
     return total
+
+
+@kernel
+def scaled_norm(g):
+    """``(scale, length)`` with |g| = scale * length, for gradients of any size.
+
+    ``scale`` is 1 unless squares of the entries would overflow or vanish: then it is the largest |g_i|,
+    and ``length`` at least 1. Both are 0 and 0 for g = 0; a norm that is not finite is (1, norm).
+    """
+    square = sum_of_squares(g)
+    if SAFE < square < 1.0 / SAFE:
+        return 1.0, np.sqrt(square)
+    cold_path()
+    largest = 0.0
+    for i in range(g.size):
+        size = abs(np.float64(g[i]))
+        if not size <= largest:
+            largest = size
+        if not size < np.inf:  # also a NaN
+            return 1.0, size
+    if largest == 0.0:
+        return 0.0, 0.0
+    square = 0.0
+    for i in range(g.size):
+        ratio = np.float64(g[i]) / largest
+        square += ratio * ratio
+    return largest, np.sqrt(square)
+
+
+@kernel
+def norm(g):
+    """|g| in float64, infinite only where it exceeds the largest float64."""
+    scale, length = scaled_norm(g)
+    return scale * length

@@ -1,5 +1,6 @@
 """Properties that every optimizer must have, crossed with every row of rows.py."""
 
+import dataclasses
 import pathlib
 import warnings
 from dataclasses import fields
@@ -42,6 +43,11 @@ def test_the_page_declares_what_theory_says(row):
 IDENTITIES = [row for row in ROWS if row.identity]
 
 
+@every_row
+def test_a_scheme_is_claimed_where_the_identity_is_tested_and_nowhere_else(row):
+    assert (row.make().scheme() is not None) == row.identity
+
+
 @pytest.mark.parametrize("start", ["cold", "consistent"])
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("row", IDENTITIES, ids=[row.name for row in IDENTITIES])
@@ -70,7 +76,8 @@ def test_dampening_differs_from_the_scheme_in_the_first_buffer_only():
     row = next(r for r in ROWS if r.name == "torch momentum, dampening")
     opt, problem = row.make(), PROBLEMS["sine-bowl"]
     run = oo.record(opt, problem, steps=200, memory=True)
-    later = oo.record(oo.Discretization(opt.flow(), opt.scheme(), opt.h), problem,
+    assert opt.scheme() is None and dataclasses.replace(opt, dampening=0.0).scheme() is oo.schemes.semi_implicit_euler
+    later = oo.record(oo.Discretization(opt.flow(), oo.schemes.semi_implicit_euler, opt.h), problem,
                       opt.to_flow(run.x[1], run.memory[1]), steps=199)
     np.testing.assert_allclose(run.x[1:], later.x, rtol=0, atol=1e-12)
 

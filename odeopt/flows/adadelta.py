@@ -23,7 +23,8 @@ def rhs(fg, hv, data, t, p, z, dz):
     fg(x, dx, data)
     for i in range(x.size):
         gi = dx[i]
-        y = np.sqrt(max(u[i], 0.0) + p[2]) / np.sqrt(max(v[i], 0.0) + p[1]) * gi
+        root = np.sqrt(max(v[i], 0.0) + p[1])
+        y = np.sqrt(max(u[i], 0.0) + p[2]) / root * gi if root != 0.0 else 0.0
         dv[i] = (gi * gi - v[i]) / p[0]
         du[i] = (y * y - u[i]) / p[0]
         dx[i] = -p[3] * y

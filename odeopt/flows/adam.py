@@ -35,7 +35,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         mean = m[i] / q1 if q1 > 0.0 else gi
         square = max(v[i], 0.0) / q2 if q2 > 0.0 else gi * gi
         root = np.sqrt(square + p[2]) if p[3] > 0.0 else np.sqrt(square) + p[2]
-        dx[i] = -mean / root - p[5] * x[i]
+        dx[i] = (-mean / root if root != 0.0 else 0.0) - p[5] * x[i]
 
 
 def _jacobian(t, z, g, hessian, p):

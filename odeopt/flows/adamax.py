@@ -25,7 +25,8 @@ def rhs(fg, hv, data, t, p, z, dz):
     fg(x, dm, data)
     for i in range(x.size):
         mean = m[i] / q1 if q1 > 0.0 else dm[i]
-        dx[i] = -mean / (max(u[i], abs(dm[i]) + p[2]) + p[3])
+        bound = max(u[i], abs(dm[i]) + p[2]) + p[3]
+        dx[i] = -mean / bound if bound != 0.0 else 0.0
     hv(x, dx, du, data)
     for i in range(x.size):
         gi = dm[i]

@@ -44,7 +44,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         if form == 0.0:
             square = square / q2 if q2 > 0.0 else gi * gi
         root = np.sqrt(square + p[2]) if p[3] > 0.0 else np.sqrt(square) + p[2]
-        dx[i] = -(mean / root if mean != 0.0 else 0.0) - p[5] * x[i]
+        dx[i] = -(mean / root if root != 0.0 else 0.0) - p[5] * x[i]
 
 
 def amsgrad_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0, form="torch"):

@@ -30,7 +30,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dv[i] = (gi * gi - v[i]) / p[1]
         square = max(v[i], 0.0) / q2 if q2 > 0.0 else gi * gi
         root = np.sqrt(square + p[2]) if p[3] > 0.0 else np.sqrt(square) + p[2]
-        dx[i] = -(m[i] + fresh * (gi - m[i])) / root - p[5] * x[i]
+        dx[i] = (-(m[i] + fresh * (gi - m[i])) / root if root != 0.0 else 0.0) - p[5] * x[i]
 
 
 def nadam_flow(tau1, tau2, eps, rate, *, eps_mode="outside", decay=0.0, drift=0.0):

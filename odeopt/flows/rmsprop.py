@@ -27,7 +27,8 @@ def rhs_inside(fg, hv, data, t, p, z, dz):
     for i in range(x.size):
         gi = dx[i] + p[2] * x[i]
         dv[i] = (gi * gi - v[i]) / p[0]
-        dx[i] = -gi / np.sqrt(max(v[i], 0.0) + p[1])
+        root = np.sqrt(max(v[i], 0.0) + p[1])
+        dx[i] = -gi / root if root != 0.0 else 0.0
 
 
 @kernel
@@ -38,7 +39,8 @@ def rhs_outside(fg, hv, data, t, p, z, dz):
     for i in range(x.size):
         gi = dx[i] + p[2] * x[i]
         dv[i] = (gi * gi - v[i]) / p[0]
-        dx[i] = -gi / (np.sqrt(max(v[i], 0.0)) + p[1])
+        root = np.sqrt(max(v[i], 0.0)) + p[1]
+        dx[i] = -gi / root if root != 0.0 else 0.0
 
 
 @kernel
@@ -53,7 +55,8 @@ def rhs_corrected(fg, hv, data, t, p, z, dz):
         gi = dx[i] + p[3] * x[i]
         mean = max(v[i], 0.0) / q if q > 0.0 else gi * gi
         dv[i] = (gi * gi - v[i]) / p[0]
-        dx[i] = -gi / np.sqrt(mean + p[1]) if p[2] > 0.0 else -gi / (np.sqrt(mean) + p[1])
+        root = np.sqrt(mean + p[1]) if p[2] > 0.0 else np.sqrt(mean) + p[1]
+        dx[i] = -gi / root if root != 0.0 else 0.0
 
 
 @kernel
@@ -74,7 +77,8 @@ def rhs_general(fg, hv, data, t, p, z, dz):
         if p[7] > 0.0:
             square, mean = (square / q, mean / q) if q > 0.0 else (gi * gi, 0.0)
         square = max(square - mean * mean if p[6] > 0.0 else square, 0.0)
-        u = gi / np.sqrt(square + p[1]) if p[2] > 0.0 else gi / (np.sqrt(square) + p[1])
+        root = np.sqrt(square + p[1]) if p[2] > 0.0 else np.sqrt(square) + p[1]
+        u = gi / root if root != 0.0 else 0.0
         if p[5] > 0.0:
             dx[i] = w[i]
             dw[i] = -p[4] * w[i] - u

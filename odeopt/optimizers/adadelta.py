@@ -14,6 +14,8 @@ Scaling    rho = 1 - h, eps_step ~ h^2, lr and eps fixed. The paper has one eps 
 Stability  frozen v, u: lr sqrt((u + eps_step)/(v + eps)) lambda < 2
 Restart    u starts at 0, so the first steps are about lr sqrt(eps_step/(1 - rho)) long
 
+With eps = 0 a coordinate whose v is 0 does not move (0/0 counts as 0; torch gives NaN).
+
 lr = 1 is the paper's method; another lr multiplies the step and is not seen by u (torch, keras).
 
 Sources: Zeiler, arXiv:1212.5701, algorithm 1; article 003.
@@ -36,12 +38,14 @@ def adadelta(k, p, x, g, s):
     lr, new, eps, eps_step = p[0], 1.0 - p[1], p[2], p[3]
     v, u = s[0], s[1]
     real = precision(x, g, s)
-    lr, new, eps, eps_step = real(lr), real(new), real(eps), real(eps_step)
+    lr, old, new, eps, eps_step, zero = real(lr), real(p[1]), real(new), real(eps), real(eps_step), real(0.0)
     for i in range(x.size):
         gi, vi, ui, xi = g[i], v[i], u[i], x[i]
-        vi = vi + new * (gi * gi - vi)
-        d = np.sqrt((ui + eps_step) / (vi + eps)) * gi  # one root, not two: roots are what takes the time
-        ui = ui + new * (d * d - ui)
+        vi = old * vi + new * gi * gi
+        below = vi + eps
+        d = np.sqrt((ui + eps_step) / below) * gi  # one root, not two: roots are what takes the time
+        d = d if below != zero else zero
+        ui = old * ui + new * d * d
         v[i] = vi
         u[i] = ui
         x[i] = xi - lr * d

@@ -12,6 +12,7 @@ Scaling    lr ~ sqrt(h), initial_accumulator ~ 1/h, lr_decay ~ h, eps ~ 1/sqrt(h
 Stability  frozen G: lr lambda/sqrt(G) < 2; G only grows, so it becomes stable at last
 Constant g: step k is lr/sqrt(k), whatever the size of g; where g is 0 but in every m-th step the m-th
            part of the squares is summed, and rare coordinates move sqrt(m) times as far (article 003)
+Zero       with eps = 0 a coordinate whose G is 0 does not move (0/0 counts as 0; torch gives NaN)
 Variants   eps outside the root (torch) or inside (optax, article 003)
 
 Sources: Duchi, Hazan, Singer (2011), figure 1; article 003; defaults: torch.
@@ -34,12 +35,14 @@ def adagrad(k, p, x, g, s):
     outside = p[1] - inside
     total = s[0]
     real = precision(x, g, s)
-    lr, inside, outside = real(lr), real(inside), real(outside)
+    lr, inside, outside, zero = real(lr), real(inside), real(outside), real(0.0)
     for i in range(x.size):
         gi = g[i]
         ti = total[i] + gi * gi
         total[i] = ti
-        x[i] = x[i] - lr * gi / (np.sqrt(ti + inside) + outside)
+        below = np.sqrt(ti + inside) + outside
+        move = lr * gi / below
+        x[i] = x[i] - (move if below != zero else zero)
     return p[0] * p[0]
 
 

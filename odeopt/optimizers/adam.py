@@ -19,6 +19,7 @@ Windows    m averages over 1/(1 - beta1) = 10 steps, v over 1/(1 - beta2) = 1000
 Decay      coupled: g + weight_decay x for g (L2 regularisation, which the quotient then rescales);
            decoupled: x <- x - lr weight_decay x besides the step (adamw.py); both are rates of the
            flow and stay when lr is refined
+Zero       with eps = 0 a coordinate whose v is 0 does not move (0/0 counts as 0; torch and optax give NaN)
 Variants   eps outside the root (article 001, the paper) or inside (article 003's formula). Article 003's
            code (torch in 2017; "epsilon hat" in the paper's section 2) puts it beside the uncorrected
            sqrt(v): that is eps/sqrt(q2) here, 32 eps in the first step
@@ -47,17 +48,19 @@ def adam(k, p, x, g, s):
     q1 = s[2, 0] + new1 * (1.0 - s[2, 0])
     q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
     s[2, 0], s[3, 0] = q1, q2
-    step, scale = lr / q1, 1.0 / q2
+    step, root, inside = lr / q1, 1.0 / np.sqrt(q2), inside * q2
     m, v = s[0], s[1]
     real = precision(x, g, s)
-    inner, new1, new2, keep, step, scale = real(inner), real(new1), real(new2), real(keep), real(step), real(scale)
-    inside, outside = real(inside), real(outside)
+    inner, new1, new2, keep, step, root = real(inner), real(new1), real(new2), real(keep), real(step), real(root)
+    old1, old2, inside, outside, zero = real(p[1]), real(p[2]), real(inside), real(outside), real(0.0)
     for i in range(x.size):
         mi, vi, xi = m[i], v[i], x[i]
         gi = g[i] + inner * xi
-        mi = mi + new1 * (gi - mi)
-        vi = vi + new2 * (gi * gi - vi)
-        xi = keep * xi - step * mi / (np.sqrt(vi * scale + inside) + outside)
+        mi = old1 * mi + new1 * gi
+        vi = old2 * vi + new2 * gi * gi
+        below = np.sqrt(vi + inside) * root + outside
+        move = step * mi / below
+        xi = keep * xi - (move if below != zero else zero)
         m[i] = mi
         v[i] = vi
         x[i] = xi

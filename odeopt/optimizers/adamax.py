@@ -12,6 +12,7 @@ Stability  frozen preconditioner P = u: lr lambda_max(H/P) < 2 (1 + beta1)/(1 - 
 Bound      for beta1 < beta2 |dx| <= lr (1 - beta1)/(1 - beta1/beta2), 1.0091 lr at the defaults, since
            |g| k steps ago was at most u/beta2^k: approached where |g| falls like beta2^k (the paper's
            section 7.1 has lr). The first step is -lr sign(g)
+Zero       with eps = 0 a coordinate whose u is 0 does not move (0/0 counts as 0; torch and optax give NaN)
 Variants   eps inside the maximum (torch, optax) or outside, u + eps (the paper has none)
 
 Weight decay: add weight_decay |x|^2/2 to the objective; that is what torch does.
@@ -40,11 +41,15 @@ def adamax(k, p, x, g, s):
     m, u = s[0], s[1]
     real = precision(x, g, s)
     new, beta2, step, inside, outside = real(new), real(beta2), real(step), real(inside), real(outside)
+    old, zero, most = real(p[1]), real(0.0), real(np.inf)
     for i in range(x.size):
         gi, mi, xi = g[i], m[i], x[i]
-        mi = mi + new * (gi - mi)
+        mean, safe = mi + new * (gi - mi), old * mi + new * gi
+        mi = mean if abs(mean) < most else safe  # g - m may overflow; the first form has torch's bits
         ui = max(abs(gi) + inside, beta2 * u[i])
-        xi = xi - step * mi / (ui + outside)
+        below = ui + outside
+        move = step * mi / below
+        xi = xi - (move if below != zero else zero)
         m[i] = mi
         u[i] = ui
         x[i] = xi

@@ -65,11 +65,11 @@ def amos(k, p, x, g, s):
             xs, gs = x[part], g[part]
             square = sum_of_squares(gs) / along
             v, b = float(s[0, block]), float(s[1, block])
-            v = v + new * (square - v)
+            v = p[2] * v + new * square
             r = q / max(v, _FLOOR)
             c = 1.0 / np.sqrt(1.0 + root * b)
             d = 1.0 / (1.0 + root_eta * b)
-            gamma = np.sqrt(phi) * c * xi * xi * r * square
+            gamma = np.sqrt(phi) * c * xi * xi * r * square if r != 0.0 else 0.0  # a square that overflowed: 0, not NaN
             s[0, block] = v
             s[1, block] = b + gamma * (phi + b)
             along_g, along_x = real(phi * d * xi * eta * np.sqrt(r)), real(phi * d * 0.5 * gamma)

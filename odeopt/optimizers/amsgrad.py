@@ -12,7 +12,7 @@ Order      1. The paper's form starts at rest (m is of the size of t, sqrt(w) of
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, eps and weight_decay fixed
 Stability  frozen preconditioner P = sqrt(w) + eps: lr lambda_max(H/P) < 2 (1 + beta1)/(1 - beta1); w
            never falls, so a run that met a large gradient stays stable and slow
-Decay      as Adam
+Decay      as Adam; so is eps = 0
 
 Sources: Reddi, Kale, Kumar, arXiv:1904.09237, algorithm 2 (form="paper"; its eps is 0); torch; optax.
 """
@@ -40,18 +40,23 @@ def amsgrad(k, p, x, g, s):
     s[3, 0], s[4, 0] = q1, q2
     step = lr / q1 if p[7] > 0.0 else lr
     before = 1.0 / q2 if p[8] > 0.0 else 1.0
-    after = 1.0 / q2 if p[9] > 0.0 else 1.0
+    after = 1.0
+    if p[9] > 0.0:
+        after, inside = 1.0 / np.sqrt(q2), inside * q2
     m, v, w = s[0], s[1], s[2]
     real = precision(x, g, s)
     inner, new1, new2, keep, step, before = real(inner), real(new1), real(new2), real(keep), real(step), real(before)
-    after, inside, outside = real(after), real(inside), real(outside)
+    after, inside, outside, zero = real(after), real(inside), real(outside), real(0.0)
+    old1, old2 = real(p[1]), real(p[2])
     for i in range(x.size):
         mi, vi, xi = m[i], v[i], x[i]
         gi = g[i] + inner * xi
-        mi = mi + new1 * (gi - mi)
-        vi = vi + new2 * (gi * gi - vi)
+        mi = old1 * mi + new1 * gi
+        vi = old2 * vi + new2 * gi * gi
         wi = max(vi * before, w[i])
-        xi = keep * xi - step * mi / (np.sqrt(wi * after + inside) + outside)
+        below = np.sqrt(wi + inside) * after + outside
+        move = step * mi / below
+        xi = keep * xi - (move if below != zero else zero)
         m[i] = mi
         v[i] = vi
         w[i] = wi

@@ -12,7 +12,8 @@ Order      1 in ``scale`` (with lr moving alike); at scale = 1 the step is near 
            every fifth (20 curvatures from 1 to 100): the method lives beyond the stability limit of every
            fixed step, and still converges on convex quadratics (Raydan 1993). Elsewhere it may not:
            ``minimize`` with ``method="spg"`` guards it by a line search
-First step lr; also where s.y <= 0 (no positive curvature seen) the step before is kept
+First step lr; where s.y <= 0 (no positive curvature seen), or a sum of squares overflows or vanishes, the step
+           before is kept
 Scaling    scale ~ h, lr ~ h
 Variants   scale < 1 is the relaxed method
 
@@ -42,13 +43,14 @@ def barzilai_borwein(k, p, x, g, s):
     if k > 0:
         ss, sy, yy = 0.0, 0.0, 0.0
         for i in range(x.size):
-            si, yi = x[i] - old_x[i], g[i] - old_g[i]
+            si, yi = np.float64(x[i]) - old_x[i], np.float64(g[i]) - old_g[i]
             ss += si * si
             sy += si * yi
             yy += yi * yi
         gamma = s[2, 0]
-        if sy > 0.0:
-            gamma = p[1] * (sy / yy if p[2] > 0.0 else ss / sy)
+        secant = p[1] * (sy / yy if p[2] > 0.0 else ss / sy)
+        if sy > 0.0 and 0.0 < secant < np.inf:
+            gamma = secant
     s[2, 0] = gamma
     for i in range(x.size):
         xi, gi = x[i], g[i]

@@ -193,6 +193,14 @@ class Optimizer:
         """Whether a step reduces over coordinates, so that several arrays count as one vector."""
         return False
 
+    def check_precision(self, dtype):
+        """ValueError where an eps, of any name that begins so, is above 0 but 0 in ``dtype``: it would be no eps."""
+        for name in self.numeric_names():
+            value = getattr(self, name, None)
+            if name.startswith("eps") and value and dtype.type(value) == 0.0:
+                raise ValueError(f"{name} must be 0 or at least {np.finfo(dtype).smallest_subnormal:.3g} for "
+                                 f"{dtype} arrays, got {value!r}, which is 0 there")
+
     def p_for(self, array):
         """:attr:`p` for one parameter array (pages that use its shape or dtype override it)."""
         return self.p
@@ -307,7 +315,10 @@ class Optimizer:
         Notes
         -----
         Ctrl-C and other signals wait for the end of the step. Values are not checked: a gradient that is
-        not finite makes ``x`` not finite, and one whose square overflows (|g| > 1e154, 1.8e19 in float32)
-        stops ``x`` where the method divides by it.
+        not finite makes ``x`` not finite. A finite gradient never makes NaN of a running average. Where its
+        square, times the weight that it gets in the average, overflows (from |g| = 1.3e154 on, 1.8e19 in
+        float32, and 1/sqrt(1 - beta2) times more in a mean of weight 1 - beta2), the average stays infinite,
+        and from then on a coordinate that is divided by it does not move. Where what is divided by is 0 (eps = 0
+        and g, or g^2, is 0 so far) there is no move; torch and optax give NaN for 0/0.
         """
         _state.update(self, x, g, state, threads)

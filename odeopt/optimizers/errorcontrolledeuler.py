@@ -13,31 +13,30 @@ gamma |g| stands for the error of an Euler step (article 000, eq. 9). The true l
 ``odeopt.schemes.heun_euler`` with ``rtol`` is the genuine controller to compare with.
 
 In one dimension x moves by -tol sign(g) and time by tol/|g|: time and position have changed
-places (eq. 11). Where g = 0 the step is 0: a stationary point stays.
+places (eq. 11). Where g = 0 the step is 0: a stationary point stays. |g| is taken without overflow or
+underflow, so x moves by tol wherever g is not 0; gamma itself is infinite below |g| = tol/1.8e308, and a run
+says so.
 
 Source: article 000, eq. 9-11.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..abi import kernel, precision
 from ..flows import gradient_flow
 from ..schemes import explicit_euler
-from ..sums import sum_of_squares
+from ..sums import scaled_norm
 from .base import Optimizer, positive
+from .normalizedgd import move
 
 
 @kernel
 def error_controlled_euler(k, p, x, g, s):
     """p = (tol); no slots. Returns gamma, the flow time of the step."""
     precision(x, g, s)  # refuses integers
-    square = sum_of_squares(g)
-    gamma = p[0] / np.sqrt(square) if square > 0.0 else 0.0
-    for i in range(x.size):
-        x[i] = x[i] - gamma * g[i]  # gamma stays float64: near a stationary point it may exceed float32
-    return gamma
+    scale, length = scaled_norm(g)
+    move(x, g, p[0], scale, length)
+    return p[0] / scale / length if length != 0.0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,11 @@ def lion(k, p, x, g, s):
     keep = 1.0 - lr * p[3]
     m = s[0]
     real = precision(x, g, s)
-    lr, keep, beta1, other, new = real(lr), real(keep), real(beta1), real(other), real(new)
+    lr, keep, beta1, other, new, old = real(lr), real(keep), real(beta1), real(other), real(new), real(p[2])
     for i in range(x.size):
         gi, mi = g[i], m[i]
         x[i] = keep * x[i] - lr * np.sign(beta1 * mi + other * gi)
-        m[i] = mi + new * (gi - mi)
+        m[i] = old * mi + new * gi
     return p[0]
 
 

@@ -12,7 +12,9 @@ Scheme       the same iterates have two readings, by name (``reading``):
                      central differences, **order 2** from the start v = lr g0/(2 momentum),
                      which is the half-step velocity of a ball at rest; order 1 from v = 0
              for ``ema`` h = lr, tau = lr/(1 - momentum): semi-implicit Euler, order 1
-             for ``torch`` lr (1 - dampening) takes the place of lr
+             for ``torch`` lr (1 - dampening) takes the place of lr; its first buffer is g, not
+             (1 - dampening) g, so that with dampening the iterates are those of no scheme from the
+             flow's start (from the second step on they are semi-implicit Euler's); order 1 all the same
 Stability    lr lambda < 2 (1 + momentum); ``ema``: lr lambda < 2 (1 + momentum)/(1 - momentum)
 Scaling      lr ~ h^2, momentum = 1 - a h; Verlet: lr = h^2/(1 + a h/2),
              momentum = (1 - a h/2)/(1 + a h/2); ``ema``: lr ~ h, momentum = 1 - h/tau
@@ -82,10 +84,10 @@ def averaged_momentum(k, p, x, g, s):
     keep = 1.0 - lr * outer
     m = s[0]
     real = precision(x, g, s)
-    lr, inner, keep, new = real(lr), real(inner), real(keep), real(new)
+    lr, inner, keep, new, old = real(lr), real(inner), real(keep), real(new), real(p[1])
     for i in range(x.size):
         xi, mi = x[i], m[i]
-        mi = mi + new * (g[i] + inner * xi - mi)
+        mi = old * mi + new * (g[i] + inner * xi)
         m[i] = mi
         x[i] = keep * xi - lr * mi
     return p[0]
@@ -121,7 +123,7 @@ class Momentum(Optimizer):
     ------
     ValueError
         A value outside its range; ``dampening`` without ``form="torch"`` or without momentum;
-        ``reading`` Verlet for another form than ``heavy_ball`` or with weight decay.
+        ``reading`` Verlet for another form than ``heavy_ball``, with weight decay or without momentum.
     """
 
     title = "momentum"
@@ -142,6 +144,9 @@ class Momentum(Optimizer):
             raise ValueError(f"dampening must be 0 without momentum (torch ignores it there), got {self.dampening}")
         if self._verlet and (self.form != "heavy_ball" or self.weight_decay):
             raise ValueError("reading must be 'symplectic_euler' unless form='heavy_ball' without weight decay")
+        if self._verlet and not self.momentum:
+            raise ValueError("momentum must be > 0 with reading='stormer_verlet' (at 0 the update forgets the "
+                             f"half-step velocity that the reading starts from), got {self.momentum}")
 
     @property
     def _verlet(self):
@@ -181,6 +186,8 @@ class Momentum(Optimizer):
         return heavy_ball_flow((1 - self.momentum) / h, decay=inner, drift=self.lr * outer / h)
 
     def scheme(self):
+        if self.dampening:  # torch's first buffer is g, not (1 - dampening) g
+            return None
         return stormer_verlet if self._verlet else semi_implicit_euler
 
     def to_flow(self, x, s):

@@ -15,7 +15,7 @@ Order      1
 Scaling    lr ~ h, beta_i = 1 - h/tau_i, momentum_decay ~ h, eps and weight_decay fixed
 Stability  constant mu, frozen preconditioner, g and m under weights 1: lr lambda_max(H/P) <
            2 (1 + beta1)/((1 - beta1)(1 + 2 beta1)), 13.57 at .9
-Decay      as Adam
+Decay      as Adam; so is eps = 0
 
 Sources: Dozat (2016), Incorporating Nesterov momentum into Adam; torch; the limit: 2 D-quadratics,
 Cohen et al., arXiv:2207.14484.
@@ -50,19 +50,22 @@ def nadam(k, p, x, g, s):
     weight = s[2, 0] * mu + (1.0 - mu)  # 1 - P
     q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
     s[2, 0], s[3, 0] = weight, q2
-    scale = 1.0 / q2
+    root, inside = 1.0 / np.sqrt(q2), inside * q2
     of_g = lr * (1.0 - mu) / weight
     of_m = lr * ahead / (weight * ahead + (1.0 - ahead))
     m, v = s[0], s[1]
     real = precision(x, g, s)
     inner, new1, new2, keep, of_g, of_m = real(inner), real(new1), real(new2), real(keep), real(of_g), real(of_m)
-    scale, inside, outside = real(scale), real(inside), real(outside)
+    root, inside, outside, zero = real(root), real(inside), real(outside), real(0.0)
+    old1, old2 = real(beta1), real(p[2])
     for i in range(x.size):
         mi, vi, xi = m[i], v[i], x[i]
         gi = g[i] + inner * xi
-        mi = mi + new1 * (gi - mi)
-        vi = vi + new2 * (gi * gi - vi)
-        xi = keep * xi - (of_g * gi + of_m * mi) / (np.sqrt(vi * scale + inside) + outside)
+        mi = old1 * mi + new1 * gi
+        vi = old2 * vi + new2 * gi * gi
+        below = np.sqrt(vi + inside) * root + outside
+        move = (of_g * gi + of_m * mi) / below
+        xi = keep * xi - (move if below != zero else zero)
         m[i] = mi
         v[i] = vi
         x[i] = xi

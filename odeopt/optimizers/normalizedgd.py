@@ -17,41 +17,32 @@ Sources: article 000, eq. 9-10; Cortes, Automatica 42 (2006).
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..abi import kernel, precision
 from ..flows import normalized_flow
 from ..schemes import explicit_euler
-from ..sums import sum_of_squares
+from ..sums import scaled_norm
 from .base import Optimizer, positive
 
-_SAFE = 1e-280  # a sum of squares above this has lost nothing to underflow
+
+@kernel
+def move(x, g, distance, scale, length):
+    """x <- x - distance g/|g| with |g| = scale * length; nothing where g = 0."""
+    if scale == 1.0:
+        step = distance / length  # float64 for float32 arrays too: it may exceed them
+        for i in range(x.size):
+            x[i] = x[i] - step * g[i]
+    elif scale > 0.0:
+        for i in range(x.size):
+            x[i] = x[i] - distance * ((g[i] / scale) / length)
 
 
 @kernel
 def normalized_gd(k, p, x, g, s):
     """p = (lr); no slots. The norm is scaled, so that it neither overflows nor underflows."""
     precision(x, g, s)  # refuses integers
-    lr, square = p[0], sum_of_squares(g)
-    if _SAFE < square < 1.0 / _SAFE:
-        step = lr / np.sqrt(square)  # float64 for float32 arrays too: it may exceed them
-        for i in range(x.size):
-            x[i] = x[i] - step * g[i]
-        return lr
-    largest = 0.0
-    for i in range(g.size):
-        size = abs(float(g[i]))
-        if not size <= largest:  # a NaN gets through and shows
-            largest = size
-    if largest == 0.0:
-        return lr
-    square = 0.0
-    for i in range(g.size):
-        ratio = g[i] / largest
-        square += ratio * ratio
-    length = np.sqrt(square)
-    for i in range(x.size):
-        x[i] = x[i] - lr * ((g[i] / largest) / length)
+    lr = p[0]
+    scale, length = scaled_norm(g)
+    move(x, g, lr, scale, length)
     return lr
 
 

@@ -29,6 +29,10 @@ Scaling  vector: lr ~ h (momentum: h^2), decay = 1 - h/tau, eps fixed; scalar: l
 Stability  frozen v: lr lambda/sqrt(v + eps) < 2, with momentum 2 (1 + momentum), with nesterov
          2 (1 + momentum)/(1 + 2 momentum). Without, on (lambda/2) x^2 with eps = 0 the iterates end
          in the 2-cycle |x| = lr/2
+Zero     with eps = 0 a coordinate whose v is 0 does not move (0/0 counts as 0; torch gives NaN)
+Range    scalar: |g| is taken without overflow, but v = |g|^2 is kept in the arrays' precision: above |g| = 1.8e19 in
+         float32 (1.3e154 in float64), over sqrt(1 - decay), v is infinite and x stays; below 1e-22 (1e-161) v is 0, and
+         only eps is divided by
 Variants eps inside the root (article 000, TensorFlow) or outside (torch); bias correction; centered:
          v minus the square of the running mean m of g; coupled weight decay, g + weight_decay x for g
 
@@ -43,7 +47,7 @@ import numpy as np
 from ..abi import kernel, precision
 from ..flows import gradient_flow, rmsprop_flow
 from ..schemes import explicit_euler, partitioned_euler, semi_implicit_euler
-from ..sums import sum_of_squares
+from ..sums import scaled_norm
 from .base import Optimizer, fraction, nonnegative, positive, switch, variant
 
 
@@ -55,12 +59,15 @@ def rmsprop(k, p, x, g, s):
     v = s[0]
     real = precision(x, g, s)
     lr, new, inside, outside, decay = real(lr), real(new), real(inside), real(outside), real(decay)
+    old, zero = real(p[1]), real(0.0)
     for i in range(x.size):
         xi, vi = x[i], v[i]
         gi = g[i] + decay * xi
-        vi = vi + new * (gi * gi - vi)
+        vi = old * vi + new * gi * gi
+        below = np.sqrt(vi + inside) + outside
+        move = lr * gi / below
         v[i] = vi
-        x[i] = xi - lr * gi / (np.sqrt(vi + inside) + outside)
+        x[i] = xi - (move if below != zero else zero)
     return p[0]
 
 
@@ -72,16 +79,18 @@ def rmsprop_corrected(k, p, x, g, s):
     v = s[0]
     q = s[1, 0] + new * (1.0 - s[1, 0])
     s[1, 0] = q
-    weight = q
+    root, inside = 1.0 / np.sqrt(q), inside * q
     real = precision(x, g, s)
     lr, new, inside, outside = real(lr), real(new), real(inside), real(outside)
-    decay, weight = real(decay), real(weight)
+    decay, root, old, zero = real(decay), real(root), real(p[1]), real(0.0)
     for i in range(x.size):
         xi, vi = x[i], v[i]
         gi = g[i] + decay * xi
-        vi = vi + new * (gi * gi - vi)
+        vi = old * vi + new * gi * gi
+        below = np.sqrt(vi + inside) * root + outside
+        move = lr * gi / below
         v[i] = vi
-        x[i] = xi - lr * gi / (np.sqrt(vi / weight + inside) + outside)
+        x[i] = xi - (move if below != zero else zero)
     return p[0]
 
 
@@ -95,22 +104,25 @@ def rmsprop_general(k, p, x, g, s):
     b, v, m = s[0], s[1], s[2]
     q = s[3, 0] + new * (1.0 - s[3, 0])
     s[3, 0] = q
-    scale = 1.0 / q if p[6] > 0.0 else 1.0
-    half = 0.5
+    scale, root = 1.0, 1.0
+    if p[6] > 0.0:
+        scale, root, inside = 1.0 / q, 1.0 / np.sqrt(q), inside * q
     real = precision(x, g, s)
     lr, new, mu, inside, outside, decay = real(lr), real(new), real(mu), real(inside), real(outside), real(decay)
-    scale, half = real(scale), real(half)
+    scale, root, old, half, zero, most = real(scale), real(root), real(p[1]), real(0.5), real(0.0), real(np.inf)
     for i in range(x.size):
         xi, vi, mi = x[i], v[i], m[i]
         gi = g[i] + decay * xi
-        vi = vi + new * (gi * gi - vi)
-        square = vi * scale
+        vi = old * vi + new * gi * gi
+        square = vi
         if centered:
-            mi = mi + new * (gi - mi)
-            mean = mi * scale
-            square = square - mean * mean
-            square = half * (square + abs(square))  # round-off may take it below 0; no branch, keeps NaN
-        u = gi / (np.sqrt(square + inside) + outside)
+            mi = old * mi + new * gi
+            spread = vi - mi * (mi * scale)  # q times the variance: what is subtracted is at most v
+            spread = half * (spread + abs(spread))  # round-off may take it below 0; no branch, keeps NaN
+            square = spread if vi < most else vi
+        below = np.sqrt(square + inside) * root + outside
+        u = gi / below
+        u = u if below != zero else zero
         if heavy:
             bi = mu * b[i] + u
             b[i] = bi
@@ -133,14 +145,16 @@ def rmsprop_scalar(k, p, x, g, s):
     if decay > 0.0:
         square = 0.0
         for i in range(g.size):
-            gi = g[i] + decay * x[i]
-            square += gi * gi
+            gi = np.float64(g[i]) + decay * x[i]
+            square += new * gi * gi
     else:
-        square = sum_of_squares(g)
-    v = s[0, 0] + new * (square - s[0, 0])
+        scale, length = scaled_norm(g)
+        square = new * length * length if scale == 1.0 else new * scale * length * scale * length
+    v = p[1] * s[0, 0] + square
     q = s[1, 0] + new * (1.0 - s[1, 0])
     s[0, 0], s[1, 0] = v, q
-    gamma = p[0] / (np.sqrt((v / q if p[6] > 0.0 else v) + inside) + p[2] - inside)
+    below = np.sqrt((v / q if p[6] > 0.0 else v) + inside) + (p[2] - inside)
+    gamma = p[0] / below if below != 0.0 else 0.0
     for i in range(x.size):
         xi = x[i]
         x[i] = xi - gamma * (g[i] + decay * xi)

@@ -163,6 +163,7 @@ def _plan(optimizer, state):
     calls = {}
     for (j, indices, _), s in zip(state.blocks, state.slots):
         if indices[0] not in calls:
+            variants[j].check_precision(s.dtype)
             shape = state.shapes[indices[0]] if len(indices) == 1 else (1,)
             calls[indices[0]] = variants[j].kernel, variants[j].p_for(np.broadcast_to(np.zeros((), s.dtype), shape))
     return optimizer, tuple(calls[indices[0]] for _, indices, _ in state.blocks)
@@ -183,6 +184,7 @@ def init(optimizer, x, groups=None):
         for part in [indices] if variants[j].reduces else [[i] for i in indices]:
             if len({flat[i].dtype for i in part}) > 1:
                 raise ValueError("x must have one dtype in a group whose update reduces over all its arrays")
+            variants[j].check_precision(flat[part[0]].dtype)
             vector = flat[part[0]] if len(part) == 1 else np.concatenate([flat[i] for i in part])
             if vector.size == 0:
                 raise ValueError("x must have at least one entry in each array, got an empty one")

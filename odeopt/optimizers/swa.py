@@ -90,6 +90,9 @@ class SWA(Optimizer):
         """(the wrapped optimizer's p, start, address of its float64 kernel in two parts)."""
         return self._p(self.optimizer.p, abi.UPDATE)
 
+    def check_precision(self, dtype):
+        self.optimizer.check_precision(dtype)
+
     def p_for(self, array):
         return self._p(self.optimizer.p_for(array), abi.UPDATE32 if array.dtype == np.float32 else abi.UPDATE)
 
