@@ -4,13 +4,9 @@ All arrays that compiled code will see pass :func:`array`, which knows the shape
 loops do not look where their indices point. Kernels that come from outside pass :func:`stays_inside`.
 """
 
-import contextlib
 import difflib
-import json
 import math
 import numbers
-import zipfile
-import zlib
 from decimal import Decimal
 
 import numpy as np
@@ -229,21 +225,3 @@ def stays_inside(words, kernel, *arguments):
         raise TypeError(f"{words}: {error}") from None
     except Exception:
         return np.nan
-
-
-def archive(path, kind, version, *needed):
-    """``(words, arrays)`` of the npz file that a ``kind`` was saved in; ValueError where it is none, lacks what
-    is ``needed``, or is of another version."""
-    try:
-        with (contextlib.nullcontext(path) if hasattr(path, "read") else open(path, "rb")) as file, np.load(
-                file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        words = json.loads(str(arrays.pop("words")))
-        found = words.pop("format")
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
-        words = None  # not npz, cut off, or somebody else's
-    if words is None or not words.keys() | arrays.keys() >= set(needed):
-        raise ValueError(f"path must be a saved {kind}, got {path}")
-    if found != version:
-        raise ValueError(f"path holds another version of the {kind} format: {path}")
-    return words, arrays

@@ -90,7 +90,7 @@ class _Reach:
             self._visit_other(value)
 
     def _visit_function(self, function):
-        code, names = _of_code(function.__code__, function.__doc__)
+        code, names = text_of_code(function.__code__, function.__doc__)
         self.parts.append(code)
         for name in sorted(names & function.__globals__.keys()):
             self.visit(name, function.__globals__[name], names)
@@ -117,14 +117,14 @@ def _filled(cell):
 
 
 @functools.lru_cache(maxsize=4096)
-def _of_code(code, doc):
+def text_of_code(code, doc):
     """``(text of a code object without lines and file names, every name in it)``."""
     names, parts = set(code.co_names), [code.co_code.hex(), repr((code.co_names, code.co_varnames, code.co_argcount,
                                                                   code.co_freevars, code.co_flags))]
     parts.append(getattr(code, "co_exceptiontable", b"").hex())
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            text, more = _of_code(constant, None)
+            text, more = text_of_code(constant, None)
             parts.append(text)
             names |= more
         elif constant is None or constant != doc:

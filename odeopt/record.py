@@ -1,13 +1,14 @@
 """``record``: run an optimizer (or a scheme on a flow) and keep its trajectory."""
 
 import contextlib
+import json
 import math
 import sys
 from dataclasses import replace
 
 import numpy as np
 
-from . import checks, drive, specialized
+from . import archive, checks, drive, fingerprint, specialized
 from .optimizers import Optimizer
 from .problems.base import checked
 from .schedules import Controller, Schedule, constant
@@ -57,8 +58,10 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     memory : bool
         Keep the memory rows as well.
     resume : Trajectory, optional
-        Continue that run (same method and problem); the result is the whole trajectory, bit for
-        bit what one run would have given. Optimizers only.
+        Continue that run; the result is the whole trajectory, bit for bit what one run would have
+        given. Method, problem and schedule must be those of the run, by what they do and not by their
+        names (:mod:`odeopt.fingerprint` says what that sees); so must ``every`` and ``memory``. ``x0``
+        and ``start`` come from there. Optimizers only.
     controller : {"I", "PI", "PID"} or 6 numbers
         Step-size controller of error-controlled runs.
     progress : bool
@@ -159,12 +162,18 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gto
     (first, second), driven = _plan(optimizer, None if rule else schedule)
     base = optimizer.p
     counters, clock = drive.fresh_counters()
+    if not isinstance(start, str):
+        start = checks.array("start", start, (len(optimizer.slots), problem.dim), of=f"the slots of {optimizer.name}")
+    origin = {"problem": fingerprint.of_problem(problem), "method": fingerprint.of_method(optimizer),
+              "schedule": fingerprint.of_others(schedule), "start": fingerprint.of_value(start)}
     if resume is None:
         x, g = _start_point(problem, x0)
-        s = _slots(optimizer, start, x, g)
+        s = optimizer.start(x, g, start) if isinstance(start, str) else start
     else:
-        x, s, g = _resume(resume, optimizer, problem, x0, every, memory, counters, clock)
-    k_end = int(counters[drive.K]) + steps
+        if isinstance(start, str) and start == "cold":  # the default
+            origin["start"] = None
+        x, s, g = _resume(resume, optimizer, problem, x0, every, memory, counters, clock, origin, rule)
+    k_end = int(counters[drive.K]) + checks.integer("steps", steps, 0, checks.LARGEST - int(counters[drive.K]))
     store = drive.Store(problem.dim, len(optimizer.slots) if memory else None, min(steps, 4096) // every + 2)
     loop = drive.optimizer_loop
     if problem.compiled:
@@ -185,6 +194,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gto
     if resume is not None:
         columns = _joined(resume, columns)
     run = drive.finish(columns, counters, clock, status, message, repr(optimizer), problem.name, x, s, every)
+    run.final["origin"] = json.dumps(origin)
     if rule:
         run.final["decisions"] = np.array(decisions.numbers())
     return run
@@ -195,8 +205,6 @@ def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
     entry = _entry(optimizer, checks.choice("schedule drives", rule.drives, optimizer.numeric_names()))
     decisions = rule.start(p[entry])
     if resume is not None:
-        if "decisions" not in resume.final:
-            raise ValueError("resume must come from a run under a Controller when schedule is one")
         p[entry] = decisions.restore(resume.final["decisions"]).lr
 
     def controlled(k_stop):
@@ -212,19 +220,18 @@ def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
     return controlled, decisions
 
 
-def _slots(optimizer, start, x, g):
-    if isinstance(start, str):
-        return optimizer.start(x, g, start)
-    return checks.array("start", start, (len(optimizer.slots), x.size), of=f"the slots of {optimizer.name}")
-
-
-def _resume(old, optimizer, problem, x0, every, memory, counters, clock):
+def _resume(old, optimizer, problem, x0, every, memory, counters, clock, origin, rule):
     if not isinstance(old, Trajectory):
         raise TypeError(f"resume must be a Trajectory, got {type(old).__name__}")
     if x0 is not None:
         raise ValueError("x0 must be None when resuming: the run goes on from where it stopped")
-    if old.method != repr(optimizer) or old.problem != problem.name:
-        raise ValueError(f"resume must come from the same method and problem, got {old.method} on {old.problem}")
+    if rule and "decisions" not in old.final:
+        raise ValueError("resume must come from a run under a Controller when schedule is one")
+    fingerprint.compare(old.final.get("origin"), origin)
+    try:
+        old.check(n=problem.dim, slots=len(optimizer.slots))
+    except archive.Wrong as error:
+        raise ValueError(f"resume must be a sound Trajectory: {error}") from None
     if old.final["every"] != every or (old.memory is not None) != memory:
         raise ValueError(f"resume must keep every={old.final['every']} and memory={old.memory is not None}")
     k = int(old.final["k"])

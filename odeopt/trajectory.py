@@ -1,14 +1,32 @@
 """``Trajectory``: what a run leaves behind. Frozen, saved without pickle."""
 
+import functools
 import html
-import json
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from . import checks
+from . import archive, checks
+from .archive import Entry
 
-FORMAT = 1
+FORMAT = 2
+STATUSES = ("completed", "converged", "diverged", "interrupted", "stalled")
+WORDS = {"status": functools.partial(checks.choice, allowed=STATUSES), "message": archive.text,
+         "method": archive.text, "problem": archive.text}
+_COUNT = {"low": 0, "high": checks.LARGEST - 1}
+COLUMNS = {
+    "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R"), "x": Entry("float64", "R n"),
+    "f": Entry("float64", "R", finite=True), "grad_norm": Entry("float64", "R", finite=True),
+    "lr": Entry("float64", "R"), "n_grad": Entry("int64", "R", **_COUNT),
+    "memory": Entry("float64", "R slots n", optional=True),
+}
+FINAL = {
+    "k": Entry("int64", **_COUNT), "every": Entry("int64", low=1, high=checks.LARGEST), "t": Entry("float64"),
+    "sum": Entry("float64"), "carry": Entry("float64"), "x": Entry("float64", "n"), "s": Entry("float64", "slots n"),
+    "decisions": Entry("float64", "6", optional=True), "origin": Entry("text"),
+}
+LOG = {"t": Entry("float64", "trials"), "h": Entry("float64", "trials"), "error": Entry("float64", "trials"),
+       "accepted": Entry("bool", "trials")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +53,8 @@ class Trajectory:
     message : str
     method, problem : str
     final : dict
-        Full state after the last step (k, t, carry, x, s, n_grad, every): what ``resume`` needs.
+        Full state after the last step (k, t, sum, carry, x, s), the stride ``every``, and ``origin``, what
+        the run was made of (:mod:`odeopt.fingerprint`): what ``resume`` needs.
     step_log : dict or None
         For adaptive runs: arrays t, h, error (scaled; accepted when <= 1), accepted of every trial.
     """
@@ -79,28 +98,44 @@ class Trajectory:
         return self.status in ("completed", "converged")
 
     def save(self, path):
-        """Write everything to ``path`` (npz, no pickle); ``.npz`` is appended if missing."""
-        arrays, words = {}, {"format": FORMAT}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, np.ndarray):
-                arrays[f.name] = value
-            elif isinstance(value, dict):
-                arrays |= {f"{f.name}.{k}": np.asarray(v) for k, v in value.items()}
-            elif value is not None:
-                words[f.name] = value
-        np.savez_compressed(path, words=np.array(json.dumps(words)), **arrays)
+        """Write everything to ``path``, npz without pickle (:mod:`odeopt.archive`); ``.npz`` is appended if missing."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {name: values[name] for name in COLUMNS if values[name] is not None}
+        for group in ("final", "step_log"):
+            arrays |= {f"{group}.{name}": value for name, value in (values[group] or {}).items()}
+        archive.save(path, FORMAT, {name: values[name] for name in WORDS}, arrays)
 
     @classmethod
     def load(cls, path):
-        """Read what :meth:`save` wrote; ValueError for a file that is no trajectory."""
-        values, arrays = checks.archive(path, "Trajectory", FORMAT, "status", "k", "final.k")
-        groups = {}
-        for key, array in arrays.items():
-            name, dot, part = key.partition(".")
-            if dot:
-                groups.setdefault(name, {})[part] = array if array.ndim else array.item()
-            else:
-                values[name] = array
-        defaults = {"memory": None, "step_log": None}
-        return cls(**(defaults | values | groups))
+        """Read what :meth:`save` wrote; ValueError for a file that is no trajectory, or a garbled one."""
+        with archive.reading(path, "trajectory"):
+            words, arrays = archive.raw(path, FORMAT)
+            log = any(name.startswith("step_log.") for name in arrays)
+            schema = COLUMNS | _named("final", FINAL) | (_named("step_log", LOG) if log else {})
+            run = cls(**archive.check_words(words, WORDS), **_grouped(archive.check_arrays(arrays, schema), log))
+            run.check()
+        return run
+
+    def check(self, **sizes):
+        """:class:`odeopt.archive.Wrong` unless the arrays are what they are said to be; ``sizes``: n, slots."""
+        values = {name: getattr(self, name) for name in COLUMNS if getattr(self, name) is not None}
+        values |= {f"final.{name}": value for name, value in self.final.items()}
+        archive.check_arrays(values, COLUMNS | _named("final", FINAL), sizes)
+        if (np.diff(self.k) <= 0).any() or len(self) and self.k[-1] > self.final["k"]:
+            raise archive.Wrong("k must increase, to final.k at most")
+
+
+def _named(group, schema):
+    return {f"{group}.{name}": entry for name, entry in schema.items()}
+
+
+def _grouped(arrays, log):
+    """The fields: "final.x" of a file is the x of ``final``."""
+    values = {"memory": None, "final": {}, "step_log": {} if log else None}
+    for key, array in arrays.items():
+        group, dot, name = key.partition(".")
+        if dot:
+            values[group][name] = array
+        else:
+            values[group] = array
+    return values

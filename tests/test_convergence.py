@@ -213,7 +213,7 @@ def test_study_is_frozen_readable_and_saved_without_pickle(tmp_path):
         assert np.array_equal(loaded.error, study.error) and loaded.tail.dtype == bool
     assert json.loads((tmp_path / "study.json").read_text())["problem"] == "sine-bowl"
     oo.compare(oo.Momentum(0.01), BOWL, steps=5).run.save(tmp_path / "other.npz")
-    with pytest.raises(ValueError, match="must be a saved Convergence"):
+    with pytest.raises(ValueError, match="is not a Convergence file"):
         oo.Convergence.load(tmp_path / "other.npz")
 
 

@@ -69,7 +69,7 @@ def test_load_refuses_other_files(tmp_path):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "run.npz").read_bytes()[:900])
     oo.Adam().init(np.ones(2)).save(tmp_path / "state.npz")
     for name in ("other.npz", "cut.npz", "state.npz"):
-        with pytest.raises(ValueError, match="saved Trajectory"):
+        with pytest.raises(ValueError, match="is not a trajectory file: "):
             oo.Trajectory.load(tmp_path / name)
 
 

@@ -265,7 +265,7 @@ def test_only_saved_states_load(tmp_path):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:5000])
     oo.record(oo.Adam(), oo.problems.beale(), steps=1).save(tmp_path / "run.npz")
     for name in ("other.npz", "array.npy", "empty.npz", "words.npz", "cut.npz", "run.npz"):
-        with pytest.raises(ValueError, match="path must be a saved State"):
+        with pytest.raises(ValueError, match="is not a state file: "):
             State.load(tmp_path / name)
 
 

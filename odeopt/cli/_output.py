@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 from .. import checks
+from ..archive import write
 from ..studies.base import table  # noqa: F401 - the commands print tables as studies do
 from ._terminal import interrupt, interrupted
 from ._words import count, number
@@ -147,23 +148,6 @@ def _writable(folder):
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         return folder
-
-
-def write(path, data):
-    """Write bytes or text beside ``path`` and move it there: a failure leaves what was there before."""
-    path = pathlib.Path(path)
-    data = data.encode("utf-8") if isinstance(data, str) else data
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # as any new file; mkstemp's are for their owner alone
-        os.replace(name, path)
-    except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
 
 
 def figure(drawers, path, size=(6.4, 4.4)):

@@ -8,15 +8,14 @@ control, normalised descent). So a list of arrays moves exactly as the one vecto
 on any number of threads.
 """
 
-import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .. import checks, threads
+from . import state_file
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-FORMAT = 3
 
 
 @dataclass(eq=False)
@@ -89,21 +88,16 @@ class State:
         return rows[0] if self.single else rows
 
     def save(self, path):
-        """Write everything to ``path`` (npz, no pickle); ``.npz`` is appended if missing."""
-        words = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("slots", "_plan")}
-        arrays = {f"slots_{i}": s for i, s in enumerate(self.slots)}
-        np.savez(path, words=np.array(json.dumps({"format": FORMAT, **words})), **arrays)
+        """Write everything to ``path``, npz without pickle (:mod:`odeopt.archive`); ``.npz`` is appended if missing."""
+        state_file.save(self, path)
 
     @classmethod
     def load(cls, path):
-        """Read what :meth:`save` wrote; ValueError for a file that is no saved State."""
-        words, arrays = checks.archive(path, "State", FORMAT, "blocks")
-        slots = [arrays[f"slots_{i}"] for i in range(len(words["blocks"]))]
-        words["groups"] = [(indices, {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()})
-                           for indices, overrides in words["groups"]]
-        words["blocks"] = [(group, indices, cut and tuple(cut)) for group, indices, cut in words["blocks"]]
-        words["shapes"] = [tuple(shape) for shape in words["shapes"]]
-        return cls(slots=slots, **(words | {"names": tuple(words["names"])}))
+        """Read what :meth:`save` wrote; ValueError for a file that is no saved state, or a garbled one."""
+        return cls(**state_file.load(path))
+
+    def __getstate__(self):
+        return vars(self) | {"_plan": (None, ())}  # it may hold addresses of this process
 
 
 def _size(shape):

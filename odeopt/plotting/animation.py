@@ -3,9 +3,7 @@
 import base64
 import io
 import json
-import os
 import pathlib
-import tempfile
 from collections import Counter
 from itertools import pairwise
 
@@ -14,7 +12,7 @@ from matplotlib import animation as mpl_animation
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
-from .. import checks
+from .. import archive, checks
 from .data import flow_path, inside, lines, plane, window_of
 from .layout import below
 from .maps import contours
@@ -167,17 +165,8 @@ def save_animation(made, path, *, fps=None, colors=96, progress=None):
         raise ValueError(f"colors must be 8 to 256, got {colors}")
     writer = {".gif": lambda: OnePalette(fps, colors), ".html": lambda: Page(fps),
               ".mp4": lambda: mpl_animation.FFMpegWriter(fps=fps, bitrate=1800)}[path.suffix.lower()]()
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix.lower())
-    os.close(handle)
-    try:
-        made.save(beside, writer=writer, progress_callback=progress)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(beside, 0o666 & ~umask)  # as any new file; mkstemp's are for their owner alone
-        os.replace(beside, path)
-    except BaseException:
-        pathlib.Path(beside).unlink(missing_ok=True)
-        raise
+    with archive.beside(path) as new:
+        made.save(new.part, writer=writer, progress_callback=progress)
     return path
 
 

@@ -1,18 +1,37 @@
 """``sample``: many stochastic runs of any optimizer, on threads."""
 
+import functools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from .. import checks
+from .. import archive, checks, fingerprint
+from ..archive import Entry
 from ..optimizers import Optimizer
 from ..schedules import Schedule, constant
 from . import loops
 from .noise import Minibatch, Noise, no_noise
-from .streams import Streams, run_blocks
+from .streams import Streams, root_sequence, run_blocks
 
-FORMAT = 1
+FORMAT = 2
+_COUNT = {"low": 0, "high": checks.LARGEST - 1}
+_WORDS = {"status": functools.partial(checks.choice, allowed=("completed", "diverged")),
+          **dict.fromkeys(("message", "method", "problem", "noise"), archive.text)}
+_ARRAYS = {
+    "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R"), "x": Entry("float64", "paths R n"),
+    "stopped": Entry("int64", "paths", low=-1, high=checks.LARGEST), "mean": Entry("float64", "paths n", optional=True),
+    "final.k": Entry("int64", **_COUNT), "final.x": Entry("float64", "paths n"),
+}
+_SAMPLED = _ARRAYS | {
+    "final.every": Entry("int64", low=0, high=checks.LARGEST), "final.t": Entry("float64", "paths"),
+    "final.average_from": Entry("int64", low=-1, high=checks.LARGEST), "final.s": Entry("float64", "paths slots n"),
+    "final.mean": Entry("float64", "paths n"), "final.stopped": Entry("int64", "paths", low=-1, high=checks.LARGEST),
+    "final.streams": Entry("uint64", "paths 6"), "final.order": Entry("int64", "paths epoch", low=0),
+    "final.noise_constants": Entry("float64", "constants"), "final.origin": Entry("text"),
+}
+_SIMULATED = _ARRAYS | {"final.every": Entry("int64", low=1, high=checks.LARGEST),
+                        "final.z": Entry("float64", "paths rows n")}
 _NO_CONSTANTS = np.zeros(1)
 
 
@@ -66,25 +85,33 @@ class Paths:
                 f"{self.k[-1]} steps, {self.status}>")
 
     def save(self, path):
-        """Write everything to ``path`` (npz, no pickle)."""
-        words = {name: getattr(self, name) for name in ("status", "message", "method", "problem", "noise")}
-        arrays = {name: getattr(self, name) for name in ("k", "t", "x", "stopped")}
-        if self.mean is not None:
-            arrays["mean"] = self.mean
-        arrays |= {f"final.{name}": np.asarray(value) for name, value in self.final.items()}
-        np.savez_compressed(path, words=np.array(json.dumps(words | {"format": FORMAT})), **arrays)
+        """Write everything to ``path``, npz without pickle (:mod:`odeopt.archive`); ``.npz`` is appended if missing."""
+        archive.save(path, FORMAT, {name: getattr(self, name) for name in _WORDS}, self._arrays())
+
+    def _arrays(self):
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _ARRAYS}
+        return {name: value for name, value in own.items() if value is not None} | {
+            f"final.{name}": value for name, value in self.final.items()}
 
     @classmethod
     def load(cls, path):
-        """Read what :meth:`save` wrote; ValueError for another file."""
-        with np.load(path, allow_pickle=False) as stored:
-            words = json.loads(str(stored["words"])) if "words" in stored else {}
-            if words.pop("format", None) != FORMAT or "stopped" not in stored:
-                raise ValueError(f"path must be a file that Paths.save wrote, got {path}")
-            final = {key[6:]: stored[key] if stored[key].ndim else stored[key].item()
-                     for key in stored.files if key.startswith("final.")}
-            return cls(**words, **{name: stored[name] for name in ("k", "t", "x", "stopped")},
-                       mean=stored.get("mean", None), final=final)
+        """Read what :meth:`save` wrote; ValueError for a file that holds no paths, or a garbled one."""
+        with archive.reading(path, "paths"):
+            words, arrays = archive.raw(path, FORMAT)
+            words, arrays = archive.check_words(words, _WORDS), _checked(arrays)
+        final = {name[6:]: arrays.pop(name) for name in list(arrays) if name.startswith("final.")}
+        return cls(**words, **({"mean": None} | arrays), final=final)
+
+
+def _checked(arrays, **sizes):
+    """The arrays of a Paths; :class:`odeopt.archive.Wrong` unless they fit together (``sizes``: n, slots)."""
+    arrays = archive.check_arrays(arrays, _SIMULATED if "final.z" in arrays else _SAMPLED, sizes)
+    k, order = arrays["k"], arrays.get("final.order", np.empty((0, 0)))
+    if not k.size or k[0] != 0 or (np.diff(k) <= 0).any() or k[-1] != arrays["final.k"]:
+        raise archive.Wrong("k must increase from 0 to final.k")
+    if order.size and (np.sort(order[:, 1:]) != np.arange(order.shape[1] - 1)).any():  # they are places in the data
+        raise archive.Wrong("final.order must hold permutations")
+    return arrays
 
 
 def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed=0, every=None, schedule=None,
@@ -134,6 +161,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
         raise ValueError(f"noise must be None for {optimizer.name}, which compares successive exact gradients")
     steps, old = checks.integer("steps", steps, 1), resume
     source, kernel, c, size = _source(noise, problem)
+    given = schedule
     if schedule is None:
         driven, schedule = -1, constant()
     elif isinstance(schedule, Schedule):
@@ -141,8 +169,14 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
                                                                optimizer.numeric_names()))
     else:
         raise TypeError(f"schedule must be a Schedule or None, got {type(schedule).__name__}")
+    origin = {"method": fingerprint.of_method(optimizer), "problem": fingerprint.of_problem(problem),
+              "noise": fingerprint.of_others(noise), "schedule": fingerprint.of_others(given)}
     if old is not None:
-        _check_resume(old, optimizer, problem, noise, c)
+        origin |= {"seed": None if _is_default(seed, 0) else _of_seed(seed),
+                   "start": None if _is_default(start, "cold") else _of_start(start, optimizer, problem)}
+        _check_resume(old, optimizer, problem, noise, c, origin, x0, paths=None if _is_default(paths, 1) else paths,
+                      every=every, average_from=average_from)
+        steps = checks.integer("steps", steps, 1, checks.LARGEST - 1 - old.final["k"])
         state, every, average_from = _resumed(old), old.final["every"], old.final["average_from"]
         streams = Streams.restored(old.final["streams"], noise, problem, old.final["order"])
     else:
@@ -150,7 +184,9 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
         every = 0 if every is None else checks.integer("every", every, 1)
         average_from = -1 if average_from is None else checks.integer("average_from", average_from)
         state = _fresh(optimizer, problem, x0, paths, start)
+        seed = root_sequence(seed)
         streams = Streams(seed, paths, noise, problem)
+        origin |= {"seed": _of_seed(seed), "start": _of_start(start, optimizer, problem)}
     begin = 0 if old is None else int(old.final["k"])
     last = begin + steps
     stride = every or last
@@ -176,7 +212,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
     message = (f"{last} steps done" if not bad else
                f"{bad} of {stopped.size} paths diverged, the first at step {stopped[stopped >= 0].min()}")
     final = dict(k=last, every=every, average_from=average_from, streams=streams.saved(), order=streams.orders(),
-                 noise_constants=c, **state)
+                 noise_constants=c, origin=json.dumps(origin), **state)
     return Paths(k, k * optimizer.h, out, stopped.copy(), state["mean"].copy() if average_from >= 0 else None,
                     "diverged" if bad else "completed", message, repr(optimizer), problem.name, repr(noise), final)
 
@@ -220,16 +256,50 @@ def _fresh(optimizer, problem, x0, paths, start):
     return {"t": np.zeros(paths), "stopped": np.full(paths, -1, dtype=np.int64), "x": x, "s": s, "mean": x.copy()}
 
 
-def _check_resume(old, optimizer, problem, noise, c):
+def _is_default(value, default):
+    return isinstance(value, (str, int)) and value == default
+
+
+def _of_seed(seed):
+    if isinstance(seed, np.random.Generator):
+        raise ValueError("seed must be left out when resuming, where the streams go on, got a Generator")
+    root = root_sequence(seed)
+    return fingerprint.of_value(f"{root.entropy} {root.spawn_key}")
+
+
+def _of_start(start, optimizer, problem):
+    if isinstance(start, str):
+        return fingerprint.of_value(start)
+    shape = (len(optimizer.slots), problem.dim)
+    shape = (None, *shape) if checks.dimensions(start) == 3 else shape
+    return fingerprint.of_value(checks.array("start", start, shape))
+
+
+def _check_resume(old, optimizer, problem, noise, c, origin, x0, **given):
+    """ValueError unless ``old`` is a run of these, whole, and what is ``given`` is what it was made with."""
     if not isinstance(old, Paths):
         raise TypeError(f"resume must be a Paths, got {type(old).__name__}")
+    if "z" in old.final:
+        raise ValueError("resume must come from sample, got a simulated SDE")
     for name, new in (("method", repr(optimizer)), ("problem", problem.name), ("noise", repr(noise))):
         if getattr(old, name) != new:
             raise ValueError(f"resume must come from the same {name} {new}, got {getattr(old, name)}")
     if old.x.shape[2] != problem.dim:
         raise ValueError(f"resume must come from a problem of the same dimension {problem.dim}, got {old.x.shape[2]}")
-    if not np.array_equal(old.final["noise_constants"], c):
+    if not np.array_equal(old.final.get("noise_constants"), c):
         raise ValueError("resume must come from a noise with the same constants")
+    fingerprint.compare(old.final.get("origin"), origin)
+    try:
+        _checked(old._arrays(), n=problem.dim, slots=len(optimizer.slots))
+    except archive.Wrong as error:
+        raise ValueError(f"resume must be sound Paths: {error}") from None
+    if x0 is not None:
+        raise ValueError("x0 must be None when resuming: the paths go on from where they stopped")
+    kept = {"paths": old.paths, "every": old.final["every"] or None,
+            "average_from": old.final["average_from"] if old.final["average_from"] >= 0 else None}
+    for name, value in given.items():
+        if value is not None and value != kept[name]:
+            raise ValueError(f"resume must keep {name} = {kept[name]}, got {checks.shown(value)}")
 
 
 def _resumed(old):

@@ -43,8 +43,13 @@ class Streams:
 
     @classmethod
     def restored(cls, words, noise, problem, order):
-        """The streams that ``saved`` and ``orders`` wrote."""
+        """The streams that ``saved`` and ``orders`` wrote; ValueError for others."""
         self = cls(None, words.shape[0], noise, problem)
+        epoch = 1 + self.samples if self.batch and not self.replacement else 0
+        if order.shape[1] != epoch or (epoch and order[:, 0].max() > self.samples // self.batch):
+            raise ValueError(f"resume must hold the order of an epoch of {self.samples} samples for each path")
+        if words[:, 4].max() > 1 or words[:, 5].max() >= 2**32:
+            raise ValueError("resume must hold states of PCG64 generators")
         for i, (a, b, c, d, has, kept) in enumerate(words.tolist()):
             generator = np.random.Generator(np.random.PCG64(0))
             generator.bit_generator.state = {

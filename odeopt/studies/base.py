@@ -6,14 +6,15 @@ other studies; arrays are made read-only. Files hold no pickled objects: ``.npz`
 """
 
 import html
-import json
 import math
-import pathlib
 from dataclasses import MISSING, dataclass, field, fields
 
 import numpy as np
 
+from .. import archive, checks
+
 FORMAT = 1
+_ENDINGS = (".npz", ".json")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,7 +26,14 @@ class Study:
     status : str
         "completed", or "interrupted" where Ctrl-C ended the study and it holds what was done. (Studies of one run
         have the status of that run.)
+
+    Notes
+    -----
+    The class attribute ``axes`` says which arrays and tuples belong together, "lr loss: E; x: R n", in the words of
+    :class:`odeopt.archive.Entry`; a name with "?" may be empty. What is loaded is compared with it.
     """
+
+    axes = ""
 
     status: str = field(default="completed", kw_only=True)
 
@@ -66,13 +74,13 @@ class Study:
 
     def save(self, path):
         """Write ``path``: JSON if it ends in ``.json``, else npz (``.npz`` is appended if missing)."""
-        path = pathlib.Path(path)
-        if path.suffix == ".json":
-            path.write_text(json.dumps(_strict(self.to_dict()), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path = archive.path_of(path, _ENDINGS)
+        if path.suffix.lower() == ".json":
+            archive.write_json(path, self.to_dict())
             return
         arrays = {}
         words = _split(self.to_dict_of_arrays(), "", arrays)
-        np.savez_compressed(path, words=np.array(json.dumps(_strict(words))), **arrays)
+        archive.save(path, FORMAT, archive.strict(words), arrays)
 
     def to_dict_of_arrays(self):
         """As :meth:`to_dict`, the arrays left as they are."""
@@ -86,42 +94,87 @@ class Study:
 
     @classmethod
     def load(cls, path):
-        """Read what :meth:`save` wrote. ValueError for a file that holds no such study."""
-        path = pathlib.Path(path)
-        try:
-            if path.suffix == ".json":
-                stored = json.loads(path.read_text(encoding="utf-8"))
+        """Read what :meth:`save` wrote. ValueError for a file that holds no such study, or a garbled one."""
+        with archive.reading(path, cls.__name__):
+            file = archive.found(path, _ENDINGS)
+            if file.suffix.lower() == ".json":
+                stored = archive.read_json(file, FORMAT)
             else:
-                with np.load(path, allow_pickle=False) as file:
-                    stored = _join(json.loads(str(file["words"])), file)
-            return cls.from_dict(stored)
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"path must be a saved {cls.__name__}, got {path} ({error})") from None
+                words, arrays = archive.raw(file, FORMAT)
+                stored = _join(words, arrays)
+            try:
+                return cls.from_dict(stored | {"format": FORMAT})
+            except (TypeError, ValueError, OverflowError) as error:
+                raise archive.Wrong(str(error)) from None
 
     @classmethod
     def from_dict(cls, stored):
-        """The study that :meth:`to_dict` wrote."""
+        """The study that :meth:`to_dict` wrote; ValueError or TypeError for anything else."""
         if not isinstance(stored, dict) or stored.get("study") != cls.__name__:
             found = stored.get("study") if isinstance(stored, dict) else type(stored).__name__
-            raise ValueError(f"stored study must be a {cls.__name__}, got {found}")
+            raise ValueError(f"stored study must be a {cls.__name__}, got {checks.shown(found)}")
         if stored.get("format") != FORMAT:
-            raise ValueError(f"stored study must have format {FORMAT}, got {stored.get('format')}")
+            raise ValueError(f"stored study must have format {FORMAT}, got {checks.shown(stored.get('format'))}")
         values = {}
         for f in fields(cls):
-            if f.name not in stored and f.default is not MISSING:
-                continue  # younger than the file
-            value = stored[f.name]
-            if f.type is np.ndarray:
-                kind = f.metadata.get("dtype", np.float64)
-                value = np.array(value, dtype=kind)
-            elif f.type is float:
-                value = float("nan") if value is None else float(value)
-            elif "parts" in f.metadata:
-                value = tuple(f.metadata["parts"].from_dict(part) for part in value)
-            elif isinstance(value, list):
-                value = tuple(value)
-            values[f.name] = value
-        return cls(**values)
+            if f.name in stored:
+                values[f.name] = _restored(f, stored[f.name])
+            elif f.default is MISSING:  # else it is younger than the file
+                raise ValueError(f"it lacks {f.name}")
+        study = cls(**values)
+        study._fit()
+        return study
+
+    def _fit(self):
+        """ValueError unless the lengths of the arrays and tuples are those of ``axes``."""
+        sizes = {}
+        for part in filter(None, self.axes.split(";")):
+            names, _, shape = part.partition(":")
+            for name in names.split():
+                value = getattr(self, name.rstrip("?"))
+                found = value.shape if isinstance(value, np.ndarray) else (len(value),)
+                if not (name.endswith("?") and 0 in found):
+                    # JSON keeps nothing of the second length of an array without rows.
+                    archive.fit(name.rstrip("?"), found, shape.split()[0] if found == (0,) else shape, sizes)
+
+
+def _restored(f, value):
+    """The value of a field from what a file holds."""
+    name, bad = f.name, TypeError(f"{f.name} must be {f.type.__name__}, and is {checks.shown(value)}")
+    if f.type is np.ndarray:
+        kind = np.dtype(f.metadata.get("dtype", np.float64))
+        if not isinstance(value, np.ndarray):
+            return _array_of(name, value, kind)
+        if value.dtype.kind == kind.kind == "f":
+            return value  # of a network, say, with single or double precision
+        if not np.can_cast(value.dtype, kind):
+            raise TypeError(f"{name} must be {kind}, and is {value.dtype}")
+        return value.astype(kind)
+    if f.type is float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) and value not in (None, "inf", "-inf"):
+            raise bad
+        return math.nan if value is None else float(value)
+    if "parts" in f.metadata and isinstance(value, list):
+        return tuple(f.metadata["parts"].from_dict(part) for part in value)
+    if f.type is tuple and isinstance(value, list):
+        return tuple(tuple(one) if isinstance(one, list) else one for one in value)
+    if not isinstance(value, f.type) or isinstance(value, bool) and f.type is not bool:
+        raise bad
+    return value
+
+
+def _array_of(name, value, kind):
+    """An array of the nested lists of JSON, where null is not-a-number and "inf" a number, too."""
+    try:
+        array = np.array(value, dtype=object)
+        if array.size and kind.kind != "c" and not all(
+                isinstance(one, (bool, int, float)) or one in (None, "inf", "-inf") for one in array.ravel()):
+            raise TypeError
+        if kind.kind in "ib" and array.size and not all(isinstance(one, (bool, int)) for one in array.ravel()):
+            raise TypeError
+        return array.astype(kind)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be lists of numbers, and is {checks.shown(value)}") from None
 
 
 def _plain(value):
@@ -133,17 +186,6 @@ def _plain(value):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
-    return value
-
-
-def _strict(value):
-    """JSON has no nan and no infinity: null, and the words that ``float`` reads."""
-    if isinstance(value, dict):
-        return {k: _strict(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_strict(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
     return value
 
 
@@ -161,7 +203,11 @@ def _split(value, where, arrays):
 
 def _join(value, file):
     if isinstance(value, dict):
-        return file[value["array"]] if set(value) == {"array"} else {k: _join(v, file) for k, v in value.items()}
+        if set(value) == {"array"}:
+            if not isinstance(value["array"], str) or value["array"] not in file:
+                raise archive.Wrong(f"it lacks the array {checks.shown(value['array'])}")
+            return file[value["array"]]
+        return {k: _join(v, file) for k, v in value.items()}
     return [_join(v, file) for v in value] if isinstance(value, list) else value
 
 

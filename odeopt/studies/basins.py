@@ -32,6 +32,8 @@ class Basins(Study):
     message : str
     """
 
+    axes = "x: J; y: I; optimizer flow: I J; minima: m 2"
+
     method: str
     problem: str
     x: np.ndarray

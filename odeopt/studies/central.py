@@ -61,6 +61,8 @@ class CentralFlow(Study):
         "" or how the run ended.
     """
 
+    axes = "k sharpness variance measured: R; x flow stable: R n; memory: R m"
+
     method: str
     problem: str
     k: np.ndarray

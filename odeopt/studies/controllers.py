@@ -58,6 +58,8 @@ class ControlLog(Study):
         How the run ended (see :class:`odeopt.Trajectory`).
     """
 
+    axes = "t h estimate true_error accepted h_lambda: N"
+
     rule: str
     scheme: str
     problem: str

@@ -70,6 +70,8 @@ class Convergence(Study):
     message : str
     """
 
+    axes = "h steps error final_error tail: L; slopes: L-1"
+
     method: str
     hyperparameters: str
     problem: str

@@ -31,6 +31,8 @@ class Directions(Study):
     gap : (R,) f - f*
     """
 
+    axes = "n_grad orbit_distance gap: R; angle: R-1"
+
     optimizer: str
     problem: str
     n_grad: np.ndarray

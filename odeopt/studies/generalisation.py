@@ -22,6 +22,8 @@ class Generalisation(Study):
     Each seed counts with its mean over the last third of the run: at its equilibrium the accuracy fluctuates.
     """
 
+    axes = "lr weight_decay accuracy half_width spread train_loss: P"
+
     problem: str
     seeds: int
     steps: int

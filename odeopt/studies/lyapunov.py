@@ -107,6 +107,8 @@ class Lyapunov(Study):
     tolerance : float
     """
 
+    axes = "k t energy bound gap: R"
+
     method: str
     problem: str
     name: str

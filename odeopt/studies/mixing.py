@@ -50,6 +50,8 @@ class LagDistance(Study):
     ``predicted`` the exact value (quadratics; else empty), ``plateau`` 2 tr(Sigma) (nan if unknown).
     """
 
+    axes = "lag distance half_width predicted?: D"
+
     problem: str
     method: str
     paths: int
@@ -198,6 +200,8 @@ class FunctionMixing(Study):
     within, what the start still decides, with the half width ``memory_half``; ``parameters``: 1 -
     cosine between the mean directions of the weights of both groups. ``intrinsic_time``: lr wd steps.
     """
+
+    axes = "lr weight_decay: P; within across memory memory_half k parameters error: P R"
 
     problem: str
     paths: int

@@ -102,6 +102,8 @@ class PeriodTwoOrbit(Study):
         averages (all 1 late in a run) left out.
     """
 
+    axes = "state: s; multipliers: r"
+
     method: str
     hyperparameters: str
     curvature: float

@@ -25,6 +25,8 @@ class StabilityRegion(Study):
     length of the real stability interval [-limit, 0]; ``gradients`` the gradient evaluations a step.
     """
 
+    axes = "re: J; im: I; radius: I J"
+
     name: str
     re: np.ndarray
     im: np.ndarray
@@ -100,6 +102,8 @@ class SpectralRadiusMap(Study):
     ``best_*`` is the best grid point; ``polyak_*`` the optimal tuning of the heavy ball by formula and
     the radius measured there (nan for methods that are not the heavy ball).
     """
+
+    axes = "lr: J; momentum: I; radius: I J"
 
     name: str
     mu: float

@@ -34,6 +34,8 @@ class Restarted(Study):
     restarts at the same steps; ``status``, ``message``: how the last part ended, as in ``Trajectory``.
     """
 
+    axes = "k f grad_norm plain_f: R; x: R n; restarts: m"
+
     method: str
     problem: str
     rule: str

@@ -125,6 +125,9 @@ class NormEquilibrium(Study):
     is constant (``predicted`` supposes that it is), with its half width.
     """
 
+    axes = ("lr weight_decay sigma2 predicted measured measured_half effective_lr effective_half relaxation "
+            "balance balance_half: P; k norm2 norm2_half: P R")
+
     problem: str
     paths: int
     level: float
@@ -256,6 +259,8 @@ class Instability(Study):
     before that, where descent turns into growth (2 - lr wd is the limit on a quadratic with decay).
     ``plain_rise_step`` the same without decay, ``plain_norm_monotone`` whether |w| never shrinks there.
     """
+
+    axes = "lr weight_decay lowest rise_step turning_norm peak turning_sharpness plain_rise_step plain_norm_monotone: P"
 
     problem: str
     lr: np.ndarray

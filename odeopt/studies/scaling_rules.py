@@ -25,6 +25,8 @@ class ScalingRule(Study):
     ``mean_half``, ``std_half``: base run, the rule that keeps the SDE, the other rule.
     """
 
+    axes = "names: R; mean mean_half std std_half: R n"
+
     method: str
     factor: float
     names: tuple

@@ -158,6 +158,8 @@ class StabilityTable(Study):
     why a limit is missing.
     """
 
+    axes = "optimizer hyperparameters formula measured expected message: R"
+
     optimizer: tuple
     hyperparameters: tuple
     formula: tuple

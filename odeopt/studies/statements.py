@@ -204,6 +204,8 @@ STATEMENTS = {
 class Equivalences(Study):
     """Deviation of each statement; ``holds`` where it is within the tolerance."""
 
+    axes = "name claim steps deviation tolerance: R"
+
     name: tuple
     claim: tuple
     steps: np.ndarray

@@ -262,6 +262,8 @@ class Stationary(Study):
     (empty arrays without).
     """
 
+    axes = "discrete ou sampled half_width averaged? averaged_sampled? averaged_half_width?: n n"
+
     method: str
     radius: float
     paths: int

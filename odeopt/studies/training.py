@@ -33,6 +33,8 @@ class Training(Study):
     w : (n,) final parameters, in the network's dtype
     """
 
+    axes = "lr train_loss validation_loss validation_accuracy: E; w: n"
+
     optimizer: str
     rule: str
     base_lr: float

@@ -41,6 +41,8 @@ class Tuned(Study):
         Whether the best learning rate is at an end of the grid: the search was too narrow.
     """
 
+    axes = "lr momentum value: T"
+
     method: str
     problem: str
     steps: int

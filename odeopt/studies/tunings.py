@@ -112,6 +112,8 @@ def rkc(mu, L, stages):
 class TuningTable(Study):
     """Rate a gradient of each tuning, by formula and measured on the kernels, for curvatures in [mu, L]."""
 
+    axes = "method parameters rate measured: R"
+
     mu: float
     L: float
     method: tuple

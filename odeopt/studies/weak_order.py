@@ -76,6 +76,8 @@ class WeakOrder(Study):
     slopes log2-wise between neighbours, ``order`` the last of them.
     """
 
+    axes = "h error: L"
+
     what: str
     t_end: float
     h: np.ndarray

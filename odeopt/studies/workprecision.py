@@ -50,6 +50,8 @@ class WorkPrecision(Study):
     message : str
     """
 
+    axes = "t_end labels methods uncertainty: M; h gradients seconds error gap: M L"
+
     problem: str
     t_end: np.ndarray
     labels: tuple
