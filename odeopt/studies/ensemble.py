@@ -14,6 +14,7 @@ from ..problems.base import checked
 from ..threads import number
 from .chunks import work
 from .moments import merged, sums
+from .on_disk import OnDisk
 
 CHUNK = 4096
 IN_FLIGHT = 2**28  # bytes of paths under way
@@ -126,7 +127,9 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
         them is under way or waiting at any time, but at least one chunk a worker.
     out : path, optional
         Keep paths in this ``.npy`` file (memory-mapped) instead of in memory; f goes to
-        ``<stem>_f.npy`` beside it. Trajectories that have not run are NaN there too.
+        ``<stem>_f.npy`` beside it. Trajectories that have not run are NaN there too. Both are there
+        when the run has ended; until then they grow under other names in that folder, in which room
+        for all of them is reserved first.
     progress : bool
         Progress bar on stderr (only if that is a terminal).
 
@@ -140,6 +143,8 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     ------
     TypeError, ValueError
         Arguments of a wrong type, shape or range.
+    OSError
+        No room for ``out``, or no such folder.
 
     Notes
     -----
@@ -175,10 +180,15 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
         return problem, optimizers[m], starts[begin : begin + chunk], steps, every, keep, limit, gtol, start
 
     held = 8 * (records + 1) * (problem.dim + 1) * min(chunk, len(starts)) * (1 if every else 0)
-    whole = work(task, results.chunks, arguments, results.take, threads, executor, progress, _room_in_flight(held))
+    try:
+        whole = work(task, results.chunks, arguments, results.take, threads, executor, progress, _room_in_flight(held))
+        found = results.final()
+    except BaseException:
+        results.discard()
+        raise
     message = "all trajectories run" if whole else "interrupted: the trajectories that had not run are marked so"
     return Ensemble(path_k=np.arange(records) * every if every else None, optimizers=optimizers,
-                    problem=problem.name, grid=None, message=message, **results.final())
+                    problem=problem.name, grid=None, message=message, **found)
 
 
 def sweep(optimizer, problem, starts, steps=1000, *, grid, **options):
@@ -246,8 +256,8 @@ class _Results:
         self.arrays = {name: np.full(shape, np.nan) for name in ("t", "f", "grad_norm")}
         self.arrays |= {"x": np.full((*shape, n), np.nan), "k": np.zeros(shape, np.int64)}
         if records and not self.statistics:
-            self.arrays |= {"path_x": _room(out, "", (*shape, records, n), many),
-                            "path_f": _room(out, "_f", (*shape, records), many)}
+            self.arrays["path_x"] = self._room(out, "", (*shape, records, n))
+            self.arrays["path_f"] = self._room(out, "_f", (*shape, records))
         self.status = np.full(shape, NOT_RUN, np.int8)
         self.chunks = [(m, begin) for m in range(shape[0]) for begin in range(0, shape[1], chunk)]
         self.sums = {}
@@ -267,32 +277,38 @@ class _Results:
             rows = slice(begin, begin + self.chunk)
             if (self.status[m, rows] == NOT_RUN).any():
                 for name, values in self.arrays.items():
-                    values[m, rows] = 0 if name == "k" else np.nan  # a memory map has zeros there
+                    values[m, rows] = 0 if name == "k" else np.nan  # a file has zeros there
                 self.sums.pop((m, begin), None)
-        for values in self.arrays.values():
-            if isinstance(values, np.memmap):
-                values.flush()
-        fields = {"path_x": None, "path_f": None, **self.arrays, "status": self.status}
+        arrays = {name: values.finished() if isinstance(values, OnDisk) else values for name, values in
+                  self.arrays.items()}
+        fields = {"path_x": None, "path_f": None, **arrays, "status": self.status}
         if not self.many:
             fields = {name: values if values is None else values[0] for name, values in fields.items()}
         return fields | {"statistics": self._moments() if self.statistics else None}
+
+    def discard(self):
+        """Nothing of a run that has failed stays on disk."""
+        for values in self.arrays.values():
+            if isinstance(values, OnDisk):
+                values.discard()
+
+    def _room(self, out, suffix, shape):
+        if out is None:
+            return np.full(shape, np.nan)
+        stem, dot, end = str(out).rpartition(".")
+        if end != "npy" or not dot:
+            raise ValueError(f"out must end in .npy, got {checks.shown(out)}")
+        try:
+            return OnDisk(f"{stem}{suffix}.npy", shape, self.many)
+        except BaseException:
+            self.discard()
+            raise
 
     def _moments(self):
         """Statistics of the chunks that ran, merged in their order."""
         rows = [merged([self.sums[m, begin] for at, begin in self.chunks if at == m and (m, begin) in self.sums],
                        self.records, self.n) for m in range(len(self.status))]
         return {name: np.array([row[name] for row in rows]) if self.many else rows[0][name] for name in rows[0]}
-
-
-def _room(out, suffix, shape, many):
-    if out is None:
-        return np.full(shape, np.nan)
-    stem, dot, end = str(out).rpartition(".")
-    if end != "npy" or not dot:
-        raise ValueError(f"out must end in .npy, got {out}")
-    mapped = np.lib.format.open_memmap(f"{stem}{suffix}.npy", mode="w+", dtype=np.float64,
-                                       shape=shape if many else shape[1:])
-    return mapped if many else mapped[None]
 
 
 def _room_in_flight(held):
