@@ -36,13 +36,16 @@ numba calls first-class functions experimental, which is why ``FunctionType`` is
 
 import importlib
 import math
+import pickle
 import sys
 from typing import NamedTuple
 
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, config
+from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaTypeError
+from numba.core.serialize import dumps
 from numba.experimental import function_type
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
@@ -260,14 +263,45 @@ class ByName(NamedTuple):
     name: str
 
 
-def by_name(value):
-    """:class:`ByName` of a kernel that can be imported; anything else as it is."""
-    return ByName(value.py_func.__module__, value.py_func.__name__) if importable(value) else value
+class ByValue(NamedTuple):
+    """A function that has no name in another process, on its way there: its code, with what it reaches."""
+
+    data: bytes
+
+
+def sent(value):
+    """What goes to another process for ``value``: a function that can be imported by its name, a lambda, a closure
+    or one of ``__main__`` by value, anything else as it is."""
+    if importable(value):
+        return ByName(value.py_func.__module__, value.py_func.__name__)
+    if not callable(value) or isinstance(value, (type, Portable, Dispatcher)):  # numba sends its kernels by value
+        return value
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+    if module != "__main__" and getattr(sys.modules.get(module), name, None) is value:
+        return value
+    return ByValue(dumps(value))
 
 
 def resolved(value):
-    """What :func:`by_name` was given."""
-    return getattr(importlib.import_module(value.module), value.name) if isinstance(value, ByName) else value
+    """What :func:`sent` was given."""
+    if isinstance(value, ByName):
+        return getattr(importlib.import_module(value.module), value.name)
+    return pickle.loads(value.data) if isinstance(value, ByValue) else value
+
+
+class Portable:
+    """Base of what holds functions: it can be copied and sent to other processes, whatever these functions are."""
+
+    def __reduce__(self):
+        return _arrived, (type(self), {name: sent(value) for name, value in vars(self).items()})
+
+
+def _arrived(cls, values):
+    """The object that was sent to this process."""
+    self = cls.__new__(cls)
+    for name, value in values.items():
+        object.__setattr__(self, name, resolved(value))
+    return self
 
 
 def interpreted(function):

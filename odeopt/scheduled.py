@@ -18,6 +18,7 @@ flow in its own time t is unchanged, and only the map from steps to time moves.
 """
 
 import copy
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -33,13 +34,19 @@ class Moving:
 
     def __init__(self, optimizer, schedules):
         self.base, self.schedules = optimizer, tuple(schedules)
-        self._c = [schedule.c for schedule in self.schedules]
         self.units_move = False  # changes_the_flow finds out
         ones = np.ones((len(optimizer.slots), 1))
         once, twice = (optimizer.to_flow(np.ones(1), factor * ones)[1:] for factor in (1, 2))
         if not np.allclose(twice, 2 * once, rtol=1e-12, atol=0):
             raise ValueError(f"schedule must be None for the reference of {optimizer.name}: "
                              "its memory is not proportional to its slots")
+
+    @functools.cached_property
+    def _c(self):
+        return [schedule.c for schedule in self.schedules]
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "_c"}  # it may hold addresses
 
     def at(self, kappa):
         """The optimizer with the hyperparameters of step ``kappa`` (not validated: called at every stage)."""

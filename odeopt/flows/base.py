@@ -35,7 +35,7 @@ def unit_product(x, v, out, data):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Flow:
+class Flow(abi.Portable):
     """An ordinary differential equation z' = F(t, z) driven by the gradient of an objective.
 
     ``z`` has shape (1 + len(slots), n): row 0 is the position x, the others the memory, in the
@@ -147,23 +147,31 @@ class Flow:
         ``p`` may hold other constants; it is read at each call, so that a caller may move them.
         """
         self.check(problem)
-        shape, data, fg, hv = (self.rows, problem.dim), problem.data, problem.fg, problem.hv
-        p = self.p if p is None else checks.kept("p", p, self.p.shape)
-        if problem.compiled and self.compiled:
-            kernels = np.array([*abi.addresses(self.rhs, abi.RHS), *abi.addresses(fg, abi.FG),
-                                *abi.addresses(hv, abi.HV)], dtype=np.int64)
-            evaluate, first = _compiled_evaluate(), (kernels,)
-        else:
-            evaluate, first = abi.interpreted(self.rhs), (fg, hv)
-
-        def fun(t, z, _alive=(self.rhs, fg, hv)):
-            t, z = t if isinstance(t, float) else checks.real("t", t), checks.kept("z", z, shape)
-            dz = np.zeros(shape)
-            evaluate(*first, data, t, p, z, dz)
-            return dz
-
-        return fun
+        return _Field(self, problem, self.p if p is None else checks.kept("p", p, self.p.shape))
 
     def __repr__(self):
         constants = ", ".join(f"{k}={v:.6g}" for k, v in self.constants.items())
         return f"<Flow {self.name}: {self.equation}{' | ' + constants if constants else ''}>"
+
+
+class _Field:
+    """A flow's field on one problem: :meth:`Flow.field`."""
+
+    def __init__(self, flow, problem, p):
+        self.flow, self.problem, self.p = flow, problem, p  # they keep alive what the addresses point to
+        self._shape, self._data = (flow.rows, problem.dim), problem.data
+        if problem.compiled and flow.compiled:
+            self._first = (np.array([*abi.addresses(flow.rhs, abi.RHS), *abi.addresses(problem.fg, abi.FG),
+                                     *abi.addresses(problem.hv, abi.HV)], dtype=np.int64),)
+            self._evaluate = _compiled_evaluate()
+        else:
+            self._first, self._evaluate = (problem.fg, problem.hv), abi.interpreted(flow.rhs)
+
+    def __reduce__(self):
+        return _Field, (self.flow, self.problem, self.p)  # addresses are of this process
+
+    def __call__(self, t, z):
+        t, z = t if isinstance(t, float) else checks.real("t", t), checks.kept("z", z, self._shape)
+        dz = np.zeros(self._shape)
+        self._evaluate(*self._first, self._data, t, self.p, z, dz)
+        return dz

@@ -70,8 +70,14 @@ class DiscretizationSolver(SchemeSolver):
         self._rhs, self._kernel, self._compiled = scheme.kernels(flow, problem)
         if self._compiled:
             self._kernel = _compiled_step()
-            self._addresses = np.array([*abi.addresses(scheme.step, abi.STEP), *abi.addresses(flow.rhs, abi.RHS),
-                                        *abi.addresses(problem.fg, abi.FG), *abi.addresses(problem.hv, abi.HV)])
+
+    @functools.cached_property
+    def _addresses(self):
+        return np.array([*abi.addresses(self.scheme.step, abi.STEP), *abi.addresses(self._rhs, abi.RHS),
+                         *abi.addresses(self.problem.fg, abi.FG), *abi.addresses(self.problem.hv, abi.HV)])
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "_addresses"}  # of this process
 
     def _advance(self, t, y, h):
         problem = self.problem

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks, machine_code
-from ..abi import by_name, is_compiled, kernel, resolved
+from ..abi import Portable, is_compiled, kernel
 from . import callables
 
 _DENSE_LIMIT = 2000
@@ -22,7 +22,7 @@ def no_hessian(x, v, out, data):
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Problem:
+class Problem(Portable):
     """An objective f: R^n -> R to be minimised.
 
     Parameters
@@ -139,9 +139,6 @@ class Problem:
         if f_min is None and minima:
             object.__setattr__(self, "f_min", self.fun(minima[0]))
 
-    def __reduce__(self):
-        return _restored, (type(self), {name: by_name(value) for name, value in vars(self).items()})
-
     def __repr__(self):
         return f"<Problem {self.name}, n = {self.dim}>"
 
@@ -232,14 +229,6 @@ def _check_inside(name, fg, hv, fgb, data, x0, samples):
         if part is not None and key not in _INSIDE:
             checks.stays_inside(f"{label} of {name} {words}", part, x0.copy(), np.ones_like(x0), *more)
             _INSIDE.add(key)
-
-
-def _restored(cls, values):
-    """A problem that was sent to this process."""
-    self = cls.__new__(cls)
-    for name, value in values.items():
-        object.__setattr__(self, name, resolved(value))
-    return self
 
 
 def checked(problem):

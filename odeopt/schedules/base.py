@@ -15,7 +15,7 @@ from ..abi import kernel, schedule_at
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(abi.Portable):
     """``value = kernel(k, base, c)`` for one hyperparameter.
 
     Parameters

@@ -13,7 +13,7 @@ _INSIDE = set()  # (step, constants, field, rows, ...) that stay inside their ar
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Scheme:
+class Scheme(abi.Portable):
     """A one-step integrator.
 
     Attributes

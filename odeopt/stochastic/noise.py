@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks, machine_code
-from ..abi import is_compiled, kernel, plain_by_wish
+from ..abi import Portable, is_compiled, kernel, plain_by_wish
 
 _INSIDE = set()  # (kernel, dimensions, constants) that stay inside their arrays
 
@@ -55,7 +55,7 @@ def tangent_noise(x, xi, out, c):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Noise:
+class Noise(Portable):
     """Gradient noise L(x) xi with xi standard normal of ``size`` entries; covariance L L'.
 
     Attributes
