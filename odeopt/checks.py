@@ -138,6 +138,22 @@ def kept(name, value, shape):
     return array(name, value, shape, finite=False)
 
 
+def entries(name, value):
+    """The entries of a list, tuple or array as a tuple, or TypeError naming ``name``."""
+    if isinstance(value, (str, bytes, dict, set, frozenset)) or not np.iterable(value):
+        raise TypeError(f"{name} must be a sequence, got {shown(value)}")
+    return tuple(value)
+
+
+def window(value):
+    """``((low, high), (low, high))`` of floats, or ValueError."""
+    sides = real_numbers(value)
+    if isinstance(sides, str) or sides.shape != (2, 2) or not (
+            np.isfinite(sides).all() and (sides[:, 0] < sides[:, 1]).all()):
+        raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {shown(value)}")
+    return tuple((float(low), float(high)) for low, high in sides)
+
+
 def dimensions(value):
     """Dimensions of what is to become an array; 0 for what will not."""
     if is_masked(value):

@@ -11,10 +11,12 @@ import odeopt as oo
 from odeopt import checks
 from odeopt import stochastic as st
 from odeopt.abi import kernel
+from odeopt.schedules.base import sequence
 from odeopt.stochastic.sde import one_step
 from odeopt.studies.periodic import step_jacobian
+from odeopt.studies.suggest import suggest
 
-BEALE = oo.problems.beale()
+BEALE, HIMMELBLAU = oo.problems.beale(), oo.problems.himmelblau()
 ADAM = oo.Adam(1e-3).flow()
 GRADIENT = oo.flows.gradient_flow()
 SDE = st.sde(oo.Momentum(0.01))
@@ -236,6 +238,24 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: oo.record(oo.Adam(), BEALE, memory=np.ones(2)), "memory must be one of False, True"),
     (lambda: oo.record(oo.Adam(), BEALE, progress=np.ones(2)), "progress must be one of"),
     (lambda: oo.sample(oo.Adam(), BEALE, steps=2, progress=np.ones(2)), "progress must be one of"),
+    (lambda: oo.convergence(oo.Adam(), BEALE, levels=2**62), "levels must be at most 54, got"),
+    (lambda: oo.convergence(oo.Adam(), BEALE, levels=55), "levels must be at most 54, got 55"),
+    (lambda: oo.convergence(oo.Adam(), BEALE, levels=2**62, factor=1 + 1e-15), "levels must be at most 1000"),
+    (lambda: oo.convergence(oo.Adam(), BEALE, factor=1e300), "factor must be in"),
+    (lambda: oo.modified_convergence(oo.Adam(), BEALE, levels=2000), "levels must be at most 54"),
+    (lambda: oo.work_precision([oo.Adam()], BEALE, levels=2**61), "levels must be at most 54"),
+    (lambda: oo.basins(oo.Adam(), HIMMELBLAU, window=3), "window must be .*, got 3"),
+    (lambda: oo.basins(oo.Adam(), HIMMELBLAU, window=((1, 0), (0, 1))), "window must be .* with low < high"),
+    (lambda: oo.stability_region(oo.Adam(), window=[1, 2, 3]), "window must be .*, got"),
+    (lambda: oo.Problem(np.sum, np.ones_like, dim=2, minima=3), "minima must be a sequence, got 3"),
+    (lambda: oo.schedules.multistep(-1.0), "milestones must be a sequence, got -1.0"),
+    (lambda: oo.schedules.piecewise(object(), [1, 2]), "knots must be a sequence, got <object"),
+    (lambda: oo.schedules.piecewise([0, 1], 1j), "levels must be a sequence, got 1j"),
+    (lambda: oo.schedules.piecewise([0, 1], "ab"), "levels must be a sequence, got 'ab'"),
+    (lambda: sequence(3, [1]), "schedules must be a sequence, got 3"),
+    (lambda: sequence([oo.schedules.constant()], 1j), "milestones must be a sequence, got 1j"),
+    (lambda: suggest(oo.Adam, BEALE, steps=np.ones(2)), "steps must be an integer, got array"),
+    (lambda: suggest(3, BEALE), "cls must be a subclass of Optimizer, got 3"),
 ])
 def test_constants_and_choices_are_checked(call, words):
     with pytest.raises((TypeError, ValueError), match=words):

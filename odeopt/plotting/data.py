@@ -85,10 +85,7 @@ def window_of(problem, points, window=None):
     if window is None:
         window = problem.window if problem is not None else None
     if window is not None:
-        window = np.array(window, dtype=float)
-        if window.shape != (2, 2) or not (np.isfinite(window).all() and (window[:, 0] < window[:, 1]).all()):
-            raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {window.tolist()}")
-        return window
+        return np.array(checks.window(window))
     points = np.vstack(points)
     points = points[np.isfinite(points).all(axis=1) & (np.abs(points) < 1e6).all(axis=1)]
     if not len(points):

@@ -130,7 +130,7 @@ class Problem(Portable):
         return self
 
     def _set(self, *, minima, f_min, window, dim, **rest):
-        minima = tuple(checks.point("minima", m, dim) for m in minima)
+        minima = tuple(checks.point("minima", m, dim) for m in checks.entries("minima", minima))
         f_min = None if f_min is None else checks.real("f_min", f_min)
         values = {"dim": dim, "minima": minima, "f_min": f_min, "window": _window(window, dim),
                   "fgb": None, "samples": 0, "convex": False, "about": ""}
@@ -245,8 +245,4 @@ def _window(window, dim):
         return None
     if dim != 2:
         raise ValueError(f"window is for plane problems, this one has dim {dim}")
-    sides = checks.real_numbers(window)
-    if isinstance(sides, str) or sides.shape != (2, 2) or not (
-            np.isfinite(sides).all() and (sides[:, 0] < sides[:, 1]).all()):
-        raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {checks.shown(window)}")
-    return tuple((float(low), float(high)) for low, high in sides)
+    return checks.window(window)

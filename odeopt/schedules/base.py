@@ -120,7 +120,7 @@ def sequence(schedules, milestones):
     ``schedules[i]`` runs from step ``milestones[i - 1]`` on (torch's SequentialLR). All must drive
     the same hyperparameter.
     """
-    schedules = tuple(schedules)
+    schedules = checks.entries("schedules", schedules)
     if not schedules or not all(isinstance(s, Schedule) for s in schedules):
         raise TypeError("schedules must be a sequence of at least one Schedule")
     if len({s.drives for s in schedules}) > 1:
@@ -134,7 +134,7 @@ def sequence(schedules, milestones):
 
 def increasing(name, values):
     """``values`` as a tuple of floats that increase, or ValueError."""
-    values = tuple(checks.real(name, value, 0.0) for value in values)
+    values = tuple(checks.real(name, value, 0.0) for value in checks.entries(name, values))
     if any(a >= b for a, b in itertools.pairwise(values)):
         raise ValueError(f"{name} must increase, got {values}")
     return values

@@ -103,7 +103,7 @@ def _piecewise(k, base, c):
 def _growing(k, base, c):
     """base alpha^(-2k-1), alpha the larger root of x^2 - (1 + m - base w) x + m; c = (w, m)."""
     half = 0.5 * (1.0 + c[1] - base * c[0])
-    alpha = half + np.sqrt(half * half - c[1])
+    alpha = half + np.sqrt(half * half - c[1]) if half > 0.0 else np.nan
     return base * alpha ** (-2.0 * k - 1.0)
 
 
@@ -215,7 +215,7 @@ def piecewise(knots, levels, shape="linear", absolute=False, drives="lr"):
     ``shape`` is "linear", "cosine" or "hold". Levels are fractions of base unless ``absolute``.
     """
     knots = increasing("knots", knots)
-    levels = tuple(checks.real("levels", level, 0) for level in levels)
+    levels = tuple(checks.real("levels", level, 0) for level in checks.entries("levels", levels))
     if len(knots) < 2 or len(levels) != len(knots):
         raise ValueError(f"levels must be as many as knots, and at least 2, got {len(levels)} and {len(knots)}")
     constants = (_SHAPES[checks.choice("shape", shape, tuple(_SHAPES))], float(not absolute), *knots, *levels)
@@ -267,8 +267,8 @@ def growing(weight_decay, momentum=0.0, drives="lr"):
     On a scale-invariant objective it does without decay what the constant rate ``base`` does with
     ``weight_decay`` (article 002). alpha is the larger root of
     x^2 - (1 + momentum - base weight_decay) x + momentum; for momentum 0, alpha = 1 - base weight_decay.
-    The momentum buffer must not contain the learning rate (torch's form). NaN where the roots are
-    complex: base weight_decay > (1 - sqrt(momentum))^2.
+    The momentum buffer must not contain the learning rate (torch's form). NaN where no root is
+    positive: base weight_decay > (1 - sqrt(momentum))^2.
     Source: Li, Arora, arXiv:1910.07454.
     """
     return Schedule("growing", _growing, (checks.real("weight_decay", weight_decay, 0),

@@ -53,7 +53,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
 
 def _check(flow, problem):
     if flow.name != "gradient flow" or any(flow.constants.values()):
-        raise ValueError(f"Armijo's rule needs a flow that descends on f: plain gradient flow, got {flow!r}")
+        raise ValueError(f"flow must be plain gradient flow for Armijo's rule, which descends on f, got {flow!r}")
 
 
 armijo_euler = Scheme("explicit Euler with Armijo's rule", step, 1, 2, work=lambda rows: 3, embedded_order=1,

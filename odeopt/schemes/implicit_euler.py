@@ -73,7 +73,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
 
 def _check(flow, problem):
     if flow.name != "gradient flow":
-        raise ValueError(f"implicit Euler is written for gradient flow, got {flow.name!r}")
+        raise ValueError(f"flow must be gradient flow for implicit Euler, got {flow.name!r}")
     problem.need_hessian("implicit Euler")
 
 

@@ -82,7 +82,7 @@ def basins(optimizer, problem, window=None, *, resolution=61, steps=500, t_end=N
         raise ValueError(f"problem must have 2 variables and at least two minima, got {problem.name} with dim "
                          f"{problem.dim} and {len(problem.minima)}")
     resolution = checks.integer("resolution", resolution, 2)
-    (left, right), (low, high) = problem.window if window is None else window
+    (left, right), (low, high) = problem.window if window is None else checks.window(window)
     x, y = np.linspace(left, right, resolution), np.linspace(low, high, resolution)
     minima = np.array(problem.minima)
     apart = min(np.linalg.norm(a - b) for i, a in enumerate(minima) for b in minima[:i])

@@ -24,7 +24,7 @@ from ..reference import reference, start_state
 from ..schemes import Discretization, Scheme
 from ..solvers import DENSE_JACOBIAN
 from .base import Study
-from .fit import curve_through, distance_to, fit_order
+from .fit import curve_through, distance_to, fit_order, refinements
 from .inner import gather, inner_run, partial_results
 
 TOLERANCE = 0.05  # of a certificate
@@ -179,8 +179,7 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     ValueError
         An optimizer without a classical flow (unless against="richardson"); ``levels`` below 3.
     """
-    levels = checks.integer("levels", levels, 3)
-    factor = checks.real("factor", factor, 1.0, open_low=True)
+    factors = refinements(levels, factor, 3)
     checks.choice("against", against, ("reference", "richardson"))
     checks.choice("start", start, ("cold", "consistent"))
     ladder = _Ladder(method, problem, x0, t_end, start, refine)
@@ -188,7 +187,6 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     if against == "reference" and ladder.flow is None:
         raise ValueError(f"method must have a classical flow, and {ladder.name} has none "
                          "(against='richardson' needs none)")
-    factors = [factor**i for i in range(levels)]
     ladder.check(factors)
     solution, before, sizes = [], [], []
 

@@ -5,8 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import checks
+
 AGREE = 0.05  # slopes that differ by no more count as one asymptotic tail
 _TAIL = 5  # levels of the fit at most: coarser ones know less about the limit
+
+
+def refinements(levels, factor, least):
+    """``[1, factor, factor^2, ...]``, the step's divisors of a study with ``levels`` levels.
+
+    ValueError beyond 2^53 (no step of such a level would move the time) and beyond 1000 levels.
+    """
+    factor = checks.real("factor", factor, 1.0, 2.0**26, open_low=True)
+    most = min(1000, 1 + int(53 / math.log2(factor)))
+    return [factor**i for i in range(checks.integer("levels", levels, least, most))]
 
 
 def distance_to(t, x, curve, t_end):

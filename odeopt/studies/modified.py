@@ -35,7 +35,7 @@ from .. import checks
 from ..flows.modified import modified_gradient_flow, modified_root_flow
 from ..optimizers import Adam, AdamW, GradientDescent, Momentum, NAdam, Nesterov, RMSprop
 from .convergence import Convergence, solve
-from .fit import distance_to, fit_order
+from .fit import distance_to, fit_order, refinements
 from .inner import gather, inner_run, partial_results
 
 _MOST_PAST = 10**6
@@ -68,7 +68,7 @@ def modified_flow(optimizer, order=2):
     """
     checks.choice("order", order, (1, 2, 3))
     if type(optimizer) not in KNOWN:
-        raise TypeError(f"modified_flow knows {', '.join(cls.__name__ for cls in KNOWN)}, "
+        raise TypeError(f"optimizer must be one of {', '.join(cls.__name__ for cls in KNOWN)}, "
                         f"got {checks.shown(optimizer)}")
     if order == 3 and not isinstance(optimizer, GradientDescent):
         raise ValueError(f"order must be 1 or 2 for {optimizer.name} (3 is known for gradient descent), got 3")
@@ -176,7 +176,7 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
         With ``start`` "slow manifold". Ctrl-C keeps the levels that are done.
     """
     problem.need_hessian("modified_convergence")
-    levels = checks.integer("levels", levels, 3)
+    factors = refinements(levels, 2.0, 3)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     coarse = modified_flow(optimizer, order)
     t_end = 64 * coarse.h if t_end is None else checks.real("t_end", t_end, 0.0, open_low=True)
@@ -197,7 +197,7 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
         x = run.x if run.ok else np.full_like(run.x, np.inf)
         return (flow.h, steps, solution.uncertainty, *distance_to(run.k * flow.h, x, solution, solution.t_end))
 
-    rows, interrupted = gather([2.0**i for i in range(levels)], level, progress=progress,
+    rows, interrupted = gather(factors, level, progress=progress,
                                describe=lambda f: f"{optimizer.title}, h/{f:g}")
     h, steps, uncertain, error, final = (np.array(column) for column in zip(*rows)) if rows else (np.zeros(0),) * 5
     uncertainty = float(uncertain.max(initial=0.0))

@@ -79,7 +79,9 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
         matrices = amplification_matrix(method, -z.ravel() / size, preconditioner=preconditioner)
         return spectral_radius(matrices).reshape(z.shape)
 
-    if window is None:
+    if window is not None:
+        window = checks.window(window)
+    else:
         reach = limit if math.isfinite(limit) else 4.0
         real = (-1.12 * reach, 0.15 * min(reach, 10.0))
         im = np.linspace(0, 2 * reach, 241)[1:]

@@ -13,7 +13,7 @@ import dataclasses
 import numpy as np
 
 from .. import checks
-from ..optimizers import GradientDescent
+from ..optimizers import GradientDescent, Optimizer
 from .inner import inner_run
 
 COURANT = 0.25
@@ -53,6 +53,9 @@ def suggest(cls, problem, x0=None, steps=500, **given):
     TypeError
         A hyperparameter that ``cls`` does not have.
     """
+    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
+        raise TypeError(f"cls must be a subclass of Optimizer, got {checks.shown(cls)}")
+    steps = checks.integer("steps", steps)
     names = [f.name for f in dataclasses.fields(cls)]
     unknown = [key for key in given if key not in names]
     if unknown:

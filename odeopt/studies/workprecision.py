@@ -22,6 +22,7 @@ from ..reference import start_state
 from ..schemes import Discretization, Scheme
 from .base import Study
 from .convergence import solve
+from .fit import refinements
 from .inner import gather, inner_run, partial_results
 
 
@@ -139,8 +140,7 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     TypeError, ValueError
         Something else among ``methods``; ``t_end`` missing; labels of another number.
     """
-    levels, repeats = checks.integer("levels", levels, 1), checks.integer("repeats", repeats, 1)
-    factor = checks.real("factor", factor, 1.0, open_low=True)
+    levels, repeats = len(refinements(levels, factor, 1)), checks.integer("repeats", repeats, 1)
     checks.choice("start", start, ("cold", "consistent"))
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     steps = checks.integer("steps", steps, 1)
