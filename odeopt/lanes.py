@@ -209,7 +209,6 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
     x, numbers = np.empty((padded, n)), np.empty((3, padded))
     k, status = np.zeros(padded, np.int64), np.zeros(padded, np.int64)
     path_x, path_f = np.empty((padded, records, n)), np.empty((padded, records))
-    p = optimizer.p
     if kernel is None:
         from .schedules import constant
 
@@ -217,6 +216,7 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
         with np.errstate(all="ignore"):
             slots = np.array([optimizer.start(x0, problem.grad(x0) if start == "consistent" else None, start)
                               for x0 in starts]).reshape(count, -1, n)
+            p = optimizer.p_for(starts[0])
             many(problem.fg, problem.data, optimizer.kernel, constant().kernel, p, np.ascontiguousarray(starts), slots,
                  steps, every, t_end, gtol, x, numbers, k, status, path_x, path_f)
     else:
@@ -231,6 +231,7 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
                 kernel(flat, out, problem.data)
             with np.errstate(all="ignore"):
                 slots = optimizer.start(flat, out[: n * WIDTH], start)
+                p = optimizer.p_for(flat)
             block(kernel, optimizer.kernel, problem.data, p, flat, slots, out, live, steps, every, t_end, gtol, x[part],
                   block_numbers, k[part], status[part], path_x[part], path_f[part])
             numbers[:, part] = block_numbers

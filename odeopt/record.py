@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import sys
-from dataclasses import replace
 
 import numpy as np
 
@@ -149,7 +148,7 @@ def _entry(optimizer, name):
     """The entry of ``p`` that holds hyperparameter ``name``, found by moving it a little."""
     value = getattr(optimizer, name)
     moved = 1e-3 if value is None or value == 0.0 else 0.999 * value
-    changed = np.flatnonzero(replace(optimizer, **{name: moved}).p != optimizer.p)
+    changed = np.flatnonzero(optimizer.changed(**{name: moved}).p != optimizer.p)
     if value is None or changed.size != 1 or optimizer.p[changed[0]] != value:
         raise ValueError(f"schedule drives must be a number that the kernel takes as it is, "
                          f"got {name!r} = {value!r} of {optimizer!r}")
@@ -160,7 +159,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gto
                       specialize):
     rule = schedule if isinstance(schedule, Controller) else None
     (first, second), driven = _plan(optimizer, None if rule else schedule)
-    base = optimizer.p
+    base = optimizer.p_for(problem.x0)
     counters, clock = drive.fresh_counters()
     if not isinstance(start, str):
         start = checks.array("start", start, (len(optimizer.slots), problem.dim), of=f"the slots of {optimizer.name}")

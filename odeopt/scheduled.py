@@ -19,7 +19,6 @@ flow in its own time t is unchanged, and only the map from steps to time moves.
 
 import copy
 import functools
-from dataclasses import replace
 
 import numpy as np
 
@@ -56,8 +55,12 @@ class Moving:
             value = schedule.kernel(float(kappa), base, c)
             values[schedule.drives] = max(value, _FLOOR * base) if schedule.drives == "lr" else value
         now = copy.copy(self.base)
+        holder = now  # of the hyperparameters: a wrapper's are those of the optimizer inside
+        if now.wrapper:
+            holder = copy.copy(now.optimizer)
+            object.__setattr__(now, "optimizer", holder)
         for name, value in values.items():
-            object.__setattr__(now, name, value)
+            object.__setattr__(holder, name, value)
         return now
 
     def scale(self, optimizer):
@@ -69,7 +72,7 @@ class Moving:
         here, unit, flow_moves = self.base.flow().p, self.scale(self.base), False
         for schedule in self.schedules:
             value = getattr(self.base, schedule.drives)
-            moved = replace(self.base, **{schedule.drives: 0.9 * value if value else 1e-3})
+            moved = self.base.changed(**{schedule.drives: 0.9 * value if value else 1e-3})
             flow_moves |= not np.array_equal(moved.flow().p, here)
             self.units_move |= not np.array_equal(self.scale(moved), unit)
         return flow_moves or self.units_move

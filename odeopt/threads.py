@@ -17,6 +17,7 @@ import _signal  # the module `signal` without its enums, which take 25 microseco
 import concurrent.futures as cf
 import contextlib
 import functools
+import math
 import os
 import threading
 
@@ -29,6 +30,7 @@ WORTH = 2**24  # bytes of x, g and the state from which on a second thread gains
 SMALL = 2**15  # entries; below, one array is updated by a shorter way
 _SIGNALS = [getattr(_signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2",
                                                 "SIGBREAK") if hasattr(_signal, name)]
+_TRIED = 2**8  # coordinates of an array that is tried: one of more long axes is not sliced
 SLICES = 16  # at most: in each, a row that holds one number takes a (large) page of memory
 
 
@@ -110,22 +112,32 @@ class Uninterrupted:
             self.handlers[number](number, frame)
 
 
-def elementwise(optimizer):
-    """Whether the update treats each coordinate by itself and all with the same flow time.
+def elementwise(optimizer, shape=(4,)):
+    """Whether the update of an array of ``shape`` treats each coordinate by itself and all with the same flow time.
 
-    Found by trying: four coordinates of very different sizes, together and one by one.
+    Found by trying: coordinates of very different sizes, together and one by one. Of a vector they are four, of
+    other arrays two along each axis that is longer than one. A piece, also that of all coordinates, is a vector,
+    whatever the array: an update that does not take it for the same is not elementwise.
     """
+    small = (4,) if len(shape) == 1 else tuple(min(n, 2) for n in shape)
+    size = math.prod(small)
+    if size > _TRIED:
+        return False
     rng = np.random.default_rng(1)
-    x = rng.standard_normal(4) * np.array([1.0, 1e-3, 10.0, 0.1])
-    p, kernel = optimizer.p_for(x), optimizer.kernel
-    p_alone = optimizer.p_for(x[:1])  # it may tell the shape
+    x = rng.standard_normal(size) * np.resize([1.0, 1e-3, 10.0, 0.1], size)
+    p, kernel = optimizer.p_for(x.reshape(small)), optimizer.kernel
     s = np.ascontiguousarray(optimizer.cold_start(x))
-    alone = [(x[i : i + 1].copy(), np.ascontiguousarray(optimizer.cold_start(x[i : i + 1]))) for i in range(4)]
+    cuts = [slice(i, i + 1) for i in range(size)] + [slice(0, size)]
+    try:
+        pieces = [(cut, optimizer.p_for(x[cut]), x[cut].copy(), np.ascontiguousarray(optimizer.cold_start(x[cut])))
+                  for cut in cuts]
+    except ValueError:  # p may tell the shape, and not every shape
+        return False
     with np.errstate(all="ignore"):
         for k in range(6):
-            g = rng.standard_normal(4) * np.array([1.0, 100.0, 0.01, 3.0])
+            g = rng.standard_normal(size) * np.resize([1.0, 100.0, 0.01, 3.0], size)
             dt = kernel(k, p, x, g, s)
-            for i, (xi, si) in enumerate(alone):
-                if kernel(k, p_alone, xi, g[i : i + 1].copy(), si) != dt or xi[0] != x[i]:
+            for cut, p_piece, piece, slots in pieces:
+                if kernel(k, p_piece, piece, g[cut].copy(), slots) != dt or not np.array_equal(piece, x[cut]):
                     return False
     return True

@@ -1,7 +1,12 @@
 """The training-loop face: one array, lists, groups, reductions over arrays, saving and resuming."""
 
+import copy
+import pickle
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -132,7 +137,7 @@ def test_rows_of_memory_have_the_shapes_of_the_arrays():
         state = opt.init(xs)
         steps(opt, xs, state, 2)
         assert [r.shape for r in state.row("square")] == [x.shape for x in xs]
-        assert np.shares_memory(state.row(0)[0], state.slots[0])
+        assert not np.shares_memory(state.row(0)[0], state.slots[0])
     single = opt.init(xs[0])
     assert single.row(0).shape == (3, 4)
     with pytest.raises(ValueError, match="slot must be one of 'square', 'weight', got 'squares'; did you mean"):
@@ -279,3 +284,144 @@ def test_float32_memory_is_accumulated_in_float64_by_reductions():
     x[:] = 0
     opt.update(x, g, opt.init(x))
     assert np.linalg.norm(x.astype(float)) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_nothing_of_a_state_looks_editable_and_is_not_looked_at():
+    opt, xs = oo.Adam(0.1), [np.ones(2), np.ones(3)]
+    state = opt.init(xs, groups=[{"arrays": [1], "lr": 0.2}])
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        state.groups[1][1]["lr"] = 0.1
+    for name in ("groups", "slots", "reduces", "blocks", "shapes", "names", "method", "single", "times", "dtypes"):
+        with pytest.raises(AttributeError, match=f"State.{name} is read-only"):
+            setattr(state, name, getattr(state, name))
+    with pytest.raises(TypeError, match="k must be an integer"):
+        state.k = 0.5
+    state.k = 3
+    opt.update(xs, [np.ones(2), np.ones(3)], state)
+    assert state.k == 4
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_a_copy_of_a_state_goes_on_alone_as_the_state_does(row):
+    opt, xs = row.make(), arrays()
+    opt = opt if opt.wrapper else oo.SWA(opt)
+    state = opt.init(xs, groups=[{"arrays": [1]}])
+    steps(opt, xs, state, 2)
+    for again_opt, again, ys in (copy.deepcopy((opt, state, xs)), pickle.loads(pickle.dumps((opt, state, xs)))):
+        assert again_opt == opt and again._plan[0] is None and again.k == 2 and again.groups == state.groups
+        steps(again_opt, ys, again, 3)
+        zs, other = copy.deepcopy((xs, state))
+        steps(opt, zs, other, 3)
+        assert all(np.array_equal(y, z) for y, z in zip(ys, zs)) and state.k == 2
+
+
+_ELSEWHERE = """
+import pickle, sys
+import numpy as np
+opt, state, x = pickle.load(open(sys.argv[1], "rb"))
+opt.update(x, np.ones(3), state)
+np.save(sys.argv[2], np.array([x, opt.average(state)]))
+"""
+
+
+def test_no_address_leaves_the_process(tmp_path):
+    opt, x = oo.SWA(oo.Adam(1e-2)), np.ones(3)
+    state = opt.init(x)
+    opt.update(x, np.ones(3), state)
+    path, found = tmp_path / "state.pickle", tmp_path / "found.npy"
+    path.write_bytes(pickle.dumps((opt, state, x)))
+    subprocess.run([sys.executable, "-c", _ELSEWHERE, path, found], check=True, timeout=300)
+    opt.update(x, np.ones(3), state)
+    assert np.array_equal(np.load(found), [x, opt.average(state)])
+
+
+def test_memory_held_twice_is_looked_for_at_every_step():
+    descent, a, b, c = oo.GradientDescent(1.0), np.zeros(3), np.zeros(3), np.zeros(3)
+    state, g = descent.init([a, c]), [np.ones(3), np.ones(3)]
+    descent.update([a, c], g, state)
+    for x, gs, words in (([a, a], g, "x must hold no memory twice"), ([a, b], [g[0], a], "nor share it with g"),
+                         ([a, b], [a[:], g[1]], "g must not share memory with x")):
+        with pytest.raises(ValueError, match=words):
+            descent.update(x, gs, state)
+    descent.update([a, c], g, state)
+    assert (a == -2).all() and (c == -2).all() and not b.any() and state.k == 2
+    one = descent.init(a)
+    descent.update(a, np.ones(3), one)
+    with pytest.raises(ValueError, match="g must not share memory with x"):
+        descent.update(a, a, one)
+    assert (a == -3).all()
+
+
+@pytest.mark.parametrize("size", [3, 2**17 + 1])
+def test_rows_and_averages_are_copies(size):
+    opt, x = oo.SWA(oo.GradientDescent(1.0)), np.zeros(size)
+    state = opt.init(x)
+    opt.update(x, np.ones(size), state)
+    average = opt.average(state)
+    average += 1.0
+    assert (opt.average(state) == -0.5).all()
+
+
+def test_overrides_are_kept_as_the_optimizer_takes_them(tmp_path):
+    opt, xs = oo.SWA(oo.Amos(0.1)), [np.ones((2, 3)), np.ones((2, 3)), np.ones(2)]
+    state = opt.init(xs, groups=[{"arrays": [0], "axis": (np.int64(0), np.int32(1)), "start": np.int64(2)},
+                                 {"arrays": [1], "axis": np.int8(1), "lr": np.array(0.25), "eta": Fraction(1, 2)}])
+    opt.update(xs, [np.ones_like(x) for x in xs], state)
+    state.save(tmp_path / "state.npz")
+    loaded = State.load(tmp_path / "state.npz")
+    assert loaded.groups == state.groups
+    assert [dict(overrides) for _, overrides in state.groups] == [
+        {}, {"axis": (0, 1), "start": 2}, {"axis": (1,), "lr": 0.25, "eta": 0.5}]
+
+
+def test_an_axis_is_judged_by_the_arrays_it_is_for():
+    by_rows = oo.Amos(0.1, axis=1)
+    for _ in range(2):  # whatever was looked at before
+        assert len(by_rows.init(np.ones((6, 3))).slots) == 1
+        for fresh in (by_rows, oo.SWA(by_rows)):
+            with pytest.raises(ValueError, match="axis must be within the array's 1 dimensions"):
+                fresh.init(np.ones(6))
+        with pytest.raises(ValueError, match="axis must be within the array's 1 dimensions"):
+            oo.record(by_rows, oo.problems.beale(), steps=1)
+    with pytest.raises(ValueError, match="axis must be within the array's 1 dimensions"):
+        oo.Amos(0.1).init([np.ones(3), np.ones((3, 3))], groups=[{"arrays": [0], "axis": 1}])
+
+
+def test_loops_see_the_axis_as_the_training_loop_does():
+    problem, X = oo.problems.beale(), np.array([[1.0, 1.0], [2.0, 0.3]])
+    for opt in (oo.Amos(0.05, axis=()), oo.SWA(oo.Amos(0.05, axis=())), oo.Amos(0.05, axis=0), oo.Amos(0.05)):
+        ends = []
+        for x in X.copy():
+            state = opt.init(x)
+            for _ in range(10):
+                opt.update(x, problem.grad(x), state)
+            ends.append(x)
+        for x0, end in zip(X, ends):
+            assert np.array_equal(oo.record(opt, problem, x0, steps=10).x[-1], end)
+        assert np.array_equal(oo.sample(opt, problem, None, x0=X, paths=2, steps=10).x[:, -1], ends)
+        assert np.array_equal(oo.ensemble(opt, problem, X, steps=10).x, ends)
+    assert not np.array_equal(ends, [oo.record(oo.Amos(0.05, axis=()), problem, x0, steps=10).x[-1] for x0 in X])
+
+
+def test_each_path_starts_at_its_own_point():
+    descent, problem, X = oo.GradientDescent(1e-3), oo.problems.beale(), np.array([[1.0, 1.0], [2.0, 0.3]])
+    paths = oo.sample(oo.SWA(descent, start=1), problem, None, x0=X, paths=2, steps=3)
+    for x0, slots in zip(X, paths.final["s"]):
+        run = oo.record(descent, problem, x0, steps=3)
+        np.testing.assert_allclose(slots[-1], run.x[1:].mean(axis=0), rtol=1e-14)
+
+
+def test_a_wrapper_has_the_hyperparameters_of_what_it_wraps():
+    adam, problem, S = oo.Adam(1e-2), oo.problems.beale(), oo.schedules
+    swa = oo.SWA(adam, start=3)
+    assert (swa.lr, swa.beta1) == (adam.lr, adam.beta1) and not hasattr(swa, "momentum")
+    assert replace(swa, lr=0.5) == swa.changed(lr=0.5) == oo.SWA(oo.Adam(0.5), start=3)
+    assert replace(swa, start_at=5) == oo.SWA(adam, start=5)
+    for schedule in (S.exponential(0.9), S.ReduceLROnPlateau(every=3)):
+        run = oo.record(swa, problem, steps=20, schedule=schedule)
+        assert np.array_equal(run.x, oo.record(adam, problem, steps=20, schedule=schedule).x)
+    heavy = oo.Momentum(1e-3, 0.9)
+    references = [oo.reference(opt, problem, t_end=0.02, schedule=S.exponential(0.9)) for opt in (oo.SWA(heavy), heavy)]
+    assert np.array_equal(*(r.z(0.02) if hasattr(r, "z") else r(0.02) for r in references))
+    descent = oo.GradientDescent(1e-2)
+    assert oo.tune(oo.SWA(descent), problem, steps=20).best_lr == oo.tune(descent, problem, steps=20).best_lr

@@ -168,3 +168,34 @@ def test_a_second_thread_is_woken_only_where_that_pays(monkeypatch):
         x = np.zeros(size, dtype)
         oo.Adam().update(x, np.ones(size, dtype), oo.Adam().init(x), threads=2)
     assert used == [1, 2, 1]  # x, g and four rows of memory: 14, 19 and 10 MB
+
+
+def test_slices_of_a_large_array_are_handed_their_own_shape():
+    n, opt = 300_000, oo.Amos(0.1, axis=())
+    w, g = np.ones(n), np.sin(np.arange(n))
+    state = opt.init(w)
+    whole, s, p = np.ones(n), opt.cold_start(w), opt.p_for(w)
+    for k in range(2):
+        opt.update(w, g, state)
+        opt.kernel(k, p, whole, g, s)
+    assert len(state.slots) == 3 and np.array_equal(w, whole)
+
+
+@pytest.mark.parametrize("axis", [None, (), 0, 1, (0, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(SIZE, 1), (1, SIZE), (2, SIZE)], ids=str)
+def test_an_axis_decides_what_is_sliced(shape, axis, small_slices):
+    opt, x = oo.Amos(0.1, axis=axis), np.ones(shape)
+    state = oo.Amos(0.1).init([x], groups=[{"arrays": [0], "axis": axis}])
+    whole, s, p = x.copy(), opt.cold_start(x), opt.p_for(x)
+    for k, g in enumerate(np.random.default_rng(0).standard_normal((2, *shape))):
+        oo.Amos(0.1).update([x], [g], state)
+        opt.kernel(k, p, whole.reshape(-1), g.reshape(-1), s)
+    assert np.array_equal(x, whole) and (axis == ()) == (len(state.slots) > 1)
+
+
+def test_slices_are_not_for_an_update_that_reduces(small_slices):
+    x = np.ones(SIZE)
+    state = oo.Amos(0.1, axis=()).init(x)
+    with pytest.raises(ValueError, match="it is in slices"):
+        oo.Amos(0.1).update(x, np.ones(SIZE), state)
+    oo.Amos(0.2, axis=()).update(x, np.ones(SIZE), state)

@@ -143,7 +143,7 @@ class OptimizerSolver(DiscretizationSolver):
             if self._g is None:
                 self._g = problem.grad(x)
                 self.nfev += 1
-            dt = optimizer.kernel(self._k, optimizer.p, x, self._g, s)
+            dt = optimizer.kernel(self._k, optimizer.p_for(x), x, self._g, s)
         if not (dt > 0 and np.isfinite(x).all() and np.isfinite(s).all()):
             return False, f"The step after t = {t:.6g} is not finite or 0."
         total = self._sum + dt

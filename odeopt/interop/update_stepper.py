@@ -70,7 +70,8 @@ class UpdateStepper:
         if self.optimizer is None:
             self.lr, self.words = auto_lr(self.cls, objective.product(x), x.size, **self.given)
             self.optimizer = self.cls(lr=self.lr, **self.given)
-        self.kernel, self.p, self.slots = self.optimizer.kernel, self.optimizer.p, self.optimizer.start(x, g)
+        optimizer = self.optimizer
+        self.kernel, self.p, self.slots = optimizer.kernel, optimizer.p_for(x), optimizer.start(x, g)
 
     def step(self, objective, project, x, f, g):
         if self.slots is None:

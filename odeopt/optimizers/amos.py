@@ -19,7 +19,7 @@ Stability    frozen v, b = 0: lr eta sqrt(r) lambda + gamma/2 < 2
 Long run     with r M(g^2) = 1 b grows like lr^(7/2) k^2/(4 c_coef): the learning rate falls like k^-2
 Reduction    an array of ``update`` is one variable: axis=None averages over all of it, an int or a
              tuple of adjacent axes over these (one v, b for each index of the others), axis=()
-             over none. In ``record`` x is one variable. eta is the size that entries are expected
+             over none. In ``record`` x is an array of one axis. eta is the size that entries are expected
              to reach: give every variable its own, by groups (see ``Optimizer.init``)
 Choices      lr about 1/sqrt(number of batches) (article 004: 1e-3, for easy tasks 1e-2). eta is the article's
              sigma, |x_0 - x*| = sqrt(n) sigma: .5 for variables that start at 0 or 1 (biases, scales), the
@@ -88,7 +88,7 @@ def amos(k, p, x, g, s):
 
 
 def _axis(name, value):
-    if value is None or value == ():
+    if value is None or isinstance(value, tuple) and not value:
         return value
     axes = value if isinstance(value, tuple) else (value,)
     axes = tuple(checks.integer(name, axis) for axis in axes)
@@ -135,7 +135,7 @@ class Amos(Optimizer):
 
     @property
     def p(self):
-        """(lr, eta, beta, c_coef, d_coef, finetune, momentum, 0, 0, 0): x is one variable."""
+        """(lr, eta, beta, c_coef, d_coef, finetune, momentum, 0, 0, 0): for ``axis=None``; ``p_for`` has the rest."""
         return self.numbers_and(0, 0, 0)
 
     def p_for(self, array):

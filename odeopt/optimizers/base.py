@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import checks
 from . import state as _state
+from .inside import check_inside
 
 # How a hyperparameter must move when the step h becomes h/f and the flow stays the same.
 # This is what "the same method with a smaller step" means; papers leave it implicit.
@@ -65,39 +66,6 @@ def switch(default=False):
     """True or False."""
     return field(default=default, metadata={"check": functools.partial(checks.choice, allowed=(True, False)),
                                             "numeric": False})
-
-
-_INSIDE = set()  # what ``_check_inside`` has seen
-
-
-def _check_inside(optimizer):
-    """TypeError for a page whose kernel or field leaves its arrays; looked at once for each variant, on two
-    coordinates."""
-    slots = tuple(optimizer.slots)
-    key = (type(optimizer), optimizer.kernel, slots)
-    if key in _INSIDE or optimizer.wrapper:  # a wrapped kernel is called by its address: not by the interpreter
-        return
-    x, g, name = np.array([1.0, 0.5]), np.array([0.3, -0.2]), type(optimizer).__name__
-    try:
-        flow, known = optimizer.flow(), True
-    except ValueError:  # numbers so small that the flow's constants are none: says so itself where it is asked for
-        flow, known = None, False
-    s = np.array(optimizer.cold_start(x), dtype=np.float64)
-    if s.shape != (len(slots), x.size):
-        raise TypeError(f"{name}.cold_start must give {len(slots)} rows, one for each of slots = {slots}, "
-                        f"got the shape {s.shape} for {x.size} coordinates")
-    words = f"{name}.kernel must stay inside its arrays, slots = {slots} and {optimizer.p.size} numbers in p"
-    dt = checks.stays_inside(words, optimizer.kernel, np.int64(0), optimizer.p_for(x), x, g, s)
-    if dt is None:
-        raise TypeError(f"{name}.kernel must return the flow time of the step, got None")
-    if flow is not None:
-        z = optimizer.to_flow(x, s)
-        if z.shape != (flow.rows, x.size):
-            raise TypeError(f"{name}.to_flow must give {flow.rows} rows, the position and the flow's slots "
-                            f"{flow.slots}, got the shape {z.shape} for {x.size} coordinates")
-        flow.check_inside(name=f"{name}.flow()")
-    if known:
-        _INSIDE.add(key)
 
 
 @dataclass(frozen=True)
@@ -262,7 +230,7 @@ class Optimizer:
     def start(self, x, g=None, kind="cold"):
         """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
         checks.choice("start", kind, ("cold", "consistent"))
-        _check_inside(self)
+        check_inside(self)
         s = self.consistent_start(x, g) if kind == "consistent" else self.cold_start(x)
         return np.ascontiguousarray(s, dtype=np.float64)
 
@@ -289,7 +257,6 @@ class Optimizer:
             Arrays of another kind; unknown hyperparameters, or values out of range; groups that name
             an array twice or one that is not there.
         """
-        _check_inside(self)
         return _state.init(self, x, groups)
 
     def update(self, x, g, state, threads=1):

@@ -8,14 +8,18 @@ control, normalised descent). So a list of arrays moves exactly as the one vecto
 on any number of threads.
 """
 
-from dataclasses import dataclass, field
+import weakref
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 
 import numpy as np
 
 from .. import checks, threads
 from . import state_file
+from .inside import check_inside
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_NO_PLAN = (None, (), None)  # optimizer, (kernel, p) of each block, form of each group
 
 
 @dataclass(eq=False)
@@ -28,22 +32,24 @@ class State:
         Steps done.
     times : list of float
         Flow time that each group has reached; :attr:`t` is the first one.
-    slots : list of (slots, size) arrays
+    slots : tuple of (slots, size) arrays
         Memory of each block, in the dtype of its arrays; rows as named by ``names``.
-    groups : list of (indices, overrides)
-        Indices of each group's arrays, and its own hyperparameters.
-    reduces : list of bool
+    groups : tuple of (indices, overrides)
+        Indices of each group's arrays, and its own hyperparameters, a read-only mapping.
+    reduces : tuple of bool
         Whether each group's update reduces over all its arrays.
-    blocks : list of (group, indices, cut)
+    blocks : tuple of (group, indices, cut)
         The arrays that each entry of ``slots`` belongs to; ``cut`` is None or (begin, end), the slice
         of a large array.
-    shapes : list of tuple
+    shapes : tuple of tuple
         Shapes of the arrays given to ``init``.
     names : tuple of str
     method : str
         Command-line name of the optimizer.
     single : bool
         Whether one array was given, not a list.
+
+    ``k``, the times and the entries of ``slots`` may be changed; nothing else can be.
     """
 
     k: int
@@ -56,18 +62,44 @@ class State:
     names: tuple
     method: str
     single: bool
-    _plan: tuple = field(default=(None, ()), repr=False)  # (optimizer, (kernel, p) of each block)
+    _plan: tuple = field(default=_NO_PLAN, init=False, repr=False)
+    _seen: list = field(default=None, init=False, repr=False)  # where the arrays of the last step lie
 
     def __post_init__(self):
         """``dtypes``: of each array, from its block's memory; ``size``: entries of all arrays;
         ``bytes``: of x, g and memory; ``small``: one array of few, in one block."""
-        self.dtypes = [None] * len(self.shapes)
-        for (_, indices, _), s in zip(self.blocks, self.slots):
-            for i in indices:
-                self.dtypes[i] = s.dtype
-        self.size = sum(s.shape[1] for s in self.slots)
-        self.bytes = sum(s.itemsize * (2 + s.shape[0]) * s.shape[1] for s in self.slots)
-        self.small = self.single and len(self.slots) == 1 and self.size < threads.SMALL
+        dtypes = {i: s.dtype for (_, indices, _), s in zip(self.blocks, self.slots) for i in indices}
+        size = sum(s.shape[1] for s in self.slots)
+        vars(self).update(
+            times=[float(t) for t in self.times],
+            slots=tuple(self.slots),
+            groups=tuple((tuple(indices), MappingProxyType(dict(overrides))) for indices, overrides in self.groups),
+            reduces=tuple(self.reduces),
+            blocks=tuple((group, tuple(indices), cut) for group, indices, cut in self.blocks),
+            shapes=tuple(tuple(shape) for shape in self.shapes),
+            dtypes=tuple(dtypes[i] for i in range(len(self.shapes))),
+            size=size,
+            bytes=sum(s.itemsize * (2 + s.shape[0]) * s.shape[1] for s in self.slots),
+            small=self.single and len(self.slots) == 1 and size < threads.SMALL,
+        )
+
+    def __setattr__(self, name, value):
+        """``k`` may be set; what else is made once, so that nothing looks editable and is not looked at again."""
+        if name in vars(self):
+            if name != "k":
+                raise AttributeError(f"State.{name} is read-only: entries of times and slots change in place, "
+                                     "hyperparameters by update with optimizer.changed(...), groups by a new init")
+            value = checks.integer("k", value)
+        super().__setattr__(name, value)
+
+    def __reduce__(self):
+        """Without the plan, whose kernels' addresses are this process's alone: also for a copy."""
+        return type(self), tuple(self.plain(f.name) for f in fields(self) if f.init)
+
+    def plain(self, name):
+        """A field by name; of the groups a list that can be written to."""
+        value = getattr(self, name)
+        return [(list(indices), dict(overrides)) for indices, overrides in value] if name == "groups" else value
 
     @property
     def t(self):
@@ -75,8 +107,7 @@ class State:
         return self.times[0]
 
     def row(self, slot):
-        """One row of memory (by name or number), shaped like the arrays given to ``init``: views, or a
-        copy for an array so large that its memory is in slices (above 2^17 entries)."""
+        """A copy of one row of memory (by name or number), shaped like the arrays given to ``init``."""
         if isinstance(slot, str):
             slot = self.names.index(checks.choice("slot", slot, self.names))
         pieces = [[] for _ in self.shapes]
@@ -84,7 +115,7 @@ class State:
             ends = np.cumsum([_size(self.shapes[i]) for i in indices[:-1]], dtype=int)
             for i, piece in zip(indices, np.split(s[slot], ends)):
                 pieces[i].append(piece)
-        rows = [(p[0] if len(p) == 1 else np.concatenate(p)).reshape(shape) for p, shape in zip(pieces, self.shapes)]
+        rows = [np.concatenate(p).reshape(shape) for p, shape in zip(pieces, self.shapes)]
         return rows[0] if self.single else rows
 
     def save(self, path):
@@ -96,9 +127,6 @@ class State:
         """Read what :meth:`save` wrote; ValueError for a file that is no saved state, or a garbled one."""
         return cls(**state_file.load(path))
 
-    def __getstate__(self):
-        return vars(self) | {"_plan": (None, ())}  # it may hold addresses of this process
-
 
 def _size(shape):
     return int(np.prod(shape, dtype=int))
@@ -106,11 +134,6 @@ def _size(shape):
 
 def _as_list(value):
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _plain(value):
-    """A number of numpy's as Python's, for the file."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _flat(name, array, writable):
@@ -137,7 +160,7 @@ def _grouped(groups, count):
         if not indices or max(indices) >= count or seen & set(indices) or len(set(indices)) < len(indices):
             raise ValueError(f"groups must name arrays 0 to {count - 1}, each at most once, got {indices}")
         seen |= set(indices)
-        named.append((indices, {k: _plain(v) for k, v in group.items() if k != "arrays"}))
+        named.append((indices, {k: v for k, v in group.items() if k != "arrays"}))
     rest = [i for i in range(count) if i not in seen]
     return [(rest, {})] * bool(rest) + named
 
@@ -147,6 +170,13 @@ def _variants(optimizer, groups):
     return [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
 
 
+def _form(optimizer):
+    """What may decide whether an update is elementwise: kernel and choices, not numbers."""
+    inner = optimizer.optimizer if optimizer.wrapper else optimizer
+    return (type(inner), optimizer.kernel, inner.kernel,
+            [getattr(inner, f.name) for f in fields(inner) if not f.metadata["numeric"]])
+
+
 def _plan(optimizer, state):
     """Kernel and hyperparameters of each block: what does not change from step to step."""
     variants = _variants(optimizer, state.groups)
@@ -154,13 +184,19 @@ def _plan(optimizer, state):
             (state.names, reduces) for reduces in state.reduces]:
         raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
                          f"got {state.method} with {state.names}")
-    calls = {}
-    for (j, indices, _), s in zip(state.blocks, state.slots):
-        if indices[0] not in calls:
+    forms = [_form(v) for v in variants]
+    sliced = {(j, indices[0]) for j, indices, cut in state.blocks if cut} if state._plan[2] != forms else ()
+    if not all(threads.elementwise(variants[j], state.shapes[i]) for j, i in sliced):
+        raise ValueError(f"state must come from this optimizer: it is in slices, which {optimizer!r} cannot take")
+    calls, plan = {}, []
+    for (j, indices, cut), s in zip(state.blocks, state.slots):
+        # What a slice is handed is its own p: as of a vector of its length, which is what the kernel sees.
+        shape = (s.shape[1],) if cut or len(indices) > 1 else state.shapes[indices[0]]
+        if (j, s.dtype, shape) not in calls:
             variants[j].check_precision(s.dtype)
-            shape = state.shapes[indices[0]] if len(indices) == 1 else (1,)
-            calls[indices[0]] = variants[j].kernel, variants[j].p_for(np.broadcast_to(np.zeros((), s.dtype), shape))
-    return optimizer, tuple(calls[indices[0]] for _, indices, _ in state.blocks)
+            calls[j, s.dtype, shape] = variants[j].kernel, variants[j].p_for(np.broadcast_to(s.dtype.type(), shape))
+        plan.append(calls[j, s.dtype, shape])
+    return optimizer, tuple(plan), forms
 
 
 def init(optimizer, x, groups=None):
@@ -171,6 +207,9 @@ def init(optimizer, x, groups=None):
     flat = [_flat("x", a, writable=False) for a in arrays]
     groups = _grouped(groups, len(arrays))
     variants = _variants(optimizer, groups)
+    # As the optimizer has checked and converted them: what is kept can be written to a file.
+    groups = [(indices, {name: getattr(v, "start_at" if v.wrapper and name == "start" else name) for name in overrides})
+              for v, (indices, overrides) in zip(variants, groups)]
     if len({v.slots for v in variants}) > 1:
         raise ValueError(f"groups must keep the slots {optimizer.slots}, got {[v.slots for v in variants]}")
     blocks = []
@@ -182,7 +221,9 @@ def init(optimizer, x, groups=None):
             vector = flat[part[0]] if len(part) == 1 else np.concatenate([flat[i] for i in part])
             if vector.size == 0:
                 raise ValueError("x must have at least one entry in each array, got an empty one")
-            sliced = vector.size > threads.SLICE and threads.elementwise(variants[j])
+            shape = arrays[part[0]].shape if len(part) == 1 else (vector.size,)
+            check_inside(variants[j], len(shape))
+            sliced = vector.size > threads.SLICE and threads.elementwise(variants[j], shape)
             rows = len(variants[j].slots)
             memory = np.zeros(rows * vector.size, vector.dtype)  # in one piece: large pages for large arrays
             for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:
@@ -214,20 +255,38 @@ def _pair(a, b, shape, dtype):
         u, v = (a, b) if len(shape) == 1 else (a.reshape(-1), b.reshape(-1))
     else:
         u, v = _explain(a, b, shape, dtype)
-    if np.may_share_memory(u, v):
-        raise ValueError("g must not share memory with x")
     return u, v
 
 
-def _refuse_overlaps(xs, gs):
+def _refuse_shared(x, g):
+    if np.may_share_memory(x, g):
+        raise ValueError("g must not share memory with x")
+
+
+def _refuse_overlaps(xs, gs, state):
     """An error where one array of x lies in the memory of another, or of a gradient: it would move twice, and
-    on several threads by no rule. (Looked at when a plan is made, not at every step.)"""
-    ends = sorted((v.__array_interface__["data"][0], v.nbytes, i) for i, v in enumerate([*xs, *gs]))
+    on several threads by no rule. Looked at whenever an array is not the one of the last step."""
+    if len(xs) == 1:
+        return _refuse_shared(xs[0], gs[0])
+    arrays, seen = [*xs, *gs], state._seen
+    if seen and all([where[0]() is array for where, array in zip(seen, arrays)]):
+        return
+    seen = [where if where and where[0]() is array else _whereabouts(array)
+            for where, array in zip(seen or [None] * len(arrays), arrays)]
     reach, last_x = 0, 0  # ends of what came before: of everything, and of x alone
-    for begin, size, i in ends:
+    for begin, end, i in sorted([(begin, end, i) for i, (_, begin, end) in enumerate(seen)]):
         if begin < (reach if i < len(xs) else last_x):
+            for x, g in zip(xs, gs):
+                _refuse_shared(x, g)
             raise ValueError("x must hold no memory twice, nor share it with g")
-        reach, last_x = max(reach, begin + size), max(last_x, begin + size if i < len(xs) else 0)
+        reach, last_x = max(reach, end), max(last_x, end if i < len(xs) else 0)
+    vars(state)["_seen"] = seen
+
+
+def _whereabouts(array):
+    """(weak reference, begin, end): its memory, of which finding out takes longer than everything else here."""
+    begin = array.ctypes.data
+    return weakref.ref(array), begin, begin + array.nbytes
 
 
 def _explain(a, b, shape, dtype):
@@ -247,18 +306,20 @@ def update(optimizer, x, g, state, workers=1):
         # The short way to the same: for one small array the rest takes longer than the kernel. Python looks
         # at signals after calls and at the end of a loop's body, so here not between a step and its count.
         u, v = _pair(x, g, state.shapes[0], state.dtypes[0])
+        _refuse_shared(u, v)
         kernel, p = state._plan[1][0]
+        own, times = vars(state), state.times
         for dt in map(kernel, (state.k,), (p,), (u,), (v,), (state.slots[0],)):
-            state.times[0] += dt
-            state.k += 1
+            times[0] += dt
+            own["k"] += 1
         return
     if not isinstance(state, State):
         raise TypeError(f"state must come from init, got {type(state).__name__}")
     workers = 1 if workers == 1 else threads.number(workers)
     flat_x, flat_g = _checked(x, g, state)
+    _refuse_overlaps(_as_list(x), _as_list(g), state)
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
-        _refuse_overlaps(flat_x, flat_g)
-        state._plan = _plan(optimizer, state)
+        vars(state)["_plan"] = _plan(optimizer, state)
     with threads.Uninterrupted():
         _step(flat_x, flat_g, state, workers if state.bytes >= threads.WORTH else 1)
 
@@ -280,4 +341,4 @@ def _step(flat_x, flat_g, state, workers):
             flat_x[i][:] = part
     for j, dt in advanced.items():
         state.times[j] += dt
-    state.k += 1
+    vars(state)["k"] += 1

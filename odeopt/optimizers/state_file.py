@@ -15,7 +15,7 @@ _LARGEST = 2**48  # entries of an array that a file may speak of
 
 def save(state, path):
     """Write ``state`` to ``path``."""
-    words = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in ("slots", "_plan")}
+    words = {f.name: state.plain(f.name) for f in fields(state) if f.init and f.name != "slots"}
     archive.save(path, FORMAT, words, {f"slots_{i}": s for i, s in enumerate(state.slots)}, compressed=False)
 
 

@@ -13,7 +13,7 @@ Two independent runs do not average: start in the trajectory's final basin (arti
 Sources: Izmailov et al., arXiv:1803.05407, algorithm 1; Polyak, Juditsky (1992); article 002.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -52,11 +52,15 @@ class SWA(Optimizer):
     optimizer : Optimizer
     start : int >= 0, default 0
         Iterates x_k with k >= start are averaged, x_start the first (x_0 is the initial point).
+    **hyperparameters
+        Changed ones of the optimizer, as in ``dataclasses.replace(swa, lr=1e-3)``.
 
     Attributes
     ----------
     start_at : int
         The ``start`` given.
+    lr, ...
+        The hyperparameters of the optimizer.
     """
 
     title = "SWA"
@@ -67,9 +71,18 @@ class SWA(Optimizer):
 
     kernel = staticmethod(swa)
 
-    def __init__(self, optimizer, start=0):
-        object.__setattr__(self, "optimizer", _optimizer("optimizer", optimizer))
+    def __init__(self, optimizer, start=0, **hyperparameters):
+        start = hyperparameters.pop("start_at", start)
+        optimizer = _optimizer("optimizer", optimizer)
+        object.__setattr__(self, "optimizer", optimizer.changed(**hyperparameters) if hyperparameters else optimizer)
         object.__setattr__(self, "start_at", checks.integer("start", start, 0))
+
+    def __getattr__(self, name):
+        """A hyperparameter of the wrapped optimizer."""
+        inner = vars(self).get("optimizer")  # not there yet while a copy is made
+        if inner is None or name not in {f.name for f in fields(inner)}:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(inner, name)
 
     def __repr__(self):
         return f"SWA({self.optimizer!r}, start={self.start_at})"
@@ -146,5 +159,5 @@ class SWA(Optimizer):
         return SWA(self.optimizer.changed(**hyperparameters), self.start_at if start is None else start)
 
     def average(self, state):
-        """The averaged arrays of a training-loop ``state``, shaped like those given to ``init``."""
+        """A copy of the averaged arrays of a training-loop ``state``, shaped like those given to ``init``."""
         return state.row(-1)

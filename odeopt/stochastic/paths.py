@@ -196,7 +196,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
     if old is not None:
         keep = int((old.k[: k.size] == k[: old.k.size]).sum())
         out[:, :keep] = old.x[:, :keep]
-    base = optimizer.p
+    base = optimizer.p_for(problem.x0)
     loop = loops.compiled(loops.optimizer_paths) if problem.compiled else loops.optimizer_paths
     fgb = problem.fgb if source == loops.BATCHES else loops.no_batch
 
@@ -247,9 +247,9 @@ def _fresh(optimizer, problem, x0, paths, start):
     x = start_points(problem, x0, paths)
     shape = (paths, len(optimizer.slots), problem.dim)
     if isinstance(start, str):
-        s = np.array([optimizer.start(row, problem.grad(row), start) for row in x[:1]] * paths
-                     if np.ndim(x0) < 2 or start == "cold" else
-                     [optimizer.start(row, problem.grad(row), start) for row in x])
+        starts = x if checks.dimensions(x0) == 2 else x[:1]  # also a cold start may look at its point
+        s = np.array([optimizer.start(row, problem.grad(row) if start == "consistent" else None, start)
+                      for row in starts])
     else:
         s = checks.array("start", start, shape if checks.dimensions(start) == 3 else shape[1:], of="the slots")
     s = np.ascontiguousarray(np.broadcast_to(s, shape)).copy()

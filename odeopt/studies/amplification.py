@@ -104,7 +104,7 @@ def probe(optimizer, c, preconditioner=1.0, k=LATE, *, check=False):
         g = np.ascontiguousarray(c * state[0]).view(np.float64)
         x, s = z[0].copy(), np.ascontiguousarray(z[1:])
         with np.errstate(all="ignore"):
-            optimizer.kernel(k, optimizer.p, x, g, s)
+            optimizer.kernel(k, optimizer.p_for(x), x, g, s)
         out = np.vstack([x, s])[rows]
         return out.view(np.complex128) if pairs else out
 
@@ -245,4 +245,4 @@ def _of_step(name, flow, scheme, h, problem, dtype):
 
 def with_step(method, value):
     """``method`` with its learning rate (or the step of a Discretization) set to ``value``."""
-    return replace(method, h=value) if isinstance(method, Discretization) else replace(method, lr=value)
+    return replace(method, h=value) if isinstance(method, Discretization) else method.changed(lr=value)

@@ -195,7 +195,7 @@ def _local_errors(optimizer, problem, run, schedule=None):
             optimizer = moving.at(k)
             flow = optimizer.flow()
         z = optimizer.to_flow(x, s)
-        dt = optimizer.kernel(k, optimizer.p, x, g, s)
+        dt = optimizer.kernel(k, optimizer.p_for(x), x, g, s)
         if not (np.isfinite(x).all() and dt > 0):
             break
         t = float(run.t[i])

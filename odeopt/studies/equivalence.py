@@ -146,4 +146,4 @@ def own_scheme(optimizer, problem, x0=None, steps=200):
 def _steps_taken(optimizer, problem, x0, steps):
     """The flow time that each step advanced, straight from the kernel."""
     x, s = x0.copy(), optimizer.start(x0)
-    return np.array([optimizer.kernel(k, optimizer.p, x, problem.grad(x), s) for k in range(steps)])
+    return np.array([optimizer.kernel(k, optimizer.p_for(x), x, problem.grad(x), s) for k in range(steps)])

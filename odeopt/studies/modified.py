@@ -27,7 +27,6 @@ package's own.
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -140,7 +139,7 @@ def slow_manifold_start(optimizer, problem, x0, flow):
             raise ValueError(f"x0 must have a past: the flow backwards blows up after {len(xs)} of {past} steps; "
                              "take a smaller lr or memory factor")
         xs.append(z[0].copy())
-    p, kernel = optimizer.p, optimizer.kernel
+    p, kernel = optimizer.p_for(x0), optimizer.kernel
     for k, x in enumerate(reversed(xs)):
         kernel(k, p, x.copy(), problem.grad(x), s)
     if getattr(optimizer, "dampening", 0.0):  # a run's first gradient enters the buffer undamped: take that out
@@ -184,7 +183,7 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
     ends = []
 
     def level(f):
-        finer = replace(optimizer, lr=optimizer.lr / f)
+        finer = optimizer.changed(lr=optimizer.lr / f)
         flow = modified_flow(finer, order)
         steps = max(1, math.floor(t_end / flow.h * (1 + 1e-12)))
         solution = solve(flow, problem, flow.start(x0), t_end, rtol, atol, "auto")

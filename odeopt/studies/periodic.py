@@ -77,7 +77,7 @@ def step_jacobian(optimizer, problem, x, s, k=LATE, *, scales=None):
 def one_step(optimizer, problem, z, k=LATE):
     """The state (x, slots), (1 + slots, n), after one step of the compiled kernel."""
     x, s = z[0].copy(), z[1:].copy()
-    optimizer.kernel(k, optimizer.p, x, problem.grad(x), s)
+    optimizer.kernel(k, optimizer.p_for(x), x, problem.grad(x), s)
     return np.vstack([x[None, :], s])
 
 

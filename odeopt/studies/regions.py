@@ -4,7 +4,7 @@ Measured on the method's own kernel, like the limits in ``odeopt.studies.stabili
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -152,7 +152,7 @@ def spectral_radius_map(optimizer, mu=1.0, L=10.0, *, lr=None, momentum=None):
     momentum = np.linspace(0.0, 0.99, 61) if momentum is None else checks.point("momentum", momentum)
 
     def at(a, b):
-        return float(np.max(spectral_radius(probe(replace(optimizer, **{"lr": a, key: b}), curvatures))))
+        return float(np.max(spectral_radius(probe(optimizer.changed(**{"lr": a, key: b}), curvatures))))
 
     amplification_matrix(optimizer, curvatures)  # refuses what has none, once for the whole grid
     radius = np.array([[at(a, b) for a in lr] for b in momentum])

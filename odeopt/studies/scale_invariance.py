@@ -8,7 +8,7 @@ arXiv:2010.02916.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def rescaled(optimizer, factor):
     """
     factor = checks.real("factor", factor, 0.0, open_low=True)
     _check_decayed(optimizer)
-    return replace(optimizer, lr=optimizer.lr * factor**2, weight_decay=optimizer.weight_decay / factor**2)
+    return optimizer.changed(lr=optimizer.lr * factor**2, weight_decay=optimizer.weight_decay / factor**2)
 
 
 def _check_decayed(optimizer):
@@ -80,7 +80,7 @@ def growing_equivalent(optimizer, x0, slots=None):
                          f"there the buffer leaves lr out, got {optimizer!r}")
     _check_decayed(optimizer)
     alpha = growth_factor(optimizer)
-    plain = replace(optimizer, lr=optimizer.lr / alpha, weight_decay=0.0)
+    plain = optimizer.changed(lr=optimizer.lr / alpha, weight_decay=0.0)
     schedule = schedules.exponential(alpha**-2)
     start = np.zeros((len(plain.slots), np.size(x0)))
     if momentum:

@@ -5,7 +5,7 @@ SGD wants lr in proportion to the batch (Goyal et al., arXiv:1706.02677), adapti
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def _scaled(optimizer, factor, lr_factor):
     for name in ("beta1", "beta2", "decay"):
         if hasattr(optimizer, name):
             moved[name] = 1 - factor * (1 - getattr(optimizer, name))
-    return replace(optimizer, **moved)
+    return optimizer.changed(**moved)
 
 
 def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=400, x0=None, paths=20_000, level=0.99,

@@ -56,7 +56,7 @@ def step_matrices(optimizer, hessian):
     def step(z, xi):
         state = np.array(z).reshape(rows, n)
         x, s = state[0].copy(), state[1:].copy()
-        optimizer.kernel(_LATE, optimizer.p, x, h @ x + xi, s)
+        optimizer.kernel(_LATE, optimizer.p_for(x), x, h @ x + xi, s)
         return np.concatenate((x, s.ravel()))
 
     with np.errstate(all="ignore"):  # a nonlinear step may take the root of a negative number here

@@ -85,6 +85,6 @@ def _grows_with_gradient(optimizer):
     lengths = []
     for scale in (1.0, 10.0):
         x, g = np.zeros(1), np.array([scale])
-        optimizer.kernel(0, optimizer.p, x, g, optimizer.start(x))
+        optimizer.kernel(0, optimizer.p_for(x), x, g, optimizer.start(x))
         lengths.append(abs(x[0]))
     return lengths[1] > 5 * lengths[0]

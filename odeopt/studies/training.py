@@ -6,7 +6,7 @@ with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
 """
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, prog
         if decisions is not None:
             lr = decisions.step(validation[0])
             if lr != optimizer.lr:
-                optimizer = replace(optimizer, lr=lr)
+                optimizer = optimizer.changed(lr=lr)
     return Training(name, "none" if rule is None else repr(rule), base_lr, seed, *np.array(rows).T,
                     network.loss_and_accuracy(w, *data["test"])[1], w)
 
@@ -159,5 +159,5 @@ def learning_rate_decay(network, data, optimizer, rule, epochs, *, batch=32, see
     ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters.
     """
     return DecayTable(tuple(
-        train(replace(optimizer, lr=lr), network, data, count, batch=batch, rule=used, seed=seed, progress=progress)
+        train(optimizer.changed(lr=lr), network, data, count, batch=batch, rule=used, seed=seed, progress=progress)
         for lr, count in epochs.items() for used in (rule, None) for seed in seeds))

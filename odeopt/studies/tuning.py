@@ -8,7 +8,7 @@ of the run (a run that diverges scores inf), float64, no clipping of gradients.
 
 import ast
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     def trial(logarithm, momentum):
         nonlocal spent
         values = {key: float(np.exp(logarithm))} | ({} if momentum is None else {mass: momentum})
-        run = inner_run(replace(optimizer, **values), problem, x0, steps)
+        run = inner_run(optimizer.changed(**values), problem, x0, steps)
         spent += int(run.n_grad[-1])
         value = _score(run, score, problem.f_min)
         tried.append((values[key], math.nan if momentum is None else momentum, value))
@@ -166,7 +166,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
                          f"{lr.size} trials diverged")
     i = int(np.argmin(value))
     chosen = {key: float(f"{lr[i]:.3g}")} | ({} if momenta is None else {mass: float(momentum[i])})
-    best = replace(optimizer, **chosen)
+    best = optimizer.changed(**chosen)
     return Tuned(best.title, problem.name, steps, spent, score, lr, momentum, value, float(lr[i]), float(momentum[i]),
                  float(value[i]), bool(edge[None if momenta is None else float(momentum[i])]), repr(best))
 

@@ -1,0 +1,50 @@
+"""Whether a page stays inside its arrays: compiled kernels do not look where their indices point."""
+
+import functools
+import math
+
+import numpy as np
+
+from .. import checks
+
+_LONG_AXES = 6  # of the arrays on which a kernel is tried
+
+
+def check_inside(optimizer, dimensions=1):
+    """TypeError for a page whose kernel or field leaves its arrays; ValueError where it cannot take an array of so
+    many dimensions. Every hyperparameter may matter: looked at once for each optimizer."""
+    if optimizer.wrapper:  # a wrapped kernel is called by its address: not by the interpreter
+        return check_inside(optimizer.optimizer, dimensions)
+    try:
+        hash(optimizer)
+    except TypeError:  # a page of somebody's own may hold a list
+        return _try_inside(optimizer, optimizer.kernel, dimensions)
+    return _tried_inside(optimizer, optimizer.kernel, dimensions)
+
+
+def _try_inside(optimizer, kernel, dimensions):
+    """:func:`check_inside`, on two coordinates along each axis."""
+    shape = tuple(2 if axis < _LONG_AXES else 1 for axis in range(dimensions))
+    slots, x = tuple(optimizer.slots), np.resize([1.0, 0.5], math.prod(shape))
+    p, g, name = optimizer.p_for(x.reshape(shape)), np.resize([0.3, -0.2], x.size), type(optimizer).__name__
+    try:
+        flow = optimizer.flow()
+    except ValueError:  # numbers so small that the flow's constants are none: says so itself where it is asked for
+        flow = None
+    s = np.array(optimizer.cold_start(x), dtype=np.float64)
+    if s.shape != (len(slots), x.size):
+        raise TypeError(f"{name}.cold_start must give {len(slots)} rows, one for each of slots = {slots}, "
+                        f"got the shape {s.shape} for {x.size} coordinates")
+    words = f"{name}.kernel must stay inside its arrays, slots = {slots} and {p.size} numbers in p"
+    dt = checks.stays_inside(words, kernel, np.int64(0), p, x, g, s)
+    if dt is None:
+        raise TypeError(f"{name}.kernel must return the flow time of the step, got None")
+    if flow is not None:
+        z = optimizer.to_flow(x, s)
+        if z.shape != (flow.rows, x.size):
+            raise TypeError(f"{name}.to_flow must give {flow.rows} rows, the position and the flow's slots "
+                            f"{flow.slots}, got the shape {z.shape} for {x.size} coordinates")
+        flow.check_inside(name=f"{name}.flow()")
+
+
+_tried_inside = functools.lru_cache(1024)(_try_inside)
