@@ -252,6 +252,13 @@ def test_levels_that_rounding_makes_equal_are_refused(t_end, factor):
         oo.convergence(method, oo.problems.ackley(), t_end=t_end, levels=3, factor=factor)
 
 
+def test_a_high_order_that_round_off_hides_is_not_certified_and_says_why():
+    """On Beale's function Dormand-Prince reaches 1e-11 with slopes that still fall from 6.7 towards 5."""
+    study = oo.convergence((GRADIENT, schemes.dormand_prince), oo.problems.beale(), t_end=1.0)
+    assert not study.certified and "the last slopes are 6.67, 6.40, 6.12" in study.verdict
+    assert "hides what smaller steps would show" in study.verdict
+
+
 def test_a_level_without_a_step_before_the_end_has_no_error():
     study = oo.convergence(oo.GradientDescent(0.1), BOWL, t_end=0.04, levels=7)
     assert np.isnan(study.error[:2]).all() and (study.error[2:] > 0).all(), study

@@ -28,6 +28,7 @@ from .fit import curve_through, distance_to, fit_order, refinements
 from .inner import gather, inner_run, partial_results
 
 TOLERANCE = 0.05  # of a certificate
+_HIDDEN = 100.0  # times the uncertainty of the reference: smaller errors have no slope to 0.05
 _NO_LIMIT = 0.1  # a slope below is no convergence
 _MANY = 2**24  # coordinates kept of one run; beyond, every second (fourth, ...) step is compared
 _STEPS = 64  # of the coarsest level when t_end is not given
@@ -220,6 +221,8 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     fit = fit_order(h, error, floor=max(uncertainty, 1e-15 * scale) if math.isfinite(uncertainty) else math.inf)
     if fit.message and not (notes and np.isnan(error).all()):
         notes.append(fit.message)
+        if np.isfinite(error).any() and np.nanmin(error) <= _HIDDEN * uncertainty:
+            notes.append(f"the reference, uncertain by {uncertainty:.1e}, hides what smaller steps would show")
     if fit.asymptotic and fit.order < _NO_LIMIT:
         notes.append("the errors do not shrink with h: no limit" if against == "richardson" else
                      "the errors do not shrink with h: this flow is not the limit")
