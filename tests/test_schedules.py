@@ -437,3 +437,127 @@ def test_registry_and_help():
     done = subprocess.run([sys.executable, "-m", "odeopt", "list", "schedules"], capture_output=True, text=True,
                           check=True)
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(schedules.ALL)
+
+
+# Where a schedule is defined, and where it jumps ---------------------------------------------------
+
+EVERY = {
+    "constant": schedules.constant(), "exponential": schedules.exponential(0.9, 1.1, True),
+    "natural": schedules.natural_exponential(0.9, 1.1, True), "inverse": schedules.inverse_time(0.9, 1.1, True),
+    "step": schedules.step(1.1), "multistep": schedules.multistep([1.1]), "polynomial": schedules.polynomial(3.3, 0.1),
+    "linear": schedules.linear(3), "cosine": schedules.cosine(3), "restarts": schedules.cosine_restarts(1.1),
+    "growing restarts": schedules.cosine_restarts(1.1, 1.5), "slow restarts": schedules.cosine_restarts(1.0, 1 + 1e-15),
+    "warmup": schedules.warmup(3), "piecewise": schedules.piecewise([0, 2, 5], [1, 2, 3]),
+    "one cycle": schedules.one_cycle(10), "ramp": schedules.ramp(0.1, 0.2, 5), "growing": schedules.growing(0.1),
+    "table": schedules.table([1.0, 2.0]), "tables": schedules.table([1.0, 2.0], True),
+    "chebyshev": schedules.chebyshev(10, 4), "silver": schedules.silver(),
+    "sequence": schedules.sequence([schedules.silver(), schedules.table([1.0, 2.0])], [4]),
+    "refined": schedules.silver().refined(1e-300),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_schedule_is_defined_for_steps_from_0(name):
+    schedule = EVERY[name]
+    for k in (-1, -5, -1e-300, math.inf, -math.inf, math.nan):
+        for given in (k, [1.0, k], np.array([[k]])):
+            with pytest.raises(ValueError, match=r"k must be in \[0, inf\), got"):
+                schedule(given)
+        schedule.kernel(float(k), 1.0, schedule.c)  # whatever it says, it comes back
+    with pytest.raises(TypeError, match="k must be real numbers"):
+        schedule(["1"])
+    with pytest.raises(TypeError, match="k must be a real number"):
+        schedule("1")
+    large = schedule(np.array([2.0**53, 2.0**63, 1e300, 1.7e308]), 0.1)
+    assert name in ("growing", "refined") or np.isfinite(large).all()
+    assert schedule(np.empty((0, 2))).shape == (0, 2)
+
+
+def test_a_table_stays_inside_itself():
+    kernel, c = schedules.table([1.0, 2.0]).kernel, schedules.table([1.0, 2.0]).c
+    assert all(kernel(k, 1.0, c) in (1.0, 2.0) for k in (-5.0, -1e300, 1e300, math.inf, math.nan))
+
+
+def test_steps_that_meet_a_boundary_by_their_decimal_numbers():
+    """33 is 30 x 1.1 and 15 x 2.2, in float64 a little less."""
+    assert 33 / 1.1 < 30 and 33 / 2.2 < 15
+    assert schedules.cosine_restarts(1.1)(33) == 1.0
+    assert schedules.cosine_restarts(1.1, growth=3)(44) == 1.0  # 1.1 (3^4 - 1)/2
+    assert schedules.multistep([15]).refined(2.2)(33) == 0.1
+    assert schedules.step(1.1, 0.5)(33) == schedules.exponential(0.5, 1.1, True)(33) == 0.5**30
+    assert schedules.natural_exponential(1.0, 1.1, True)(33) == math.exp(-30)
+    assert schedules.inverse_time(1.0, 1.1, True)(33) == 1 / 31
+    assert schedules.table(np.arange(20.0)).refined(2.2)(33) == 15.0
+    assert schedules.silver().refined(2.2)(33) == schedules.silver()(15)
+    assert schedules.piecewise([0, 15, 20], [1, 2, 3], "hold").refined(2.2)(33) == 2.0
+    assert schedules.sequence([schedules.constant(), schedules.constant(0.5)], [15]).refined(2.2)(33) == 0.5
+    assert schedules.polynomial(30, power=0.01).refined(1.1)(33) == 0.0
+    assert schedules.multistep([15]).refined(2.2)(32.99) == 1.0 and schedules.step(1.1, 0.5)(32.99) == 0.5**29
+
+
+@pytest.mark.parametrize("length", [0.1, 0.7, 1.1, 1.7, 2.2, 3.3, 4.9, 7.3])
+def test_every_boundary_of_a_decimal_length(length):
+    """length = a/10, so step a is 10 lengths; the value there is that of a new period."""
+    k = np.arange(1, 200) * round(10 * length)
+    assert (schedules.cosine_restarts(length)(k) == 1.0).all()
+    close(schedules.step(length, 0.999)(k), 0.999 ** (10.0 * np.arange(1, 200)))
+    for m in (10, 30, 70, 190):
+        drop = schedules.multistep([m]).refined(length)
+        assert drop(m * round(10 * length) / 10) == 0.1 and drop(m * length * (1 - 1e-9)) == 1.0
+
+
+def test_restarts_of_growing_periods_as_by_counting():
+    for growth in (1.3, 2.0, 3.7):
+        schedule = schedules.cosine_restarts(5, growth)
+        for k in range(300):
+            at, period = float(k), 5.0
+            while at >= period * (1 - 1e-14):
+                at, period = at - period, period * growth
+            assert schedule(k) == pytest.approx(0.5 * (1 + math.cos(math.pi * max(at, 0.0) / period)), abs=1e-12)
+
+
+@pytest.mark.parametrize("make", [schedules.cosine_restarts, schedules.step, schedules.cosine, schedules.linear])
+def test_lengths_that_no_step_resolves_are_refused(make):
+    with pytest.raises(ValueError, match="must be in .*, got 1e-320"):
+        make(1e-320)
+
+
+def test_constants_are_checked():
+    kernel = schedules.cosine(3).kernel
+    with pytest.raises(TypeError, match="must stay inside its 1 constants"):
+        schedules.Schedule("short", kernel, (3.0,))
+    with pytest.raises(TypeError, match="constants must be a real number, got 'a'"):
+        schedules.Schedule("words", kernel, ("a", 1.0, 0.0))
+    with pytest.raises(TypeError, match="parts must be Schedules"):
+        schedules.Schedule("parts", kernel, (3.0, 1.0, 0.0), parts=(1,))
+
+
+def test_a_plateau_of_negative_values():
+    """Worse is never better: torch's best (1 - threshold) lies above a negative best."""
+    rule = schedules.ReduceLROnPlateau(factor=0.5, patience=2, threshold=0.01)
+    decisions = rule.start(1.0)
+    rates = [decisions.step(value) for value in (-78.0, -77.9, -77.8, -77.7)]
+    assert rates == [1.0, 1.0, 1.0, 0.5] and decisions.best == -78.0
+    assert rule.start(1.0).step(-78.0) == 1.0
+    seen = rule.start(1.0)
+    for value in (-78.0, -78.7, -78.8):  # margin .78
+        seen.step(value)
+    assert seen.best == -78.8 and seen.waited == 0
+    at_zero = rule.start(1.0)
+    assert [at_zero.step(v) for v in (0.0, -1e-9, -2e-9)] == [1.0] * 3 and at_zero.best == -2e-9
+    wide = schedules.ReduceLROnPlateau(threshold=2.0).start(1.0)
+    wide.step(5.0)
+    assert wide.best == 5.0
+
+
+@pytest.mark.parametrize("rule", [
+    schedules.ReduceLROnPlateau(factor=np.float32(0.1), patience=np.int64(0), min_lr=np.float32(0), eps=np.float32(0)),
+    schedules.StepDecay(factor=np.float32(0.1), period=np.int64(1), min_lr=np.float32(0.0)),
+], ids=["plateau", "step decay"])
+def test_numbers_of_numpy_make_plain_learning_rates(rule):
+    decisions = rule.start(np.float32(1.0))
+    for value in (np.float32(1.0), np.float32(2.0), np.float32(3.0)):
+        assert type(decisions.step(value)) is float
+    assert decisions.lr < 0.1 and all(type(getattr(rule, name)) is not np.float32 for name in ("factor", "min_lr"))
+    run = oo.record(oo.GradientDescent(0.1), oo.problems.rosenbrock(), steps=3, schedule=rule)
+    assert run.lr.dtype == np.float64

@@ -23,7 +23,7 @@ class Schedule(abi.Portable):
     name : str
     kernel : compiled SCHEDULE kernel (:mod:`odeopt.abi`)
         ``k`` is the step number from 0, real, so that the same kernel serves the continuous flow;
-        ``base`` is the hyperparameter's value in the optimizer.
+        ``base`` is the hyperparameter's value in the optimizer. It is asked for finite k >= 0 only.
     constants : tuple of float
     drives : str, default "lr"
         The hyperparameter.
@@ -33,7 +33,7 @@ class Schedule(abi.Portable):
     Raises
     ------
     TypeError
-        A kernel that is not compiled.
+        A kernel that is not compiled, or that reads beyond its constants; constants that are no numbers.
     """
 
     name: str
@@ -46,6 +46,14 @@ class Schedule(abi.Portable):
         if not (abi.is_compiled(self.kernel) or abi.plain_by_wish(self.kernel)):
             raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {checks.shown(self.kernel)}")
         machine_code.refresh(self.kernel)
+        if not all(isinstance(part, Schedule) for part in self.parts):
+            raise TypeError(f"parts must be Schedules, got {checks.shown(self.parts)}")
+        object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in self.constants))
+        if (self.kernel, len(self.constants)) not in _INSIDE and not self.parts:
+            for k in (0.0, 1.0):
+                checks.stays_inside(f"the kernel of schedule {self.name!r} must stay inside its "
+                                    f"{len(self.constants)} constants", self.kernel, k, 1.0, self.c)
+            _INSIDE.add((self.kernel, len(self.constants)))
 
     @property
     def c(self):
@@ -59,10 +67,17 @@ class Schedule(abi.Portable):
         return flat if flat.size else np.zeros(1)
 
     def __call__(self, k, base=1.0):
-        """The value at step ``k`` (a number or an array), for the hyperparameter value ``base``."""
-        c = self.c
-        values = [self.kernel(float(i), float(base), c) for i in np.ravel(k)]
-        return np.array(values).reshape(np.shape(k)) if np.ndim(k) else values[0]
+        """The value at step ``k`` (a number or an array, finite and >= 0), for the hyperparameter value ``base``."""
+        base, c = checks.real("base", base), self.c
+        if checks.dimensions(k) == 0:
+            return self.kernel(checks.real("k", k, 0.0), base, c)
+        steps = checks.real_numbers(k)
+        if isinstance(steps, str):
+            raise TypeError(f"k must be real numbers, got {steps}")
+        wrong = steps[~((steps >= 0.0) & (steps < np.inf))]
+        if wrong.size:
+            raise ValueError(f"k must be in [0, inf), got {wrong[0]:g} in it")
+        return np.array([self.kernel(i, base, c) for i in steps.ravel().tolist()]).reshape(steps.shape)
 
     def refined(self, factor, law="h"):
         """The schedule that goes with ``optimizer.refined(factor)``: ``factor`` times as long.
@@ -89,14 +104,36 @@ class Schedule(abi.Portable):
         return f"{self.name}({inner}{', ...' if len(self.constants) > 6 else ''}) of {self.drives}"
 
 
+_INSIDE = set()  # (kernel, number of constants) that have been tried
+
+
+@kernel
+def snapped(u):
+    """``u``, or the integer that it misses by rounding: 33/1.1 is 29.999999999999996 in float64."""
+    nearest = np.floor(u + 0.5)
+    return nearest if abs(u - nearest) <= 1.8e-15 * nearest else u
+
+
+@kernel
+def whole(u):
+    """The whole units in ``u`` >= 0."""
+    return np.floor(snapped(u))
+
+
+@kernel
+def reached(k, milestone):
+    """Whether ``k`` has come to ``milestone``, or misses it by rounding."""
+    return k >= milestone - 1.8e-15 * milestone
+
+
 @kernel
 def _refined(k, base, c):
     """One part at k/c[0]; c[1] = 1 for values that approach 1 with the step."""
-    inner = schedule_at(int(c[2]), int(c[3]))
+    inner, at = schedule_at(int(c[2]), int(c[3])), snapped(k / c[0])
     if c[1] > 0.0:
-        value = inner(k / c[0], 1.0 - (1.0 - base) * c[0], c[5:])
+        value = inner(at, 1.0 - (1.0 - base) * c[0], c[5:])
         return 1.0 - (1.0 - value) / c[0]
-    return inner(k / c[0], base, c[5:])
+    return inner(at, base, c[5:])
 
 
 @kernel
@@ -105,13 +142,13 @@ def _sequence(k, base, c):
     n = int(c[0])
     at, begin = n, 0.0
     for i in range(1, n):
-        if k < c[i]:
+        if not reached(k, c[i]):
             break
         begin = c[i]
         at += 3 + int(c[at + 2])
     inner = schedule_at(int(c[at]), int(c[at + 1]))
     size = int(c[at + 2])
-    return inner(k - begin, base, c[at + 3 : at + 3 + size])
+    return inner(max(k - begin, 0.0), base, c[at + 3 : at + 3 + size])
 
 
 def sequence(schedules, milestones):

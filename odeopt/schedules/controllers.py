@@ -29,6 +29,15 @@ class Controller:
         """Fresh :class:`Decisions` of this rule, beginning at the learning rate ``lr``."""
         return Decisions(self, checks.real("lr", lr, 0))
 
+    def _keep(self, **values):
+        """The checked values, as plain numbers, in place of what was given to a frozen rule."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def _factor(value):
+    return checks.real("factor", value, 0, 1, open_low=True, open_high=True)
+
 
 @dataclass
 class Decisions:
@@ -74,7 +83,8 @@ class ReduceLROnPlateau(Controller):
     factor : float in (0, 1), default 0.1
     patience : int >= 0, default 10
     threshold : float >= 0, default 1e-4
-        An improvement is a value below best (1 - threshold), or below best - threshold.
+        An improvement is a value below best - threshold |best|, or below best - threshold. (torch takes
+        best (1 - threshold) for the former: there, of negative values, worse ones count as improvements.)
     threshold_mode : {"rel", "abs"}
     cooldown : int >= 0, default 0
         Epochs after a reduction that do not count as bad.
@@ -100,14 +110,12 @@ class ReduceLROnPlateau(Controller):
     every: int = 1
 
     def __post_init__(self):
-        checks.real("factor", self.factor, 0, 1, open_low=True, open_high=True)
-        for name in ("patience", "cooldown"):
-            checks.integer(name, getattr(self, name))
-        for name in ("threshold", "min_lr", "eps"):
-            checks.real(name, getattr(self, name), 0)
-        checks.choice("threshold_mode", self.threshold_mode, ("rel", "abs"))
-        checks.choice("form", self.form, ("torch", "keras"))
-        checks.integer("every", self.every, 1)
+        self._keep(
+            factor=_factor(self.factor), threshold=checks.nonnegative("threshold", self.threshold),
+            min_lr=checks.nonnegative("min_lr", self.min_lr), eps=checks.nonnegative("eps", self.eps),
+            patience=checks.integer("patience", self.patience), cooldown=checks.integer("cooldown", self.cooldown),
+            every=checks.integer("every", self.every, 1), form=checks.choice("form", self.form, ("torch", "keras")),
+            threshold_mode=checks.choice("threshold_mode", self.threshold_mode, ("rel", "abs")))
 
     def decide(self, seen, value):
         """The learning rate after an epoch that ended with ``value``."""
@@ -115,7 +123,9 @@ class ReduceLROnPlateau(Controller):
         if keras and seen.rest > 0:
             seen.rest -= 1
             seen.waited = 0
-        bar = seen.best * (1 - self.threshold) if self.threshold_mode == "rel" else seen.best - self.threshold
+        bar = seen.best - self.threshold
+        if self.threshold_mode == "rel" and math.isfinite(seen.best):
+            bar = seen.best * (1 - math.copysign(self.threshold, seen.best))
         if value < bar:
             seen.best, seen.waited = value, 0
         elif not (keras and seen.rest > 0):
@@ -158,17 +168,14 @@ class StepDecay(Controller):
     every: int = 1
 
     def __post_init__(self):
-        checks.real("factor", self.factor, 0, 1, open_low=True, open_high=True)
-        checks.real("min_lr", self.min_lr, 0)
-        checks.integer("every", self.every, 1)
-        if self.period is not None:
-            checks.integer("period", self.period, 1)
         levels = tuple(checks.real("below", level) for level in self.below)
         if any(a <= b for a, b in itertools.pairwise(levels)):
             raise ValueError(f"below must decrease, got {levels}")
         if self.period is None and not levels:
             raise ValueError("period or below must be given: without both the rate never moves")
-        object.__setattr__(self, "below", levels)
+        self._keep(factor=_factor(self.factor), min_lr=checks.nonnegative("min_lr", self.min_lr), below=levels,
+                   every=checks.integer("every", self.every, 1),
+                   period=None if self.period is None else checks.integer("period", self.period, 1))
 
     def decide(self, seen, value):
         """The learning rate after an epoch that ended with ``value``."""

@@ -1,8 +1,9 @@
 """The kernels of the schedules and the functions that make them.
 
-Lengths are in steps and real; levels are fractions of the hyperparameter's value ``base`` in the
-optimizer, so that one schedule serves every optimizer and every ``refined`` one, except where
-"absolute" is said. ``k`` counts from 0: step k (the k + 1st) uses the value at k.
+Lengths are in steps and real, and a step that misses a boundary by rounding has come to it; levels
+are fractions of the hyperparameter's value ``base`` in the optimizer, so that one schedule serves every
+optimizer and every ``refined`` one, except where "absolute" is said. ``k`` counts from 0: step k (the
+k + 1st) uses the value at k.
 """
 
 
@@ -11,8 +12,10 @@ import numpy as np
 from .. import checks
 from ..abi import kernel
 from ..schemes import chebyshev_steps
-from .base import Schedule, increasing, sequence
+from .base import Schedule, increasing, reached, sequence, snapped, whole
 
+_MOST = 2.0**53  # steps that float64 tells apart; larger ones would not be integers, either
+_SHORTEST = 2.0**-52  # of the lengths, in steps
 _SHAPES = {"linear": 0.0, "cosine": 1.0, "hold": 2.0}
 
 
@@ -26,21 +29,21 @@ def _constant(k, base, c):
 def _exponential(k, base, c):
     """base r^(k/K); c = (r, K, 1 for a staircase)."""
     u = k / c[1]
-    return base * c[0] ** (np.floor(u) if c[2] > 0.0 else u)
+    return base * c[0] ** (whole(u) if c[2] > 0.0 else u)
 
 
 @kernel
 def _natural_exponential(k, base, c):
     """base exp(-r k/K); c = (r, K, 1 for a staircase)."""
     u = k / c[1]
-    return base * np.exp(-c[0] * (np.floor(u) if c[2] > 0.0 else u))
+    return base * np.exp(-c[0] * (whole(u) if c[2] > 0.0 else u))
 
 
 @kernel
 def _inverse_time(k, base, c):
     """base/(1 + r k/K); c = (r, K, 1 for a staircase)."""
     u = k / c[1]
-    return base / (1.0 + c[0] * (np.floor(u) if c[2] > 0.0 else u))
+    return base / (1.0 + c[0] * (whole(u) if c[2] > 0.0 else u))
 
 
 @kernel
@@ -48,7 +51,7 @@ def _multistep(k, base, c):
     """base r^(number of milestones <= k); c = (r, milestones)."""
     value = base
     for i in range(1, c.size):
-        if k >= c[i]:
+        if reached(k, c[i]):
             value *= c[0]
     return value
 
@@ -56,7 +59,7 @@ def _multistep(k, base, c):
 @kernel
 def _polynomial(k, base, c):
     """base (end + (start - end) (1 - k/K)^power), then constant; c = (K, power, start, end)."""
-    left = 1.0 - min(k, c[0]) / c[0]
+    left = 1.0 - min(snapped(k / c[0]), 1.0)
     return base * (c[3] + (c[2] - c[3]) * left ** c[1])
 
 
@@ -64,17 +67,18 @@ def _polynomial(k, base, c):
 def _cosine(k, base, c):
     """base (end + (1 - end) (1 + cos(pi u))/2), u = k/T within the period; c = (T, growth, end).
 
-    growth 0 is a single period, then constant.
+    growth 0 is a single period, then constant. Otherwise the m-th one begins at T (growth^m - 1)/(growth - 1).
     """
-    period, at = c[0], k
+    period, at, more = c[0], k, c[1] - 1.0
     if c[1] == 0.0:
         at = min(k, period)
     elif c[1] == 1.0:
-        at = k - period * np.floor(k / period)
+        at = max(k - period * whole(k / period), 0.0)
     else:
-        while at >= period:
-            at -= period
-            period *= c[1]
+        m = whole(np.log1p(k * more / period) / np.log1p(more))
+        begun = snapped(np.expm1(m * np.log1p(more)) / more)  # in first periods
+        at = max(k - period * begun, 0.0)
+        period *= 1.0 + begun * more
     return base * (c[2] + (1.0 - c[2]) * 0.5 * (1.0 + np.cos(np.pi * at / period)))
 
 
@@ -86,12 +90,12 @@ def _piecewise(k, base, c):
     scale = base if c[1] > 0.0 else 1.0
     if k <= knots[0]:
         return scale * levels[0]
-    if k >= knots[n - 1]:
+    if reached(k, knots[n - 1]):
         return scale * levels[n - 1]
     i = 0
-    while k >= knots[i + 1]:
+    while i < n - 2 and reached(k, knots[i + 1]):
         i += 1
-    u = (k - knots[i]) / (knots[i + 1] - knots[i])
+    u = max((k - knots[i]) / (knots[i + 1] - knots[i]), 0.0)
     if c[0] == 1.0:
         u = 0.5 * (1.0 - np.cos(np.pi * u))
     elif c[0] == 2.0:
@@ -110,8 +114,10 @@ def _growing(k, base, c):
 @kernel
 def _silver(k, base, c):
     """base (1 + (1 + sqrt 2)^(nu - 1)), nu = number of times that 2 divides floor(k) + 1."""
-    j, power = int(np.floor(k)) + 1, 1.0 / (1.0 + np.sqrt(2.0))
-    while j % 2 == 0:
+    j, power = int(whole(min(max(k, 0.0), _MOST))) + 1, 1.0 / (1.0 + np.sqrt(2.0))
+    for _ in range(63):
+        if j % 2 != 0:
+            break
         j //= 2
         power *= 1.0 + np.sqrt(2.0)
     return base * (1.0 + power)
@@ -120,8 +126,8 @@ def _silver(k, base, c):
 @kernel
 def _table(k, base, c):
     """base c[1 + floor(k)], again from the start after the last one if c[0] > 0, else the last."""
-    n, i = c.size - 1, int(np.floor(k))
-    i = i % n if c[0] > 0.0 else min(i, n - 1)
+    n, i = c.size - 1, int(whole(min(max(k, 0.0), _MOST)))
+    i = i % n if c[0] > 0.0 else max(min(i, n - 1), 0)
     return base * c[1 + i]
 
 
@@ -152,7 +158,7 @@ def inverse_time(rate, every=1, staircase=False, drives="lr"):
 
 def _per(every, staircase):
     checks.choice("staircase", staircase, (True, False))
-    return checks.real("every", every, 0, open_low=True), float(staircase)
+    return _length(every, "every"), float(staircase)
 
 
 def step(every, factor=0.1, drives="lr"):
@@ -314,7 +320,7 @@ def silver(drives="lr"):
 
 
 def _length(value, name="steps"):
-    return checks.real(name, value, 0, open_low=True)
+    return checks.real(name, value, _SHORTEST)
 
 
 __all__ = ["chebyshev", "constant", "cosine", "cosine_restarts", "exponential", "growing", "inverse_time", "linear",
