@@ -7,6 +7,7 @@ loops do not look where their indices point. Kernels that come from outside pass
 import difflib
 import math
 import numbers
+import os
 from decimal import Decimal
 
 import numpy as np
@@ -88,6 +89,17 @@ def integer(name, value, low=0, high=LARGEST):
     if high is not None and number > high:
         raise ValueError(f"{name} must be at most {high}, got {shown(value)}")
     return int(number)
+
+
+def memory(what, size):
+    """ValueError where the arguments ``what`` ask for more bytes than this machine has."""
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # no POSIX: what no machine has
+        there = 2**46
+    if size > there:
+        raise ValueError(f"{what} must ask for no more than the memory, got {size / 2**30:.3g} GB "
+                         f"of {there / 2**30:.3g} GB")
 
 
 def choice(name, value, allowed):

@@ -348,3 +348,24 @@ def test_resume_refuses_another_dimension():
     old = oo.sample(optimizer, problem([1.0]), None, paths=2, steps=2)
     with pytest.raises(ValueError, match="same dimension 3, got 1"):
         oo.sample(optimizer, problem([1.0, 2.0, 3.0]), None, steps=2, resume=old)
+
+
+def test_a_schedule_that_leaves_the_interval_ends_the_sample():
+    grow = oo.schedules.exponential(1.01, drives="beta1")
+    adam, beale, noise = oo.Adam(1e-3), oo.problems.beale(), oo.stochastic.gaussian(0.1 * np.eye(2))
+    run = oo.sample(adam, beale, noise, steps=300, paths=3, every=4, schedule=grow)
+    assert run.status == "stalled" and run.message.startswith("stopped at step 11: schedule must keep beta1 in [0, 1)")
+    assert run.k.tolist() == [0, 4, 8, 11] and np.isfinite(run.x).all() and run.final["k"] == 11
+    whole = oo.sample(adam, beale, noise, steps=11, paths=3, every=4, schedule=grow)
+    assert whole.status == "completed" and np.array_equal(run.x, whole.x)
+    with pytest.raises(ValueError, match="schedule must keep beta1 in .* at step 11"):
+        oo.sample(adam, beale, noise, steps=1, schedule=grow, resume=run)
+
+
+def test_flow_times_of_paths_are_finite():
+    beale = oo.problems.beale()
+    with pytest.raises(ValueError, match="steps times h must be finite"):
+        oo.sample(oo.GradientDescent(1e308), beale, steps=30)
+    equation = oo.stochastic.sde(oo.GradientDescent(1e-3))
+    with pytest.raises(ValueError, match="steps times h must be finite"):
+        oo.stochastic.simulate(equation, beale, oo.stochastic.gaussian(np.eye(2)), steps=30, h=1e308)

@@ -62,7 +62,7 @@ def optimizer_paths(fg, fgb, data, source, noise, c_noise, update, schedule, c_s
             if driven >= 0:
                 p[driven] = schedule(float(now), base[driven], c_schedule)
             t += update(now, p, xp, g, sp)
-            if not (np.isfinite(f) and _finite(xp)):
+            if not (np.isfinite(f) and _finite(xp) and t < np.inf):
                 stopped[path] = now + 1
                 break
             if average_from >= 0 and now + 1 >= average_from:

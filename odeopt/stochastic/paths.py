@@ -10,13 +10,14 @@ from .. import archive, checks, fingerprint
 from ..archive import Entry
 from ..optimizers import Optimizer
 from ..schedules import Schedule, constant
+from ..schedules import driven as driving
 from . import loops
 from .noise import Minibatch, Noise, no_noise
 from .streams import Streams, root_sequence, run_blocks
 
 FORMAT = 2
 _COUNT = {"low": 0, "high": checks.LARGEST - 1}
-_WORDS = {"status": functools.partial(checks.choice, allowed=("completed", "diverged")),
+_WORDS = {"status": functools.partial(checks.choice, allowed=("completed", "diverged", "stalled")),
           **dict.fromkeys(("message", "method", "problem", "noise"), archive.text)}
 _ARRAYS = {
     "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R"), "x": Entry("float64", "paths R n"),
@@ -33,6 +34,7 @@ _SAMPLED = _ARRAYS | {
 _SIMULATED = _ARRAYS | {"final.every": Entry("int64", low=1, high=checks.LARGEST),
                         "final.z": Entry("float64", "paths rows n")}
 _NO_CONSTANTS = np.zeros(1)
+_BYTES = 2000  # of a path's generator and state
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,8 +53,9 @@ class Paths:
         Step at which a path ceased to be finite, -1 if it did not.
     mean : (paths, n) or None
         Equal-weight average of the iterates from ``average_from`` on (SWA).
-    status : {"completed", "diverged"}
-        "diverged" when at least one path stopped.
+    status : {"completed", "diverged", "stalled"}
+        "diverged" when at least one path stopped, "stalled" when the schedule left the interval of its
+        hyperparameter and all stopped there.
     message, method, problem, noise : str
     final : dict
         State after the last step, of all paths: what ``resume`` needs.
@@ -161,16 +164,11 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
         raise ValueError(f"noise must be None for {optimizer.name}, which compares successive exact gradients")
     steps, old = checks.integer("steps", steps, 1), resume
     source, kernel, c, size = _source(noise, problem)
-    given = schedule
-    if schedule is None:
-        driven, schedule = -1, constant()
-    elif isinstance(schedule, Schedule):
-        driven = optimizer.numeric_names().index(checks.choice("schedule drives", schedule.drives,
-                                                               optimizer.numeric_names()))
-    else:
+    if not isinstance(schedule, (Schedule, type(None))):
         raise TypeError(f"schedule must be a Schedule or None, got {type(schedule).__name__}")
+    driven = -1 if schedule is None else driving.entry(optimizer, schedule.drives)
     origin = {"method": fingerprint.of_method(optimizer), "problem": fingerprint.of_problem(problem),
-              "noise": fingerprint.of_others(noise), "schedule": fingerprint.of_others(given)}
+              "noise": fingerprint.of_others(noise), "schedule": fingerprint.of_others(schedule)}
     if old is not None:
         origin |= {"seed": None if _is_default(seed, 0) else _of_seed(seed),
                    "start": None if _is_default(start, "cold") else _of_start(start, optimizer, problem)}
@@ -183,14 +181,25 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
         paths = checks.integer("paths", paths, 1)
         every = 0 if every is None else checks.integer("every", every, 1)
         average_from = -1 if average_from is None else checks.integer("average_from", average_from)
+        recorded_steps(steps, every, paths, problem.dim)
         state = _fresh(optimizer, problem, x0, paths, start)
         seed = root_sequence(seed)
         streams = Streams(seed, paths, noise, problem)
         origin |= {"seed": _of_seed(seed), "start": _of_start(start, optimizer, problem)}
     begin = 0 if old is None else int(old.final["k"])
-    last = begin + steps
+    last, refusal = begin + steps, ""
+    if schedule is None:
+        schedule = constant()
+    else:
+        outside = driving.first_outside(optimizer, schedule, begin, last)
+        if outside >= 0:
+            refusal = driving.refusal(optimizer, schedule, schedule(outside, optimizer.p[driven]))
+            last = outside
+        if last == begin:
+            raise ValueError(f"{refusal} at step {begin}")
     stride = every or last
-    k = np.array(sorted({*range(0, last + 1, stride), last}), dtype=np.int64)
+    k = recorded_steps(last, every, state["x"].shape[0], problem.dim)
+    times = flow_times(k, optimizer.h)
     out = np.full((state["x"].shape[0], k.size, problem.dim), np.nan)
     out[:, 0] = state["x"]
     if old is not None:
@@ -206,15 +215,35 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
              state["t"][rows], state["stopped"][rows], state["x"][rows], state["s"][rows], state["mean"][rows],
              out[rows])
 
-    run_blocks(advance, streams, begin, steps, size, threads, progress)
+    run_blocks(advance, streams, begin, last - begin, size, threads, progress)
     stopped = state["stopped"]
     bad = int((stopped >= 0).sum())
-    message = (f"{last} steps done" if not bad else
-               f"{bad} of {stopped.size} paths diverged, the first at step {stopped[stopped >= 0].min()}")
+    message = (f"{bad} of {stopped.size} paths diverged, the first at step {stopped[stopped >= 0].min()}" if bad else
+               f"{last} steps done" if not refusal else f"stopped at step {last}")
+    message = f"{message}: {refusal}" if refusal else message
     final = dict(k=last, every=every, average_from=average_from, streams=streams.saved(), order=streams.orders(),
                  noise_constants=c, origin=json.dumps(origin), **state)
-    return Paths(k, k * optimizer.h, out, stopped.copy(), state["mean"].copy() if average_from >= 0 else None,
-                    "diverged" if bad else "completed", message, repr(optimizer), problem.name, repr(noise), final)
+    return Paths(k, times, out, stopped.copy(), state["mean"].copy() if average_from >= 0 else None,
+                 "diverged" if bad else "stalled" if refusal else "completed", message, repr(optimizer), problem.name,
+                 repr(noise), final)
+
+
+def recorded_steps(last, every, paths, dim):
+    """0, every, 2 every, ... and ``last`` (``every`` 0: the ends alone); ValueError where the records of all paths
+    need more memory than there is."""
+    stride = every or last
+    count = last // stride + 1 + (last % stride > 0)
+    checks.memory("paths, steps and every", paths * (_BYTES + 8 * dim * count))
+    k = np.minimum(np.arange(count, dtype=np.int64), last // stride) * stride
+    k[-1] = last
+    return k
+
+
+def flow_times(k, h):
+    """Flow times k h; ValueError where the last is not finite."""
+    if not np.isfinite(float(k[-1]) * h):
+        raise ValueError(f"steps times h must be finite, got {k[-1]} steps of h = {h:g}")
+    return k * h
 
 
 def _source(noise, problem):

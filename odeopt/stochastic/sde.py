@@ -21,7 +21,7 @@ from ..optimizers import GradientDescent, Momentum, Nesterov, Optimizer
 from ..problems.base import checked
 from . import loops
 from .noise import Noise
-from .paths import Paths, start_points
+from .paths import Paths, flow_times, recorded_steps, start_points
 from .streams import Streams, run_blocks
 
 SCHEMES = {"euler_maruyama": loops.euler_maruyama, "weak_second_order": loops.weak_second_order}
@@ -135,6 +135,8 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
     equation.flow.check(checked(problem))
     h = 0.25 * equation.h if h is None else checks.real("h", h, 0.0, open_low=True)
     every = steps if every is None else checks.integer("every", every, 1)
+    k = recorded_steps(steps, every, paths, problem.dim)
+    times = flow_times(k, h)
     size = noise.fitted(problem.dim)
     drawn = size if noise.additive or scheme == "euler_maruyama" else size + size * (size - 1) // 2
     additive = int(noise.additive or scheme == "euler_maruyama")
@@ -142,7 +144,6 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
     z = np.zeros((paths, equation.flow.rows, problem.dim))
     z[:, 0] = x
     stopped = np.full(paths, -1, dtype=np.int64)
-    k = np.array(sorted({*range(0, steps + 1, every), steps}), dtype=np.int64)
     out = np.full((paths, k.size, problem.dim), np.nan)
     out[:, 0] = x
     loop, rhs, step = loops.sde_paths, equation.flow.rhs, SCHEMES[scheme]
@@ -162,7 +163,7 @@ def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="w
     message = (f"{steps} steps done" if not bad else
                f"{bad} of {paths} paths diverged, the first at step {stopped[stopped >= 0].min()}")
     final = {"k": steps, "every": every, "x": z[:, 0].copy(), "z": z}
-    return Paths(k, k * h, out, stopped, None, "diverged" if bad else "completed", message,
+    return Paths(k, times, out, stopped, None, "diverged" if bad else "completed", message,
                     f"{scheme} of {equation!r}", problem.name, repr(noise), final)
 
 
