@@ -5,7 +5,8 @@ trajectories at once theirs in ``lanes.py``, which calls the first of these.)
 They are ordinary functions of this file. :func:`compiled` compiles a loop once, for typed
 function pointers, whatever kernels it is then given; a problem made of plain Python callables
 runs the same source in the interpreter. Loops run in chunks, so that a progress bar can move and
-Ctrl-C keeps what is recorded; the numbers do not depend on the chunks.
+Ctrl-C keeps what is recorded; the numbers do not depend on the chunks. Compiled, a chunk is done or
+not begun when an exception arrives; in the interpreter :class:`Stepwise` sees to that for each step.
 """
 
 import functools
@@ -17,22 +18,37 @@ from . import abi
 from .abi import cold_path
 from .trajectory import Trajectory
 
-RUNNING, COMPLETED, CONVERGED, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED = range(7)
-_CHUNK_SECONDS = 0.2
+RUNNING, COMPLETED, CONVERGED, OUT_OF_RANGE, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED = range(8)
+_CHUNK_SECONDS, _FIRST_CHUNK = 0.2, 64
+TINY = 1e-290  # a sum of squares below it has lost digits
+LONGEST = 1e300  # of adaptive steps: what can still be multiplied
 
 # Layout of the loops' own state: what must survive between chunks.
 # int64; LAST: step number of the last record; MOVED: whether the last trial step was accepted
 K, RECORDS, NEXT, GRADIENTS, STATUS, LAST, MOVED = range(7)
 T, CARRY, GRADIENT_NORM, STEP, ERROR1, ERROR2 = range(6)  # float64; the flow time is T + CARRY
-STORE = (abi.INDICES, abi.INDICES, abi.MATRIX, abi.MATRIX, abi.CUBE)
+STORE = (abi.INDICES, abi.INDICES, *[abi.VECTOR] * 4, abi.MATRIX, abi.CUBE)  # as in odeopt.store
 
 
 @abi.kernel
-def _norm(g):
-    total = 0.0
+def norm_of(g):
+    """Euclidean norm, also where the squares are too large or too small for float64."""
+    total, largest = 0.0, 0.0
     for i in range(g.size):
         total += g[i] * g[i]
-    return np.sqrt(total)
+        largest = max(largest, abs(g[i]))
+    if TINY < total < np.inf or not 0.0 < largest < np.inf or np.isnan(total):
+        return np.sqrt(total)
+    total = 0.0
+    for i in range(g.size):
+        total += (g[i] / largest) ** 2
+    return largest * np.sqrt(total)
+
+
+@abi.kernel
+def last_time(t_end):
+    """The time from which on ``t_end`` counts as reached."""
+    return t_end - 1e-12 * abs(t_end) if t_end < np.inf else t_end
 
 
 @abi.kernel
@@ -45,12 +61,13 @@ def _all_finite(z):
 
 
 @abi.kernel
-def _store(counters, clock, k, f, lr, x, memory, out_k, out_n, out_scalars, out_x, out_memory):
+def write_record(counters, clock, k, f, lr, x, memory, out_k, out_n, out_t, out_f, out_norm, out_lr, out_x,
+                 out_memory):
+    """The record of step ``k``, the next one of the store's arrays."""
     r = counters[RECORDS]
     out_k[r] = k
     out_n[r] = counters[GRADIENTS]
-    out_scalars[0, r], out_scalars[1, r] = clock[T], f
-    out_scalars[2, r], out_scalars[3, r] = clock[GRADIENT_NORM], lr
+    out_t[r], out_f[r], out_norm[r], out_lr[r] = clock[T], f, clock[GRADIENT_NORM], lr
     for i in range(x.size):
         out_x[r, i] = x[i]
     for j in range(out_memory.shape[1]):
@@ -60,27 +77,28 @@ def _store(counters, clock, k, f, lr, x, memory, out_k, out_n, out_scalars, out_
     counters[LAST] = k
 
 
-def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, base, p, x, g, s,
+def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, span, p, x, g, s,
                    seen_x, seen_s, counters, clock, k_stop, k_end, every, t_end, gtol,
-                   out_k, out_n, out_scalars, out_x, out_memory):
-    """Steps ``counters[K] .. k_stop``; ``driven`` names the entries of p that the schedules set.
+                   out_k, out_n, out_t, out_f, out_norm, out_lr, out_x, out_memory):
+    """Steps ``counters[K] .. k_stop``; ``driven`` names the entries of p that the schedules set, ``span`` holds
+    the value in the optimizer, the lowest and the highest one allowed of each.
 
     Flow time is t + carry, a sum with the rounding errors added up apart (Ogita, Rump, Oishi,
     SIAM J. Sci. Comput. 26 (2005) 1955, Sum2): exact to round-off over any number of steps, and
     unlike Kahan's sum it does not put four additions between one step and the next.
 
-    ``seen_x`` and ``seen_s`` get copies of x and s at every step that is looked at; they may be x and s.
+    ``seen_x`` and ``seen_s`` get copies of x and s at every step that is looked at.
     ``odeopt.specialized`` compiles this same function again for one pair of kernels, with x, g and s in
     registers, where nothing that is handed on may live.
     """
     k, next_record = counters[K], counters[NEXT]
     t, carry = clock[T], clock[CARRY]
     first, second = driven[0], driven[1]
-    limit, gtol2 = t_end - 1e-12 * abs(t_end), gtol * gtol
+    limit, gtol2 = last_time(t_end), max(gtol * gtol, TINY)
     # The step at which something is to be done for sure, and the time from which on it has to be looked at
     # closely (without the carry, which is of the size of round-off): one comparison each on every step.
-    due, near = min(k_stop, next_record), limit - 1e-3 * abs(limit)
-    status = RUNNING
+    due, near = min(k_stop, next_record), limit if limit == np.inf else limit - 1e-3 * abs(limit)
+    status, outside = RUNNING, False
     while True:
         if k == due:
             cold_path()
@@ -91,28 +109,53 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
         for i in range(g.size):
             norm += g[i] * g[i]
         if first >= 0:
-            p[first] = lr_schedule(float(k), base[first], c_lr)
+            p[first] = lr_schedule(float(k), span[0], c_lr)
+            outside = not span[1] <= p[first] <= span[2]
         if second >= 0:
-            p[second] = other_schedule(float(k), base[second], c_other)
-        if k == due or t >= near or not gtol2 < norm or not norm + abs(f) < np.inf:
+            p[second] = other_schedule(float(k), span[3], c_other)
+            outside = outside or not span[4] <= p[second] <= span[5]
+        if k == due or t >= near or outside or not gtol2 < norm or not norm + abs(f) < np.inf:
             cold_path()  # what it is about is sorted out here
-            if not np.isfinite(f):
-                status = BAD_VALUE
-            elif not np.isfinite(norm):
-                status = BAD_GRADIENT
-            elif k == k_end or t + carry >= limit:
-                status = COMPLETED
-            elif norm <= gtol2:
-                status = CONVERGED
-                for i in range(g.size):
-                    if norm == 0.0 and abs(g[i]) > gtol:  # squares below 1e-162 are 0
-                        status = RUNNING
-            clock[T], clock[GRADIENT_NORM] = t + carry, np.sqrt(norm)
             seen_x[:] = x
             seen_s[:] = s
+            size = np.sqrt(norm)
+            if not TINY < norm < np.inf:
+                copy = np.empty(g.size)
+                for i in range(g.size):
+                    copy[i] = g[i]
+                size = norm_of(copy)
+            if not np.isfinite(f):
+                status = BAD_VALUE
+            elif not np.isfinite(size):
+                status = BAD_GRADIENT
+            elif not t + carry < np.inf:
+                status = BAD_STATE
+            elif k == k_end or t + carry >= limit:
+                status = COMPLETED
+            elif size <= gtol:
+                status = CONVERGED
+                if gtol == 0.0:
+                    # The gradient is 0; stationary is what its memory does not move, either. As many steps as there
+                    # are slots decide for updates that are linear in them (theorem of Cayley and Hamilton).
+                    own, rest = np.empty(p.size), np.zeros(g.size)
+                    for i in range(p.size):
+                        own[i] = p[i]
+                    for j in range(s.shape[0] + 1):
+                        dt = update(k + j, own, seen_x, rest, seen_s)
+                        if first >= 0 and not dt > 0.0:  # a step of length 0 by a schedule says nothing
+                            status = RUNNING
+                        for i in range(g.size):
+                            if seen_x[i] != x[i]:
+                                status = RUNNING
+                    seen_x[:] = x
+                    seen_s[:] = s
+            if status == RUNNING and outside:
+                status = OUT_OF_RANGE
+            clock[T], clock[GRADIENT_NORM] = t + carry, size
             if status < BAD_VALUE and (k == next_record or status != RUNNING):
                 counters[GRADIENTS] = k
-                _store(counters, clock, k, f, p[0], seen_x, seen_s, out_k, out_n, out_scalars, out_x, out_memory)
+                write_record(counters, clock, k, f, p[0], seen_x, seen_s, out_k, out_n, out_t, out_f, out_norm, out_lr,
+                             out_x, out_memory)
                 if k == next_record:
                     next_record += every
                     due = min(k_stop, next_record)
@@ -136,26 +179,27 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
 
 def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
                 counters, clock, k_stop, k_end, every, t_end,
-                out_k, out_n, out_scalars, out_x, out_memory):
+                out_k, out_n, out_t, out_f, out_norm, out_lr, out_x, out_memory):
     """Fixed steps ``steps[k]`` (or ``steps[0]`` when there is one), clipped to land on ``t_end``."""
     k, next_record = counters[K], counters[NEXT]
     t, carry = clock[T], -clock[CARRY]
-    status = RUNNING
+    status, limit = RUNNING, last_time(t_end)
     while True:
         if k == k_stop and k_stop < k_end:
             break
         h = steps[k] if k < steps.size else steps[steps.size - 1]
-        done = k == k_end or t >= t_end - 1e-12 * abs(t_end)
+        done = k == k_end or t >= limit
         if k == next_record or done:
             f = fg(z[0], g, data)
-            norm = _norm(g)
+            norm = norm_of(g)
             clock[T], clock[GRADIENT_NORM] = t, norm
             if not np.isfinite(f):
                 status = BAD_VALUE
             elif not np.isfinite(norm):
                 status = BAD_GRADIENT
             else:
-                _store(counters, clock, k, f, h, z[0], z[1:], out_k, out_n, out_scalars, out_x, out_memory)
+                write_record(counters, clock, k, f, h, z[0], z[1:], out_k, out_n, out_t, out_f, out_norm, out_lr, out_x,
+                             out_memory)
                 if k == next_record:
                     next_record += every
                 if done:
@@ -171,7 +215,7 @@ def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
         new = t + y
         carry = (new - t) - y
         t = new
-        if not _all_finite(z):
+        if not (_all_finite(z) and t < np.inf):
             status = BAD_STATE
             break
     counters[K], counters[NEXT], counters[STATUS] = k, next_record, status
@@ -180,16 +224,15 @@ def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
 
 def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w, g, stages,
                   counters, clock, k_stop, k_end, every, t_end,
-                  log, out_k, out_n, out_scalars, out_x, out_memory):
+                  log, out_k, out_n, out_t, out_f, out_norm, out_lr, out_x, out_memory):
     """Trial steps; ``counters[K]`` counts trials, a step is accepted when its scaled error is <= 1.
 
     ``tolerances`` = (rtol, atol); ``controller`` = (b1, b2, b3, safety, smallest and largest
     factor): the next step is h * safety * e_n^-b1 e_{n-1}^-b2 e_{n-2}^-b3, e the scaled error.
-    ``log`` has a row (t, h, error, accepted) for each trial of this chunk.
+    ``log`` has a row (t, h, error, accepted) for each trial.
     """
     k, next_record = counters[K], counters[NEXT]
     t, h = clock[T], clock[STEP]
-    k0 = k
     status = RUNNING
     while True:
         if k == k_stop and k_stop < k_end:
@@ -197,12 +240,13 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
         done = k == k_end or t >= t_end
         if done or (k >= next_record and counters[MOVED] == 1):
             f = fg(z[0], g, data)
-            norm = _norm(g)
+            norm = norm_of(g)
             clock[T], clock[GRADIENT_NORM] = t, norm
             if not (np.isfinite(f) and np.isfinite(norm)):
                 status = BAD_GRADIENT if np.isfinite(f) else BAD_VALUE
             else:
-                _store(counters, clock, k, f, h, z[0], z[1:], out_k, out_n, out_scalars, out_x, out_memory)
+                write_record(counters, clock, k, f, h, z[0], z[1:], out_k, out_n, out_t, out_f, out_norm, out_lr, out_x,
+                             out_memory)
                 next_record = k + every
                 if done:
                     status = COMPLETED
@@ -221,8 +265,8 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
         error = np.sqrt(error / count)
         accepted = error <= 1.0
         counters[MOVED] = 1 if accepted else 0
-        log[k - k0, 0], log[k - k0, 1] = t, trial
-        log[k - k0, 2], log[k - k0, 3] = error, 1.0 if accepted else 0.0
+        log[k, 0], log[k, 1] = t, trial
+        log[k, 2], log[k, 3] = error, 1.0 if accepted else 0.0
         k += 1
         if not np.isfinite(error):
             factor = controller[4]
@@ -238,7 +282,7 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
         else:
             z[:] = old
             factor = min(factor, 1.0)
-        h = trial * factor if trial == h or factor < 1.0 else max(h, trial * factor)
+        h = min(LONGEST, trial * factor if trial == h or factor < 1.0 else max(h, trial * factor))
         if not h > 1e-14 * max(abs(t), 1e-300):
             status = STALLED
             break
@@ -291,36 +335,6 @@ def compiled(loop):
     return abi.kernel(loop, abi.NOTHING(*SIGNATURES[loop]))
 
 
-class Store:
-    """Growing arrays for the records; ``memory_rows`` None keeps no memory."""
-
-    def __init__(self, dim, memory_rows, capacity):
-        self.wanted = memory_rows is not None
-        memory_rows = memory_rows or 0
-        self.dim, self.rows, self.capacity = dim, memory_rows, 0
-        self.arrays = [np.empty(0, np.int64), np.empty(0, np.int64), np.empty((4, 0)), np.empty((0, dim)),
-                       np.empty((0, memory_rows, dim))]
-        self.reserve(0, capacity)
-
-    def reserve(self, used, more):
-        """Room for ``more`` records after the first ``used``."""
-        if used + more <= self.capacity:
-            return
-        capacity = max(used + more, min(2 * self.capacity, used + 64 * more))
-        shapes = [(capacity,), (capacity,), (4, capacity), (capacity, self.dim), (capacity, self.rows, self.dim)]
-        grown = [np.empty(shape, a.dtype) for shape, a in zip(shapes, self.arrays)]
-        for old, new in zip(self.arrays, grown):
-            new[tuple(slice(0, m) for m in old.shape)] = old
-        self.arrays, self.capacity = grown, capacity
-
-    def columns(self, used):
-        """Copies of what is filled, by the names of Trajectory."""
-        k, n, scalars, x, memory = self.arrays
-        t, f, norm, lr = (row[:used].copy() for row in scalars)
-        return {"k": k[:used].copy(), "n_grad": n[:used].copy(), "t": t, "f": f, "grad_norm": norm, "lr": lr,
-                    "x": x[:used].copy(), "memory": memory[:used].copy() if self.wanted else None}
-
-
 def fresh_counters():
     """Loop state at step 0."""
     counters, clock = np.zeros(7, np.int64), np.zeros(6)
@@ -329,40 +343,83 @@ def fresh_counters():
     return counters, clock
 
 
+class Stepwise:
+    """``call`` for a problem of plain Python callables, where an exception may arrive at any instruction.
+
+    It goes a step at a time, after the first thousand as many as take a millisecond, and :meth:`undo` takes back
+    what was not finished. ``state``: all arrays that a step moves.
+    """
+
+    def __init__(self, call, counters, *state):
+        self.call, self.counters, self.state, self.kept, self.size = call, counters, (counters, *state), None, 1
+
+    def __call__(self, k_stop):
+        going_on = True
+        while going_on:
+            begin, k = time.perf_counter(), int(self.counters[K])
+            self.kept = [array.copy() for array in self.state]
+            self.call(min(k_stop, k + self.size))
+            going_on = self.counters[STATUS] == RUNNING and self.counters[K] < k_stop
+            seconds = time.perf_counter() - begin
+            if seconds > 1e-3 or k < 1000:
+                self.size = max(1, self.size // 2)
+            elif seconds < 5e-4:
+                self.size *= 2
+
+    def undo(self):
+        """All arrays as they were before the steps under way, or after the last ones."""
+        for array, kept in zip(self.state, self.kept or self.state):
+            array[...] = kept
+
+
 @np.errstate(all="ignore")  # of a loop in the interpreter; it looks at what is not finite, as the compiled one does
-def run(call, counters, clock, store, k_end, every, progress=None):
+def run(call, counters, store, k_end, every, progress=None, stepwise=None):
     """Call ``call(k_stop)`` chunk by chunk until the loop says it is done.
 
     ``progress(done)`` is called after each chunk with the number of steps in it. Returns whether
-    the user interrupted.
+    the user interrupted. ``stepwise``: the :class:`Stepwise` below ``call``, if there is one.
     """
-    chunk = 64
+    chunk = _FIRST_CHUNK
     counters[STATUS] = RUNNING
     try:
         while counters[STATUS] == RUNNING:
-            begin, k = time.perf_counter(), int(counters[K])
-            k_stop = min(k_end, k + chunk)
-            store.reserve(int(counters[RECORDS]), (k_stop - k) // every + 2)
+            begin, k, used = time.perf_counter(), int(counters[K]), int(counters[RECORDS])
+            k_stop = min(k_end, k + min(chunk, store.rows(used, chunk // every + 1) * every))
+            if store.log is not None:
+                k_stop = k + store.rows(k, k_stop - k)
+                store.reserve_log(k_stop)
+            store.reserve(used, (k_stop - k) // every + 2)
             call(k_stop)
             if progress is not None:
                 progress(int(counters[K]) - k)
             seconds = time.perf_counter() - begin
             chunk = max(1, min(16 * chunk, int(chunk * _CHUNK_SECONDS / max(seconds, 1e-9)), 2**40))
     except KeyboardInterrupt:
-        return True
-    return False
+        pass
+    else:
+        return False
+    if stepwise is not None:  # not in the handler: a second Ctrl-C here ends the call, which then returns no run
+        stepwise.undo()
+    return True
 
 
-def explain(counters, clock, interrupted, k_end, gtol):
-    """``(status, message)`` of a finished run."""
+def explain(counters, clock, interrupted, k_end, gtol=0.0, must_reach=-np.inf, outside=""):
+    """``(status, message)`` of a finished run.
+
+    ``must_reach`` is the flow time without which the run is not complete, ``outside`` says which schedule left
+    its hyperparameter's interval.
+    """
     code, k, t = int(counters[STATUS]), int(counters[K]), clock[T]
     if interrupted:
         return "interrupted", f"interrupted after step {k} at flow time {t:.6g}; everything before is kept"
+    if code == COMPLETED and t + clock[CARRY] < last_time(must_reach):
+        return "stalled", f"{k} steps end at flow time {t:.6g}, before t_end = {must_reach:.6g}"
     norm = clock[GRADIENT_NORM]
     return {
         COMPLETED: ("completed", f"{k} steps done, flow time {t:.6g}" if k == k_end else
                     f"flow time {t:.6g} reached after {k} steps"),
         CONVERGED: ("converged", f"gradient norm {norm:.3g} <= gtol = {gtol:.3g} after {k} steps"),
+        OUT_OF_RANGE: ("stalled", f"stopped at step {k} (flow time {t:.6g}): {outside}"),
         BAD_VALUE: ("diverged", f"diverged at step {k}: objective not finite (flow time {t:.6g})"),
         BAD_GRADIENT: ("diverged", f"diverged at step {k}: gradient norm {norm:.3g} (flow time {t:.6g})"),
         BAD_STATE: ("diverged", f"diverged at step {k}: state or step not finite (flow time {t:.6g})"),
@@ -372,7 +429,7 @@ def explain(counters, clock, interrupted, k_end, gtol):
 
 def finish(columns, counters, clock, status, message, method, problem, x, s, every, step_log=None):
     """The Trajectory of a run."""
-    final = {"k": int(counters[K]), "t": float(clock[T] + clock[CARRY]), "sum": float(clock[T]),
+    final = {"k": int(counters[K]), "t": float(clock[T]) + float(clock[CARRY]), "sum": float(clock[T]),
                  "carry": float(clock[CARRY]), "x": x.copy(), "s": s.copy(), "every": every}
     return Trajectory(status=status, message=message, method=method, problem=problem, final=final,
                       step_log=step_log, **columns)

@@ -43,7 +43,29 @@ def _gradients_of(fg, n):
 
 
 @abi.kernel
-def _finish(j, status, k, t, x, out, s, live, out_x, out_numbers, out_k, out_status):
+def _norm(j, out, own):
+    """The gradient norm of lane j; ``own`` has room for its gradient."""
+    n = own.size
+    width = out.size // (n + 2)
+    for i in range(n):
+        own[i] = out[i * width + j]
+    return drive.norm_of(own)
+
+
+@abi.kernel
+def _moving(update, k, p, x, g, s):
+    """Which entries of x move in this step or as many further ones as there are slots (see drive.optimizer_loop)."""
+    now, memory, moved = x.copy(), s.copy(), np.zeros(x.size, np.int64)
+    for j in range(s.shape[0] + 1):
+        update(k + j, p, now, g, memory)
+        for i in range(x.size):
+            if now[i] != x[i]:
+                moved[i] = 1
+    return moved
+
+
+@abi.kernel
+def _finish(j, status, k, t, size, x, out, s, live, out_x, out_numbers, out_k, out_status):
     width, n = live.size, out_x.shape[1]
     for i in range(n):
         out_x[j, i] = x[i * width + j]
@@ -51,7 +73,7 @@ def _finish(j, status, k, t, x, out, s, live, out_x, out_numbers, out_k, out_sta
             if status < drive.BAD_VALUE and not np.isfinite(s[r, i * width + j]):
                 status = drive.BAD_STATE
     out_numbers[0, j], out_numbers[1, j] = t, out[n * width + j]
-    out_numbers[2, j] = np.sqrt(out[(n + 1) * width + j])
+    out_numbers[2, j] = size
     out_k[j], out_status[j] = k, status
     live[j] = 0
 
@@ -78,32 +100,38 @@ def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gto
     """Steps of one block; each trajectory stops by itself as in drive.optimizer_loop, the block when all have."""
     width, n = live.size, out_x.shape[1]
     g, fs, norms = out[: n * width], out[n * width : (n + 1) * width], out[(n + 1) * width :]
-    limit, gtol2 = t_end - 1e-12 * abs(t_end), gtol * gtol
+    limit, gtol2 = drive.last_time(t_end), max(gtol * gtol, drive.TINY)
     t, carry, k, r = 0.0, 0.0, 0, 0
-    left = 0
+    left, own = 0, np.empty(n)
     for j in range(width):
         left += live[j]
     while True:
         gradients(x, out, data)
-        if k == steps or t + carry >= limit or _events(fs, norms, live, gtol2) > 0:
+        ended = k == steps or t + carry >= limit or not t < np.inf
+        if ended or _events(fs, norms, live, gtol2) > 0:
+            moving = np.zeros(0, np.int64)
             for j in range(width):
                 if live[j] == 0:
                     continue
-                f, norm, status = fs[j], norms[j], drive.RUNNING
+                f, size, status = fs[j], _norm(j, out, own), drive.RUNNING
                 if not np.isfinite(f):
                     status = drive.BAD_VALUE
-                elif not np.isfinite(norm):
+                elif not np.isfinite(size):
                     status = drive.BAD_GRADIENT
+                elif not t + carry < np.inf:
+                    status = drive.BAD_STATE
                 elif k == steps or t + carry >= limit:
                     status = drive.COMPLETED
-                elif norm <= gtol2:
-                    largest = 0.0
-                    for i in range(n):
-                        largest = max(largest, abs(g[i * width + j]))
-                    if norm > 0.0 or largest <= gtol:
-                        status = drive.CONVERGED
+                elif size <= gtol:
+                    status = drive.CONVERGED
+                    if gtol == 0.0:
+                        if moving.size == 0:
+                            moving = _moving(update, k, p, x, g, s)
+                        for i in range(n):
+                            if moving[i * width + j] > 0:
+                                status = drive.RUNNING
                 if status != drive.RUNNING:
-                    _finish(j, status, k, t + carry, x, out, s, live, out_x, out_numbers, out_k, out_status)
+                    _finish(j, status, k, t + carry, size, x, out, s, live, out_x, out_numbers, out_k, out_status)
                     left -= 1
         if every > 0 and k == r * every:
             _keep(r, x, out, live, out_x, out_numbers, path_x, path_f)
@@ -119,7 +147,8 @@ def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gto
         if not dt > 0.0:
             for j in range(width):
                 if live[j]:
-                    _finish(j, drive.BAD_STATE, k, t + carry, x, out, s, live, out_x, out_numbers, out_k, out_status)
+                    _finish(j, drive.BAD_STATE, k, t + carry, _norm(j, out, own), x, out, s, live, out_x, out_numbers,
+                            out_k, out_status)
             left = 0
     for rest in range(r, path_f.shape[1]):
         _keep(rest, x, out, live, out_x, out_numbers, path_x, path_f)
@@ -153,31 +182,28 @@ def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gto
           out_status, path_x, path_f):
     """The general loop for one start after another."""
     n = starts.shape[1]
-    driven, c = np.full(2, -1), np.zeros(1)
+    driven, c = np.full(2, -1), np.zeros(6)
     counters, clock = np.zeros(7, np.int64), np.zeros(6)
     stride = every if every > 0 else max(steps, 1)
     room = steps // stride + 2
-    rec_k, rec_n, rec = np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros((4, room))
+    rec_k, rec_n, rec_f, rec = np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros(room), np.zeros(room)
     rec_x, rec_s = np.zeros((room, n)), np.zeros((room, 0, n))
-    g = np.zeros(n)
+    g, seen_x, seen_s = np.zeros(n), np.zeros(n), np.zeros(slots.shape[1:])
     for j in range(starts.shape[0]):
         x, s, own = starts[j].copy(), slots[j].copy(), p.copy()
         counters[:] = 0
         clock[:] = 0.0
-        one_run(fg, data, update, constant, constant, driven, c, c, p, own, x, g, s, x, s, counters, clock, steps,
-                steps, stride, t_end, gtol, rec_k, rec_n, rec, rec_x, rec_s)
+        one_run(fg, data, update, constant, constant, driven, c, c, c, own, x, g, s, seen_x, seen_s, counters, clock,
+                steps, steps, stride, t_end, gtol, rec_k, rec_n, rec, rec_f, rec, rec, rec_x, rec_s)
         count = counters[1]  # drive.RECORDS
         f = fg(x, g, data)
-        norm = 0.0
-        for i in range(n):
-            norm += g[i] * g[i]
         out_x[j] = x
-        out_numbers[0, j], out_numbers[1, j], out_numbers[2, j] = clock[0] + clock[1], f, np.sqrt(norm)
+        out_numbers[0, j], out_numbers[1, j], out_numbers[2, j] = clock[0] + clock[1], f, drive.norm_of(g)
         out_k[j], out_status[j] = counters[0], counters[4]
         for r in range(path_f.shape[1]):
             if r < count and rec_k[r] == r * stride:
                 path_x[j, r] = rec_x[r]
-                path_f[j, r] = rec[1, r]
+                path_f[j, r] = rec_f[r]
             else:
                 path_x[j, r] = x
                 path_f[j, r] = f

@@ -11,8 +11,10 @@ from . import archive, checks, drive, fingerprint, specialized
 from .optimizers import Optimizer
 from .problems.base import checked
 from .schedules import Controller, Schedule, constant
+from .schedules import driven as driving
 from .schemes import Discretization
 from .schemes.base import LEAST_ATOL
+from .store import Store
 from .trajectory import Trajectory
 
 # b1, b2, b3, safety, smallest and largest factor of the step-size controllers; b1, b2, b3 are divided by
@@ -50,8 +52,8 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         Stop at this flow time. A Discretization lands on it exactly; an optimizer stops at the
         first step that reaches it.
     gtol : float
-        Stop when the gradient norm is not above it (optimizers only). 0 stops at an exact
-        stationary point.
+        Stop when the gradient norm is not above it (optimizers only). 0 stops where the gradient is exactly 0
+        and the method's memory does not move the point either.
     start : {"cold", "consistent"} or (slots, n) array
         Initial memory of an optimizer: zeros, the page's smooth start, or given.
     memory : bool
@@ -74,7 +76,8 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     -------
     Trajectory
         A run that diverges returns what was recorded before; ``status`` and ``message`` say where
-        and why. Ctrl-C does the same.
+        and why. Ctrl-C does the same, and so does a schedule that leaves the interval of its hyperparameter (a
+        learning rate of 0 is allowed) and a run without ``steps`` that ends before ``t_end``.
 
     Raises
     ------
@@ -87,14 +90,15 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     specialize = None if specialize is None else checks.switch("specialize", specialize)
     begin = method.t0 if isinstance(method, Discretization) else 0.0
     limit = math.inf if t_end is None else checks.real("t_end", t_end, begin)
+    must_reach = -math.inf if t_end is None or steps is not None else limit
     if steps is not None:
         steps = checks.integer("steps", steps, 0)
     if isinstance(method, Optimizer):
         steps = steps if steps is not None else 1000 if t_end is None else _MANY
         gtol = checks.real("gtol", gtol, 0.0)
         with _ticks(progress, steps) as tick:
-            return _record_optimizer(method, problem, x0, steps, every, schedule, limit, gtol, start, memory,
-                                     resume, tick, specialize)
+            return _record_optimizer(method, problem, x0, steps, every, schedule, limit, must_reach, gtol, start,
+                                     memory, resume, tick, specialize)
     if not isinstance(method, Discretization):
         raise TypeError(f"method must be an Optimizer or a Discretization, got {type(method).__name__}")
     if schedule is not None or resume is not None:
@@ -103,7 +107,7 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         many = np.size(method.h) > 1
         steps = np.size(method.h) if many else 1000 if t_end is None else _MANY
     with _ticks(progress, steps) as tick:
-        return _record_scheme(method, problem, x0, steps, every, limit, memory, controller, tick)
+        return _record_scheme(method, problem, x0, steps, every, limit, must_reach, memory, controller, tick)
 
 
 @contextlib.contextmanager
@@ -122,101 +126,126 @@ def _ticks(progress, steps):
 def _start_point(problem, x0):
     x = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
     f, g = problem.value_and_grad(x)
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(f) and np.isfinite(g @ g)  # the loops work with the square of the gradient's norm
-    if not finite:
-        raise ValueError("x0 must be a point where f, its gradient and the square of that are finite, "
-                         f"got f = {f} at {x[:4]}")
-    return x, g
+    if not (np.isfinite(f) and np.isfinite(drive.norm_of(g))):
+        raise ValueError(f"x0 must be a point where f and its gradient are finite, got f = {f} at {x[:4]}")
+    return x, f, g
+
+
+def _keep_start(counters, clock, store, f, g, lr, x, memory):
+    """The record of the start, where Ctrl-C came before the first one: no run is without it."""
+    if counters[drive.RECORDS] == 0:
+        clock[drive.GRADIENT_NORM] = drive.norm_of(g)
+        store.reserve(0, 1)
+        drive.write_record(counters, clock, 0, f, lr, x, memory, *store.arrays)
 
 
 def _plan(optimizer, schedule):
     """Two schedules and the entries of p that they drive (-1: none)."""
     given = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
-    names = optimizer.numeric_names()
     if len(given) > 2 or not all(isinstance(s, Schedule) for s in given):
         raise TypeError("schedule must be a Schedule or a sequence of at most two")
-    for s in given:
-        checks.choice("schedule drives", s.drives, names)
+    entries = [driving.entry(optimizer, s.drives) for s in given]
     if len({s.drives for s in given}) < len(given):
         raise ValueError(f"schedule must drive each hyperparameter once, got {[s.drives for s in given]}")
-    driven = np.array([_entry(optimizer, s.drives) for s in given] + [-1] * (2 - len(given)), dtype=np.int64)
+    driven = np.array(entries + [-1] * (2 - len(given)), dtype=np.int64)
     return (*given, constant(), constant())[:2], driven
 
 
-def _entry(optimizer, name):
-    """The entry of ``p`` that holds hyperparameter ``name``, found by moving it a little."""
-    value = getattr(optimizer, name)
-    moved = 1e-3 if value is None or value == 0.0 else 0.999 * value
-    changed = np.flatnonzero(optimizer.changed(**{name: moved}).p != optimizer.p)
-    if value is None or changed.size != 1 or optimizer.p[changed[0]] != value:
-        raise ValueError(f"schedule drives must be a number that the kernel takes as it is, "
-                         f"got {name!r} = {value!r} of {optimizer!r}")
-    return int(changed[0])
+def _span(optimizer, schedules, driven):
+    """(value, lowest, highest) of both driven hyperparameters, one after the other."""
+    span = np.zeros((2, 3))
+    for row, schedule, entry in zip(span, schedules, driven):
+        if entry >= 0:
+            row[:] = optimizer.p[entry], *driving.interval(optimizer, schedule.drives)
+    return span.ravel()
 
 
-def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, gtol, start, memory, resume, tick,
-                      specialize):
+def _outside(optimizer, schedules, driven, p, span):
+    """Which schedule has left the interval of its hyperparameter, in words."""
+    for schedule, entry, (_, low, high) in zip(schedules, driven, span.reshape(2, 3)):
+        if entry >= 0 and not low <= p[entry] <= high:
+            return driving.refusal(optimizer, schedule, p[entry])
+    return ""
+
+
+def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, must_reach, gtol, start, memory, resume,
+                      tick, specialize):
     rule = schedule if isinstance(schedule, Controller) else None
     (first, second), driven = _plan(optimizer, None if rule else schedule)
-    base = optimizer.p_for(problem.x0)
+    p, span = optimizer.p_for(problem.x0), _span(optimizer, (first, second), driven)
     counters, clock = drive.fresh_counters()
     if not isinstance(start, str):
         start = checks.array("start", start, (len(optimizer.slots), problem.dim), of=f"the slots of {optimizer.name}")
     origin = {"problem": fingerprint.of_problem(problem), "method": fingerprint.of_method(optimizer),
               "schedule": fingerprint.of_others(schedule), "start": fingerprint.of_value(start)}
     if resume is None:
-        x, g = _start_point(problem, x0)
+        x, f, g = _start_point(problem, x0)
         s = optimizer.start(x, g, start) if isinstance(start, str) else start
     else:
         if isinstance(start, str) and start == "cold":  # the default
             origin["start"] = None
         x, s, g = _resume(resume, optimizer, problem, x0, every, memory, counters, clock, origin, rule)
     k_end = int(counters[drive.K]) + checks.integer("steps", steps, 0, checks.LARGEST - int(counters[drive.K]))
-    store = drive.Store(problem.dim, len(optimizer.slots) if memory else None, min(steps, 4096) // every + 2)
+    store = Store(problem.dim, len(optimizer.slots) if memory else None, steps // every + 2)
     loop = drive.optimizer_loop
     if problem.compiled:
         loop = specialized.Loop(problem, optimizer, driven, specialize)
-    p = base.copy()
+    seen_x, seen_s, own_g = x.copy(), s.copy(), g.copy()
 
     def call(k_stop):
         loop(problem.fg, problem.data, optimizer.kernel, first.kernel, second.kernel, driven, first.c, second.c,
-             base, p, x, g, s, x, s, counters, clock, k_stop, k_end, every, t_end, gtol, *store.arrays)
+             span, p, x, own_g, s, seen_x, seen_s, counters, clock, k_stop, k_end, every, t_end, gtol,
+             *store.arrays)
 
+    stepwise = None if problem.compiled else drive.Stepwise(call, counters, clock, x, s)
+    call = stepwise or call
     if rule:
-        call, decisions = _controlled(call, rule, optimizer, problem, p, x, counters, resume)
+        call, numbers = _controlled(call, rule, optimizer, problem, p, x, counters, resume)
+        if stepwise:
+            stepwise.state += (numbers,)  # a decision is taken back with the step before it
 
-    interrupted = drive.run(call, counters, clock, store, k_end, every, tick)
-    status, message = drive.explain(counters, clock, interrupted, k_end, gtol)
+    interrupted = drive.run(call, counters, store, k_end, every, tick, stepwise)
+    status, message = drive.explain(counters, clock, interrupted, k_end, gtol, must_reach,
+                                    _outside(optimizer, (first, second), driven, p, span))
+    if resume is None:
+        lr = first.kernel(0.0, span[0], first.c) if driven[0] == 0 else p[0]
+        _keep_start(counters, clock, store, f, g, lr, x, s)
     message = "; ".join(m for m in (message, getattr(loop, "note", "")) if m)
     columns = store.columns(int(counters[drive.RECORDS]))
     if resume is not None:
-        columns = _joined(resume, columns)
+        columns = _joined(resume, columns, int(counters[drive.K]))
     run = drive.finish(columns, counters, clock, status, message, repr(optimizer), problem.name, x, s, every)
     run.final["origin"] = json.dumps(origin)
     if rule:
-        run.final["decisions"] = np.array(decisions.numbers())
+        run.final["decisions"] = numbers
     return run
 
 
 def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
-    """``call`` with a decision of ``rule`` after each of its epochs, and the decisions."""
-    entry = _entry(optimizer, checks.choice("schedule drives", rule.drives, optimizer.numeric_names()))
+    """``call`` with a decision of ``rule`` after each of its epochs, and the decisions as an array.
+
+    A decision is taken in one assignment, so that an exception comes before it or after it.
+    """
+    entry = driving.entry(optimizer, rule.drives)
     decisions = rule.start(p[entry])
     if resume is not None:
-        p[entry] = decisions.restore(resume.final["decisions"]).lr
+        decisions.restore(resume.final["decisions"])
+    numbers = np.array(decisions.numbers())
 
     def controlled(k_stop):
         while counters[drive.STATUS] == drive.RUNNING:
             k = int(counters[drive.K])
+            decisions.restore(numbers)
             if k % rule.every == 0 and k // rule.every > decisions.epochs:  # an epoch has just ended
-                p[entry] = decisions.step(problem.fun(x))
+                decisions.step(problem.fun(x))
+                numbers[:] = decisions.numbers()
+            p[entry] = decisions.lr
             stop = min(k_stop, (k // rule.every + 1) * rule.every)
             call(stop)
             if counters[drive.K] >= k_stop:
                 break
 
-    return controlled, decisions
+    return controlled, numbers
 
 
 def _resume(old, optimizer, problem, x0, every, memory, counters, clock, origin, rule):
@@ -239,25 +268,25 @@ def _resume(old, optimizer, problem, x0, every, memory, counters, clock, origin,
     return old.final["x"].copy(), old.final["s"].copy(), np.empty(problem.dim)
 
 
-def _joined(old, new):
-    """The records of both runs; the old last one is recorded anew when it is due there."""
-    keep = len(old) - (len(old) > 0 and old.k[-1] == old.final["k"])
+def _joined(old, new, k):
+    """The records of both runs to step ``k``; the old last one is recorded anew when it is due there."""
+    went_on = len(new["k"]) > 0 or k > old.final["k"]
+    keep = len(old) - (went_on and len(old) > 0 and old.k[-1] == old.final["k"])
     return {name: None if values is None else np.concatenate([getattr(old, name)[:keep], values])
             for name, values in new.items()}
 
 
-def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller, tick):
+def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory, controller, tick):
     flow, scheme = method.flow, method.scheme
     scheme.fit(flow, problem)
     z = flow.state("x0", problem.x0 if x0 is None else x0, problem.dim)
-    _start_point(problem, z[0])
+    _, f, start_g = _start_point(problem, z[0])
     counters, clock = drive.fresh_counters()
     clock[drive.T] = method.t0
     p, w, g = scheme.parameters(flow), scheme.workspace(z), np.empty(problem.dim)
-    store = drive.Store(problem.dim, flow.rows - 1 if memory else None, min(steps, 4096) // every + 2)
+    store = Store(problem.dim, flow.rows - 1 if memory else None, steps // every + 2, log=method.rtol is not None)
     hs = np.atleast_1d(np.array(method.h, dtype=np.float64))
     rhs, step, compiled = scheme.kernels(flow, problem)
-    log = []
     if method.rtol is None:
         loop = drive.compiled(drive.scheme_loop) if compiled else drive.scheme_loop
 
@@ -272,23 +301,18 @@ def _record_scheme(method, problem, x0, steps, every, t_end, memory, controller,
         clock[drive.STEP] = hs[0]
 
         def call(k_stop):
-            begin = int(counters[drive.K])
-            part = np.zeros((k_stop - begin + 1, 4))
             loop(problem.fg, problem.hv, problem.data, rhs, step, p, tolerances, gains, z, old, w, g, scheme.stages,
-                 counters, clock, k_stop, steps, every, t_end, part, *store.arrays)
-            log.append(part[: int(counters[drive.K]) - begin])
+                 counters, clock, k_stop, steps, every, t_end, store.log, *store.arrays)
 
-    interrupted = drive.run(call, counters, clock, store, steps, every, tick)
-    status, message = drive.explain(counters, clock, interrupted, steps, 0.0)
+    stepwise = None if compiled else drive.Stepwise(call, counters, clock, z, w)
+    interrupted = drive.run(stepwise or call, counters, store, steps, every, tick, stepwise)
+    status, message = drive.explain(counters, clock, interrupted, steps, must_reach=must_reach)
     if problem.compiled and not compiled:
         message += "; in the interpreter: rhs or step is plain Python, which odeopt.abi.kernel compiles"
-    columns = store.columns(int(counters[drive.RECORDS]))
-    step_log = None
-    if method.rtol is not None:
-        t, h, error, accepted = np.concatenate(log).T
-        step_log = {"t": t, "h": h, "error": error, "accepted": accepted > 0}
+    _keep_start(counters, clock, store, f, start_g, hs[0], z[0], z[1:])
+    columns, trials = store.columns(int(counters[drive.RECORDS])), store.trials(int(counters[drive.K]))
     return drive.finish(columns, counters, clock, status, message, method.name, problem.name, z[0], z[1:], every,
-                        step_log)
+                        trials)
 
 
 def _gains(controller, scheme):

@@ -36,7 +36,7 @@ def _loop_of(fg, update, n, rows, hyper):
     schedule = constant().kernel
 
     def loop(data, heap_p, heap_x, heap_g, heap_s, seen_x, seen_s, counters, clock, k_stop, k_end, every, t_end, gtol,
-             out_k, out_n, out_scalars, out_x, out_memory):
+             out_k, out_n, out_t, out_f, out_norm, out_lr, out_x, out_memory):
         p, x, g, s = stack_vector(hyper), stack_vector(n), stack_vector(n), stack_matrix(rows, n)
         for i in range(hyper):
             p[i] = heap_p[i]
@@ -45,8 +45,8 @@ def _loop_of(fg, update, n, rows, hyper):
             for j in range(rows):
                 s[j, i] = heap_s[j, i]
         optimizer_loop(fg, data, update, schedule, schedule, (-1, -1), heap_p, heap_p, heap_p, p, x, g, s, seen_x,
-                       seen_s, counters, clock, k_stop, k_end, every, t_end, gtol, out_k, out_n, out_scalars, out_x,
-                       out_memory)
+                       seen_s, counters, clock, k_stop, k_end, every, t_end, gtol, out_k, out_n, out_t, out_f, out_norm,
+                       out_lr, out_x, out_memory)
         for i in range(n):
             heap_x[i] = x[i]
             for j in range(rows):

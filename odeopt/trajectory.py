@@ -49,7 +49,9 @@ class Trajectory:
     memory : (R, slots, n) float64 or None
         The optimizer's slots, or the memory rows of a flow, when asked for.
     status : {"completed", "converged", "diverged", "interrupted", "stalled"}
-        "completed": all steps done or ``t_end`` reached; "converged": gradient tolerance met.
+        "completed": all steps done or ``t_end`` reached; "converged": gradient tolerance met; "stalled": no
+        further step can be made (the step size became 0, a schedule left the interval of its hyperparameter,
+        the step sizes given end before ``t_end``).
     message : str
     method, problem : str
     final : dict

@@ -172,7 +172,7 @@ def test_a_basins_study_is_the_runs_from_its_starts():
     for i, j in ((0, 0), (0, 4), (3, 8), (5, 2), (8, 8)):
         with np.errstate(all="ignore"):
             run = oo.record(optimizer, HIMMELBLAU, [study.x[j], study.y[i]], 300, gtol=1e-6)
-        end = np.linalg.norm(np.array(study.minima) - run.final["x"], axis=1)
+            end = np.linalg.norm(np.array(study.minima) - run.final["x"], axis=1)
         assert study.optimizer[i, j] == (end.argmin() if run.ok and end.min() < 0.5 else -1)
     assert (study.optimizer == -1).any() and 0.2 < study.fidelity < 1
     again = oo.basins(oo.GradientDescent(1e-3), HIMMELBLAU, resolution=9, steps=6000, flow=study)

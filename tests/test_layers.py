@@ -16,7 +16,7 @@ LAYERS = (
     ("flows",),
     ("schemes",),
     ("optimizers", "kernels"),
-    ("schedules", "drive", "trajectory", "record", "specialized", "lanes", "stochastic"),
+    ("schedules", "drive", "store", "trajectory", "record", "specialized", "lanes", "stochastic"),
     ("reference", "scheduled", "solvers", "scheme_solvers", "stabilized"),
     ("studies",),
     ("interop", "plotting", "bench"),

@@ -176,3 +176,98 @@ def test_start_where_the_objective_is_not_finite_is_refused():
 def test_a_name_or_a_function_is_no_problem(call, problem, got):
     with pytest.raises(TypeError, match=f"problem must be a Problem, such as .* got {got}"):
         call(oo.Adam(0.01), problem)
+
+
+# Where a run stops -----------------------------------------------------------------------------------
+
+LINE = oo.problems.quadratic([1.0])
+
+
+def test_a_zero_gradient_does_not_stop_a_velocity():
+    """On x^2/2 from 1 with lr 1 the first step ends at 0, and the velocity -1 goes on to -1/2."""
+    heavy = oo.Momentum(1.0, 0.5)
+    for specialize in (False, True):
+        run = oo.record(heavy, LINE, [1.0], steps=3, specialize=specialize)
+        assert run.x[:, 0].tolist() == [1.0, 0.0, -0.5, -0.25] and run.status == "completed"
+    found = oo.ensemble(heavy, LINE, np.full((300, 1), 1.0), 3)
+    assert (found.x == -0.25).all() and (found.k == 3).all()
+    one_by_one = oo.ensemble(heavy, oo.Problem(lambda x: x @ x / 2, lambda x: x, x0=[1.0]), np.ones((2, 1)), 3)
+    assert (one_by_one.x == -0.25).all()
+    assert oo.record(heavy, LINE, [1.0], steps=30, gtol=1e-300).final["k"] == 1  # asked for
+
+
+@pytest.mark.parametrize("optimizer", [oo.GradientDescent(1.0), oo.Momentum(1.0), oo.Adam(), oo.NAdam(), oo.Rprop(),
+                                       oo.ErrorControlledEuler(0.1), oo.NormalizedGD(0.1)], ids=repr)
+def test_what_does_not_move_is_converged(optimizer):
+    run = oo.record(optimizer, LINE, [0.0], steps=5)
+    assert (run.status, run.final["k"]) == ("converged", 0)
+    assert (oo.ensemble(optimizer, LINE, np.zeros((3, 1)), 5).k == 0).all()
+
+
+def test_a_learning_rate_of_0_is_no_rest():
+    """At the minimum with a velocity, while the warm-up begins at 0."""
+    run = oo.record(oo.Momentum(0.1, form="torch"), LINE, [0.0], steps=5, start=[[1.0]],
+                    schedule=oo.schedules.warmup(2))
+    assert run.final["k"] == 5 and run.x[-1, 0] != 0.0
+
+
+def test_gradient_norms_beyond_the_square_root_of_the_largest_number():
+    steep = oo.problems.quadratic([1e100, 2e100])
+    run = oo.record(oo.GradientDescent(1e-101), steep, [1e103, -1e103], steps=3)  # |g|^2 = 5e406
+    assert run.status == "completed"
+    assert np.allclose(run.grad_norm, np.hypot(1e100 * run.x[:, 0], 2e100 * run.x[:, 1]), rtol=1e-14)
+    assert np.isfinite(run.grad_norm).all() and run.grad_norm[0] > 1e203
+    flat = oo.record(oo.GradientDescent(0.5), LINE, [1e-170], steps=2)
+    assert np.allclose(flat.grad_norm / 1e-170, [1.0, 0.5, 0.25], rtol=1e-14)
+    flow = oo.Discretization(oo.flows.gradient_flow(), oo.schemes.explicit_euler, 0.5)
+    assert np.allclose(oo.record(flow, LINE, [1e-170], steps=2).grad_norm, flat.grad_norm, rtol=1e-14)
+    found = oo.ensemble(oo.GradientDescent(0.5), LINE, np.full((2, 1), 1e-170), 2)
+    assert np.allclose(found.grad_norm, flat.grad_norm[-1], rtol=1e-14)
+    assert (oo.ensemble(oo.GradientDescent(0.5), LINE, np.full((2, 1), 1e-170), 9, gtol=3e-171).k == 2).all()
+
+
+def test_a_time_that_is_not_finite_ends_a_run():
+    flat = oo.problems.quadratic([1e-320])
+    flow = oo.flows.gradient_flow()
+    for method in (oo.GradientDescent(1e308), oo.Discretization(flow, oo.schemes.explicit_euler, 1e308)):
+        run = oo.record(method, flat, steps=10)
+        assert run.status == "diverged" and run.final["k"] == 2 and np.isfinite(run.t).all()
+    found = oo.ensemble(oo.GradientDescent(1e308), flat, np.ones((3, 1)), 10)
+    assert (found.k == 2).all() and (found.status == oo.studies.ensemble.DIVERGED).all()
+
+
+def test_steps_that_end_before_t_end_are_not_all_of_the_run():
+    flow, rk4 = oo.flows.gradient_flow(), oo.schemes.rk4
+    run = oo.record(oo.Discretization(flow, rk4, [0.1, 0.2]), LINE, t_end=1.0)
+    assert run.status == "stalled" and "before t_end = 1" in run.message and run.t[-1] == pytest.approx(0.3)
+    assert oo.record(oo.Discretization(flow, rk4, [0.1, 0.2]), LINE, t_end=0.25).status == "completed"
+    assert oo.record(oo.Discretization(flow, rk4, 0.1), LINE, steps=2, t_end=1.0).status == "completed"  # as asked
+    with pytest.raises(ValueError, match="t_end must be in"):
+        oo.record(oo.Discretization(flow, rk4, 0.1, t0=2.0), LINE, t_end=1.0)
+
+
+def test_a_schedule_that_leaves_the_interval_ends_the_run():
+    grow = oo.schedules.exponential(1.01, drives="beta1")
+    run = oo.record(oo.Adam(1e-3), PROBLEM, steps=300, schedule=grow)  # .9 1.01^11 > 1
+    assert run.status == "stalled" and not run.ok
+    assert run.message.startswith("stopped at step 11") and "must keep beta1 in [0, 1), got 1.0041" in run.message
+    assert run.k.tolist() == list(range(12)) and run.final["k"] == 11
+    whole = oo.record(oo.Adam(1e-3), PROBLEM, steps=11, schedule=grow)  # no step at 11 is asked for
+    assert whole.status == "completed" and np.array_equal(run.x, whole.x)
+    for drives in (["lr", "beta1"], ["beta1", "lr"]):
+        two = [grow if name == "beta1" else oo.schedules.constant() for name in drives]
+        assert np.array_equal(oo.record(oo.Adam(1e-3), PROBLEM, steps=300, schedule=two).x, run.x)
+    plain = oo.record(oo.Adam(1e-3), python_twin(), steps=300, schedule=grow)
+    assert plain.message == run.message
+    assert oo.record(oo.Adam(1e-3), PROBLEM, steps=30, schedule=oo.schedules.linear(10)).status == "completed"
+    over = oo.record(oo.Lion(1e-3), PROBLEM, steps=300, schedule=oo.schedules.exponential(2.0**64))
+    assert not over.ok and np.isfinite(over.t).all()
+
+
+def test_what_decides_the_slots_is_not_driven():
+    ramp = oo.schedules.ramp(0.5, 0.9, 50, drives="momentum")
+    for run in (oo.record, oo.sample):
+        for optimizer in (oo.Amos(0.05), oo.RMSprop(1e-3, momentum=0.0)):
+            with pytest.raises(ValueError, match="schedule drives must be a number that the kernel takes"):
+                run(optimizer, oo.problems.rosenbrock(1000), steps=60, schedule=ramp)
+    assert oo.record(oo.Amos(0.05, momentum=0.1), PROBLEM, steps=60, schedule=ramp).status == "completed"

@@ -20,7 +20,7 @@ CHUNK = 4096
 IN_FLIGHT = 2**28  # bytes of paths under way
 NOT_RUN, COMPLETED, CONVERGED, DIVERGED, STALLED = range(5)
 STATUS_NAMES = ("not run", "completed", "converged", "diverged", "stalled")
-_CODES = np.zeros(7, np.int8)
+_CODES = np.zeros(8, np.int8)
 _CODES[[drive.COMPLETED, drive.CONVERGED, drive.BAD_VALUE, drive.BAD_GRADIENT, drive.BAD_STATE, drive.STALLED]] = (
     COMPLETED, CONVERGED, DIVERGED, DIVERGED, DIVERGED, STALLED)
 

@@ -1,0 +1,73 @@
+"""``Store``: the arrays into which the loops write their records."""
+
+import numpy as np
+
+AT_ONCE = 2**28  # bytes: if all records need no more there is room for all from the start; untouched it costs nothing
+FIRST = 4096  # records that there is room for at the start of longer runs
+ROWS = 2**16  # rows that may be added at once, however few there are; beyond that a quarter of what there is
+
+
+class Store:
+    """Room for the records of a run: arrays that grow and shrink in place.
+
+    Parameters
+    ----------
+    dim : int
+    memory_rows : int or None
+        None keeps no memory.
+    most : int
+        Records that the run can have at most.
+    log : bool
+        Whether there is a log of trial steps, ``log``, with a row (t, h, error, accepted) for each.
+
+    Notes
+    -----
+    Large arrays are moved by the operating system's page tables, not copied, so that the peak is what is kept and
+    at most a quarter more.
+    """
+
+    def __init__(self, dim, memory_rows, most, log=False):
+        self.wanted, self.most, rows = memory_rows is not None, most, memory_rows or 0
+        self.capacity = most if 8 * most * (6 + dim * (1 + rows)) <= AT_ONCE else min(most, FIRST)
+        shapes = [()] * 6 + [(dim,), (rows, dim)]  # k, n_grad, t, f, grad_norm, lr, x, memory
+        kinds = [np.int64] * 2 + [np.float64] * 6
+        self.arrays = [np.empty((self.capacity, *shape), kind) for shape, kind in zip(shapes, kinds)]
+        self.log = np.empty((0, 4)) if log else None
+
+    def rows(self, used, most):
+        """How many rows may be added to ``used`` at once: ``most``, or fewer."""
+        return min(most, max(ROWS, used // 4))
+
+    def reserve(self, used, more):
+        """Room for ``more`` records after the first ``used``."""
+        needed = used + more
+        if needed > self.capacity:
+            capacity = max(needed, min(self.most, self.capacity + self.capacity // 4))
+            for array in self.arrays:
+                _resize(array, capacity)
+            self.capacity = capacity
+
+    def reserve_log(self, rows):
+        """Room for ``rows`` trial steps."""
+        if self.log is not None and rows > len(self.log):
+            _resize(self.log, max(rows, len(self.log) + len(self.log) // 4))
+
+    def columns(self, used):
+        """What is filled, by the names of Trajectory. No more can be recorded after this."""
+        for array in self.arrays:
+            _resize(array, used)
+        names = ("k", "n_grad", "t", "f", "grad_norm", "lr", "x", "memory")
+        return dict(zip(names, self.arrays)) | ({} if self.wanted else {"memory": None})
+
+    def trials(self, used):
+        """The log's columns, or None."""
+        if self.log is None:
+            return None
+        _resize(self.log, used)
+        t, h, error, accepted = self.log.T
+        return {"t": t, "h": h, "error": error, "accepted": accepted > 0}
+
+
+def _resize(array, rows):
+    # Nobody else holds a view of it: the loops get the arrays anew at each call.
+    array.resize((rows, *array.shape[1:]), refcheck=False)
