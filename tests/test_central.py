@@ -153,6 +153,18 @@ def test_the_memory_lags_by_decay_over_one_minus_decay():
     assert 400 - s[0, 0] == pytest.approx(4, rel=1e-12)
 
 
+def test_the_memory_of_the_central_flow_lags_as_the_runs_does():
+    """D7, far from the edge: v follows the v that the steps divide by, 4 steps behind g^2 at decay .8."""
+    opt, bowl = oo.RMSprop(1e-3, decay=0.8, eps=0.0), dense_quadratic(np.eye(1))
+    study = oo.central_flow(opt, bowl, [1.0], steps=200)
+    run = oo.record(opt, bowl, [1.0], steps=202, start="consistent", memory=True)
+    divided_by = 0.5 * (run.memory[1:201, 0, 0] + run.memory[2:202, 0, 0])  # half a step later, as the flow
+    lag = study.flow[:, 0] ** 2 - study.memory[:, 0]
+    expected = study.x[:, 0] ** 2 - divided_by
+    np.testing.assert_allclose(lag[50:], expected[50:], rtol=0.02)
+    np.testing.assert_allclose(lag[50:], 4 * np.gradient(study.x[:, 0] ** 2)[50:], rtol=0.02)
+
+
 def test_where_gradient_descent_ends_does_not_depend_on_its_start():
     """D8, f = sqrt(1 + (x y)^2): the flow keeps y^2 - x^2, gradient descent ends just below 2/lr = 40 anyhow."""
 

@@ -425,6 +425,9 @@ def test_auto_lr_is_the_bound_of_the_spectrum():
     lr, words = auto_lr(oo.GradientDescent, lambda v: a @ v, 3)
     assert lr == pytest.approx(2 / (11 + 1), rel=1e-3) and "2/(L + mu)" in words
     assert auto_lr(oo.Momentum, lambda v: a @ v, 3, momentum=0.5)[0] == pytest.approx(1.5 / 11, rel=1e-3)
+    for momentum, factor in ((0.5, 1.5 / 2), (0.9, 1.9 / 2.8), (None, 2 / 3)):  # half of the limit on L = 11
+        lr, words = auto_lr(oo.Nesterov, lambda v: a @ v, 3, momentum=momentum)
+        assert lr == pytest.approx(factor / 11, rel=1e-3) and "(1 + m)/((1 + 2 m) L)" in words
     saddle = np.diag([-1.0, 10.0])
     lr, words = auto_lr(oo.GradientDescent, lambda v: saddle @ v, 2)
     assert lr == pytest.approx(1 / 11, rel=1e-3) and "1/L" in words and "mu = -1" in words
