@@ -561,3 +561,27 @@ def test_numbers_of_numpy_make_plain_learning_rates(rule):
     assert decisions.lr < 0.1 and all(type(getattr(rule, name)) is not np.float32 for name in ("factor", "min_lr"))
     run = oo.record(oo.GradientDescent(0.1), oo.problems.rosenbrock(), steps=3, schedule=rule)
     assert run.lr.dtype == np.float64
+
+
+@pytest.mark.parametrize(("optimizer", "name"), [
+    (oo.RMSprop(1e-2), "momentum"), (oo.Amos(0.05), "momentum"), (oo.Nesterov(1e-3, momentum=None), "momentum"),
+    (oo.Adagrad(0.1, initial_accumulator=0.5), "initial_accumulator"),
+    (oo.Rprop(), "lr"), (oo.SWA(oo.Rprop()), "lr"),
+], ids=lambda value: getattr(value, "name", value))
+def test_a_schedule_drives_what_the_kernel_reads(optimizer, name):
+    problem, schedule = oo.problems.rosenbrock(100), oo.schedules.ramp(0.5, 0.9, 50, drives=name)
+    for run in (oo.record, oo.sample):
+        with pytest.raises(ValueError, match="schedule drives must be a number that the kernel"):
+            run(optimizer, problem, steps=2, schedule=schedule)
+
+
+@pytest.mark.parametrize(("optimizer", "name"), [
+    (oo.Adam(), "eps"), (oo.RMSprop(1e-2, form="scalar"), "eps"), (oo.AdaptiveGains(1e-2), "gain_min"),
+    (oo.SWA(oo.Momentum(0.1)), "momentum"), (oo.Amos(0.05, momentum=0.5), "momentum"), (oo.Rprop(), "step_min"),
+], ids=lambda value: getattr(value, "name", value))
+def test_numbers_that_matter_late_are_read(optimizer, name):
+    value = getattr(optimizer, name)
+    schedule = oo.schedules.ramp(value, value, 5, drives=name)
+    problem = oo.problems.quadratic([1.0, 2.0])
+    assert np.array_equal(oo.record(optimizer, problem, steps=5, schedule=schedule).x,
+                          oo.record(optimizer, problem, steps=5).x)

@@ -10,7 +10,7 @@ from ..problems.base import checked
 
 EPS_MODES = ("inside", "outside")  # of the root
 _INSIDE = set()  # (field, rows, constants) that stay inside their arrays
-_NO_DATA = np.empty(0)
+_NO_DATA, _KEPT = np.empty(0), 4096
 
 
 def _evaluate(kernels, data, t, p, z, dz):
@@ -122,9 +122,11 @@ class Flow(abi.Portable):
 
         One that reads the problem's data itself is looked at for each size of them, on all coordinates.
         """
-        key = (self.rhs, self.rows, self.p.size)
+        key = (self.rhs, self.rows, self.p.tobytes())  # a constant may be an index
         if key in _INSIDE:
             return
+        if len(_INSIDE) >= _KEPT:
+            _INSIDE.clear()
         try:
             self._try(name, _NO_DATA, 2)
         except TypeError:

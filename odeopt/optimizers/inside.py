@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from .. import checks
+from ..abi import interpreted
 
 _LONG_AXES = 6  # of the arrays on which a kernel is tried
 
@@ -48,3 +49,29 @@ def _try_inside(optimizer, kernel, dimensions):
 
 
 _tried_inside = functools.lru_cache(1024)(_try_inside)
+
+
+def reads(optimizer, entry):
+    """Whether the kernel reads entry ``entry`` of ``p``, inside the arrays of this optimizer: some numbers are for
+    the start alone, and some decide which slots there are.
+
+    Found by trying: in the interpreter, which checks indices, on gradients of many sizes, from one start.
+    """
+    inner = optimizer.optimizer if optimizer.wrapper else optimizer
+    kernel, sizes = interpreted(inner.kernel), (1e-18, 1e-9, 1.0, -1.0, 1.0, 0.5, 1e9)
+    x0, g0 = np.array([1.0, -0.5, 2.0, 0.1]), np.array([1.0, 1e-3, -1.0, 0.1])
+    s0, p0 = np.array(inner.cold_start(x0), dtype=np.float64), inner.p_for(x0)
+
+    def run(value):
+        x, s, p = x0.copy(), s0.copy(), p0.copy()
+        p[entry] = value
+        with np.errstate(all="ignore"):
+            times = [kernel(k, p, x, size * g0, s) for k, size in enumerate(sizes)]
+        return np.concatenate([times, x, s.ravel()])
+
+    usual = run(p0[entry])
+    try:
+        return any(not np.array_equal(run(other), usual, equal_nan=True)
+                   for other in (0.5 * p0[entry], 0.999 * p0[entry], 2.0 * p0[entry], 1e-3, 0.5, 2.0, 1e3))
+    except (IndexError, ZeroDivisionError, ValueError):  # of a value that this variant never has
+        return False

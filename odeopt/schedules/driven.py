@@ -6,6 +6,7 @@ from dataclasses import fields
 import numpy as np
 
 from .. import abi, checks
+from ..optimizers.inside import reads
 
 
 def entry(optimizer, name):
@@ -24,6 +25,9 @@ def entry(optimizer, name):
     if value is None or changed.size != 1 or optimizer.p[changed[0]] != value:
         raise ValueError(f"schedule drives must be a number that the kernel takes as it is, "
                          f"got {name!r} = {value!r} of {optimizer!r}")
+    if not reads(optimizer, changed[0]):
+        raise ValueError(f"schedule drives must be a number that the kernel reads at each step, got {name!r}, "
+                         f"which {optimizer.name} in this form reads before the first step or never")
     return int(changed[0])
 
 
