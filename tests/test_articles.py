@@ -188,3 +188,24 @@ BAD = [
 def test_bad_input(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+class Scale:
+    """One weight that the images are multiplied by; the labels are what should come out."""
+
+    def initial(self, seed):
+        return np.zeros(1)
+
+    def loss_and_grad(self, w, images, labels):
+        return np.mean((w * images - labels) ** 2), np.array([np.mean(2 * images * (w * images - labels))])
+
+    def loss_and_accuracy(self, w, images, labels):
+        return np.mean((w * images - labels) ** 2), 1.0
+
+
+def test_a_wrapped_optimizer_trains_as_it_would_alone():
+    images = np.linspace(-1, 1, 64)
+    data = dict.fromkeys(("train", "validation", "test"), (images, 2 * images))
+    rule = oo.schedules.ReduceLROnPlateau(patience=0, threshold=0.5)
+    alone, wrapped = (train(opt, Scale(), data, 6, rule=rule) for opt in (oo.Adam(0.1), oo.SWA(oo.Adam(0.1))))
+    assert np.array_equal(alone.w, wrapped.w) and alone.lr[-1] < alone.lr[0] and np.array_equal(alone.lr, wrapped.lr)
