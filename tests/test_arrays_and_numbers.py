@@ -19,6 +19,7 @@ from odeopt.studies.suggest import suggest
 BEALE, HIMMELBLAU = oo.problems.beale(), oo.problems.himmelblau()
 ADAM = oo.Adam(1e-3).flow()
 GRADIENT = oo.flows.gradient_flow()
+STATE = oo.Adam().init(np.ones(2))
 SDE = st.sde(oo.Momentum(0.01))
 
 
@@ -255,6 +256,12 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: sequence(3, [1]), "schedules must be a sequence, got 3"),
     (lambda: sequence([oo.schedules.constant()], 1j), "milestones must be a sequence, got 1j"),
     (lambda: suggest(oo.Adam, BEALE, steps=np.ones(2)), "steps must be an integer, got array"),
+    (lambda: oo.compare(oo.Adam(), BEALE, 3, local=np.ones(2)), "local must be one of False, True"),
+    (lambda: oo.compare(oo.Adam(), BEALE, 3, order="x"), "order must be one of False, True"),
+    (lambda: oo.reference(ADAM, BEALE, t_end=0.1, check=np.ones(2)), "check must be one of False, True"),
+    (lambda: oo.reference(ADAM, BEALE, t_end=0.1, reuse=np.ones(2)), "reuse must be one of False, True"),
+    (lambda: oo.deviation(oo.Adam(), oo.Adam(), BEALE, 2, relative=np.ones(2)), "relative must be one of False, True"),
+    (lambda: oo.Adam().update(np.ones(2), np.ones(2), STATE, threads=np.ones(2)), "threads must be an integer"),
     (lambda: suggest(3, BEALE), "cls must be a subclass of Optimizer, got 3"),
 ])
 def test_constants_and_choices_are_checked(call, words):

@@ -302,7 +302,7 @@ def _explain(a, b, shape, dtype):
 def update(optimizer, x, g, state, workers=1):
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
     if (type(state) is State and state.small and state._plan[0] is optimizer
-            and type(x) is type(g) is np.ndarray and workers == 1):
+            and type(x) is type(g) is np.ndarray and type(workers) is int and workers == 1):
         # The short way to the same: for one small array the rest takes longer than the kernel. Python looks
         # at signals after calls and at the end of a loop's body, so here not between a step and its count.
         u, v = _pair(x, g, state.shapes[0], state.dtypes[0])
@@ -315,7 +315,7 @@ def update(optimizer, x, g, state, workers=1):
         return
     if not isinstance(state, State):
         raise TypeError(f"state must come from init, got {type(state).__name__}")
-    workers = 1 if workers == 1 else threads.number(workers)
+    workers = threads.number(workers)
     flat_x, flat_g = _checked(x, g, state)
     _refuse_overlaps(_as_list(x), _as_list(g), state)
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers

@@ -124,6 +124,8 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         that fails or whose own uncertainty is above a hundredth of the error is reported there.
     """
     every = checks.integer("every", every, 1)
+    local, order, check = (checks.switch(name, value) for name, value in (
+        ("local", local), ("order", order), ("check", check)))
     run = inner_run(optimizer, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
                  start=start, memory=local, progress=progress)
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan

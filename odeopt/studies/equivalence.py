@@ -101,7 +101,7 @@ def deviation(first, second, problem, steps=200, *, relative=True):
     ValueError
         A side that diverges or ends before ``steps``; sides of different shape.
     """
-    steps = checks.integer("steps", steps, 1)
+    steps, relative = checks.integer("steps", steps, 1), checks.switch("relative", relative)
     sides = [s if isinstance(s, Side) else Side(*s) if isinstance(s, tuple) else Side(s) for s in (first, second)]
     a, b = (side.points(problem, steps) for side in sides)
     if a.shape != b.shape:

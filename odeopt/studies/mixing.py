@@ -104,6 +104,7 @@ def lag_distance_network(optimizer, problem=None, *, burn=4000, lags=40, stride=
     motion; ``raw`` takes the weights as they are.
     """
     problem = normalized_mlp() if problem is None else problem
+    raw = checks.switch("raw", raw)
     if burn % stride:
         raise ValueError(f"burn must be a multiple of stride = {stride}, got {burn}")
     run = sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0),

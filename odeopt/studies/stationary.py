@@ -107,7 +107,7 @@ def stationary_covariance(optimizer, hessian, covariance, *, full=False):
     h, c = _checked(hessian, covariance)
     a, b, _ = _stable(optimizer, h)
     p = _stationary(a, b @ c @ b.T)
-    return p if full else p[: h.shape[0], : h.shape[0]]
+    return p if checks.switch("full", full) else p[: h.shape[0], : h.shape[0]]
 
 
 def _stationary(a, q):
