@@ -30,11 +30,12 @@ static double descend(state *s, double *x, const double *g) {
 static double move(state *s, double *x, const double *g) {
     s->q1 += s->new1 * (1.0 - s->q1);
     s->q2 += s->new2 * (1.0 - s->q2);
-    double step = s->lr / s->q1, scale = 1.0 / s->q2;
+    double step = s->lr / s->q1, root = 1.0 / sqrt(s->q2), old1 = 1.0 - s->new1, old2 = 1.0 - s->new2;
     for (int i = 0; i < 2; i++) {
-        s->m[i] += s->new1 * (g[i] - s->m[i]);
-        s->v[i] += s->new2 * (g[i] * g[i] - s->v[i]);
-        x[i] -= step * s->m[i] / (sqrt(s->v[i] * scale) + s->eps);
+        s->m[i] = old1 * s->m[i] + s->new1 * g[i];
+        s->v[i] = old2 * s->v[i] + s->new2 * g[i] * g[i];
+        double below = sqrt(s->v[i]) * root + s->eps;
+        x[i] -= below != 0.0 ? step * s->m[i] / below : 0.0;
     }
     return s->lr;
 }
