@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: install test lint figures bench floor processors boundscheck
+.PHONY: install test lint figures bench floor processors boundscheck fuzz
 
 install: $(VENV)/bin/odeopt
 
@@ -34,3 +34,10 @@ processors: install
 
 boundscheck: install
 	$(RUN) tools/processors.py --only boundscheck $(TESTS)
+
+# Random calls, right and hostile: BATCHES processes of COUNT calls, from the seed SEED on.
+BATCHES ?= 2
+COUNT ?= 1000
+SEED ?= 300
+fuzz: install
+	$(RUN) tools/fuzz.py run $(BATCHES) $(COUNT) $(SEED)
