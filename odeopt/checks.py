@@ -66,6 +66,11 @@ def real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high
     return number
 
 
+def real_or_none(name, value, **interval):
+    """:func:`real`, or None where that is given."""
+    return None if value is None else real(name, value, **interval)
+
+
 def positive(name, value):
     """``value`` as a float in (0, inf)."""
     return real(name, value, 0.0, open_low=True)

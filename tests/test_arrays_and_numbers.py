@@ -262,6 +262,10 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: oo.reference(ADAM, BEALE, t_end=0.1, reuse=np.ones(2)), "reuse must be one of False, True"),
     (lambda: oo.deviation(oo.Adam(), oo.Adam(), BEALE, 2, relative=np.ones(2)), "relative must be one of False, True"),
     (lambda: oo.Adam().update(np.ones(2), np.ones(2), STATE, threads=np.ones(2)), "threads must be an integer"),
+    (lambda: oo.schedules.warmup(5, drives=np.ones(2)), "drives must be the name of a hyperparameter, got array"),
+    (lambda: oo.Nesterov(0.1, "x"), "momentum must be a real number, got 'x'"),
+    (lambda: oo.Adadelta(eps_step=0.0), r"eps_step must be in \(0, inf\), got 0"),
+    (lambda: oo.NAdam(momentum_decay=-1.0), r"momentum_decay must be in \[0, inf\), got -1"),
     (lambda: suggest(3, BEALE), "cls must be a subclass of Optimizer, got 3"),
 ])
 def test_constants_and_choices_are_checked(call, words):

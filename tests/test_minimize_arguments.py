@@ -53,6 +53,9 @@ def run(fun=bowl, x0=(1.0, 2.0), **more):
     ({"bounds": {(0, 1), (0, 2)}}, "bounds must be a Bounds or 2"),  # without an order
     ({"bounds": ["ab", "ab"]}, "bounds must be a Bounds or 2"),
     ({"bounds": np.ma.array(np.ones((2, 2)), mask=True)}, "got a masked array"),
+    ({"bounds": np.ma.array(np.ones(2), mask=[True, False])}, "got a masked array"),
+    ({"bounds": np.ones(2)}, "bounds must be a Bounds or 2"),
+    ({"bounds": np.array(1.0)}, "bounds must be a Bounds or 2"),
     ({"bounds": [(0, 10**400)] * 2}, "bounds must be 2 real numbers or None on either side"),
     ({"bounds": [(0, np.ma.masked)] * 2}, "bounds must be 2 real numbers or None on either side"),
     ({"bounds": [(0, 1j)] * 2}, "bounds must be 2 real numbers or None on either side"),

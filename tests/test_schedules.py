@@ -585,3 +585,11 @@ def test_numbers_that_matter_late_are_read(optimizer, name):
     problem = oo.problems.quadratic([1.0, 2.0])
     assert np.array_equal(oo.record(optimizer, problem, steps=5, schedule=schedule).x,
                           oo.record(optimizer, problem, steps=5).x)
+
+
+def test_a_momentum_that_may_be_none_is_driven_within_its_interval():
+    nag, beale = oo.Nesterov(1e-3), oo.problems.beale()
+    run = oo.record(nag, beale, steps=5, schedule=schedules.constant(0.5, drives="momentum"))
+    assert np.array_equal(run.x, oo.record(oo.Nesterov(1e-3, 0.45), beale, steps=5).x)
+    run = oo.record(nag, beale, steps=5, schedule=schedules.exponential(1.1, drives="momentum"))
+    assert not run.ok and "momentum in [0, 1)" in run.message

@@ -201,9 +201,9 @@ def limits(bounds, n):
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         lower, upper = bounds.lb, bounds.ub
     else:
-        pairs = list(bounds) if isinstance(bounds, (list, tuple, np.ndarray)) and np.iterable(bounds) else []
-        if len(pairs) != n or not all(isinstance(pair, (list, tuple, np.ndarray)) and checks.dimensions(pair[:1]) and (
-                len(pair) == 2) for pair in pairs):
+        pairs = list(bounds) if isinstance(bounds, (list, tuple)) or type(bounds) is np.ndarray and bounds.ndim else []
+        if len(pairs) != n or not all(isinstance(pair, (list, tuple)) and len(pair) == 2
+                                      or type(pair) is np.ndarray and pair.shape == (2,) for pair in pairs):
             raise ValueError(f"bounds must be a Bounds or {n} (min, max) pairs, got {checks.shown(bounds)}")
         lower, upper = ([_end(pair[side], free) for pair in pairs] for side, free in ((0, -np.inf), (1, np.inf)))
     lower, upper = checks.real_numbers(lower), checks.real_numbers(upper)

@@ -21,7 +21,7 @@ lr = 1 is the paper's method; another lr multiplies the step and is not seen by 
 Sources: Zeiler, arXiv:1212.5701, algorithm 1; article 003.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from .. import checks
 from ..abi import kernel, precision
 from ..flows import adadelta_flow
 from ..schemes import partitioned_euler
-from .base import Optimizer, fraction, nonnegative, positive
+from .base import Optimizer, fraction, nonnegative, number, positive
 
 
 @kernel
@@ -52,10 +52,6 @@ def adadelta(k, p, x, g, s):
     return 1.0 - p[1]
 
 
-def _positive_or_none(name, value):
-    return None if value is None else checks.real(name, value, 0.0, open_low=True)
-
-
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
     """Adaptive learning rate without a learning rate.
@@ -76,8 +72,7 @@ class Adadelta(Optimizer):
     lr: float = positive(1.0)
     rho: float = fraction(0.9, scales="1 - c h")
     eps: float = nonnegative(1e-6)
-    eps_step: float | None = field(default=None, metadata={"check": _positive_or_none, "scales": "h^2",
-                                                           "numeric": True})
+    eps_step: float | None = number(None, 0.0, open_low=True, scales="h^2", optional=True)
 
     kernel = staticmethod(adadelta)
 

@@ -34,10 +34,12 @@ def _cayley(value):
     return (1 - value) / (1 + value)
 
 
-def number(default=MISSING, low=-np.inf, high=np.inf, *, open_low=False, open_high=False, scales="fixed"):
+def number(default=MISSING, low=-np.inf, high=np.inf, *, open_low=False, open_high=False, scales="fixed",
+           optional=False):
     """A numeric hyperparameter with its interval and its scaling law (a key of SCALING_LAWS)."""
     checks.choice("scales", scales, tuple(SCALING_LAWS))
-    check = functools.partial(checks.real, low=low, high=high, open_low=open_low, open_high=open_high)
+    check = functools.partial(checks.real_or_none if optional else checks.real, low=low, high=high, open_low=open_low,
+                              open_high=open_high)
     return field(default=default, metadata={"check": check, "scales": scales, "numeric": True})
 
 

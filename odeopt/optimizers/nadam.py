@@ -22,16 +22,15 @@ Cohen et al., arXiv:2207.14484.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from .. import checks
 from ..abi import kernel, precision
 from ..flows import adam_flow, nadam_flow
 from ..schemes import coasting_euler
 from .adam import Adam
-from .base import Optimizer
+from .base import Optimizer, number
 
 _WARM_UP = math.log(0.96)
 
@@ -72,10 +71,6 @@ def nadam(k, p, x, g, s):
     return p[0]
 
 
-def _nonnegative_or_none(name, value):
-    return None if value is None else checks.real(name, value, 0.0)
-
-
 @dataclass(frozen=True)
 class NAdam(Adam):
     """Adam with Nesterov momentum.
@@ -90,8 +85,7 @@ class NAdam(Adam):
 
     title = "NAdam"
 
-    momentum_decay: float | None = field(default=4e-3, metadata={"check": _nonnegative_or_none, "scales": "h",
-                                                                 "numeric": True})
+    momentum_decay: float | None = number(4e-3, 0.0, scales="h", optional=True)
 
     kernel = staticmethod(nadam)
 

@@ -20,15 +20,14 @@ Sources: Nesterov (1983); Su, Boyd, Candes, arXiv:1503.01243, eq. 1 and 3; artic
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from .. import checks
 from ..abi import kernel, precision
 from ..flows import heavy_ball_flow, nesterov_flow
 from ..schemes import look_ahead_euler
-from .base import Optimizer, nonnegative, positive
+from .base import Optimizer, nonnegative, number, positive
 
 
 @kernel
@@ -63,10 +62,6 @@ def nesterov_fading(k, p, x, g, s):
     return np.sqrt(p[0])
 
 
-def _momentum_or_none(name, value):
-    return None if value is None else checks.real(name, value, 0.0, 1.0, open_high=True)
-
-
 @dataclass(frozen=True)
 class Nesterov(Optimizer):
     """Accelerated gradient; the position is the extrapolated point.
@@ -88,8 +83,7 @@ class Nesterov(Optimizer):
     title = "Nesterov"
 
     lr: float = positive(scales="h^2")
-    momentum: float | None = field(default=0.9, metadata={"check": _momentum_or_none, "scales": "1 - c h",
-                                                          "numeric": True})
+    momentum: float | None = number(0.9, 0.0, 1.0, open_high=True, scales="1 - c h", optional=True)
     weight_decay: float = nonnegative(0.0)
 
     def __post_init__(self):

@@ -45,6 +45,8 @@ class Schedule(abi.Portable):
     def __post_init__(self):
         if not (abi.is_compiled(self.kernel) or abi.plain_by_wish(self.kernel)):
             raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {checks.shown(self.kernel)}")
+        if not isinstance(self.drives, str):
+            raise TypeError(f"drives must be the name of a hyperparameter, got {checks.shown(self.drives)}")
         machine_code.refresh(self.kernel)
         if not all(isinstance(part, Schedule) for part in self.parts):
             raise TypeError(f"parts must be Schedules, got {checks.shown(self.parts)}")
