@@ -273,6 +273,13 @@ def test_constants_and_choices_are_checked(call, words):
         call()
 
 
+@pytest.mark.parametrize("two", [Decimal(2), Fraction(2), np.float16(2), np.array(2), np.longdouble(2)])
+def test_what_is_checked_as_a_number_is_used_as_one(two):
+    for method in (oo.Adam(), oo.Adadelta(), oo.SWA(oo.Adam(), 3)):
+        assert method.refined(two) == method.refined(2.0)
+    assert oo.schedules.cosine(9).refined(two)(4) == oo.schedules.cosine(9).refined(2.0)(4)
+
+
 @pytest.mark.parametrize("fun, jac", [
     (lambda x: np.ma.masked, None), (lambda x: x @ x, lambda x: np.ma.array(2 * x, mask=[True, False])),
     (lambda x: (x @ x, [np.ma.masked, 1.0]), True),

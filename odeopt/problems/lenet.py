@@ -44,8 +44,8 @@ class LeNet5:
     pooling: str = "max"
 
     def __post_init__(self):
-        checks.integer("channels", self.channels, 1)
-        checks.integer("classes", self.classes, 2)
+        object.__setattr__(self, "channels", checks.integer("channels", self.channels, 1))
+        object.__setattr__(self, "classes", checks.integer("classes", self.classes, 2))
         checks.choice("activation", self.activation, ("relu", "tanh"))
         checks.choice("pooling", self.pooling, ("max", "average"))
 

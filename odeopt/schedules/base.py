@@ -92,7 +92,7 @@ class Schedule(abi.Portable):
             Powers of h stretch the schedule; for "1 - c h" the distance of its values from 1
             shrinks as well.
         """
-        checks.real("factor", factor, 0, open_low=True)
+        factor = checks.real("factor", factor, 0, open_low=True)
         checks.choice("law", law, ("fixed", "h", "h^2", "sqrt(h)", "1/h", "1 - c h"))
         return Schedule(f"{self.name} stretched by {factor:g}", _refined, (float(factor), float(law == "1 - c h")),
                         self.drives, (self,))

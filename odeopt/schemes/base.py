@@ -55,9 +55,8 @@ class Scheme(abi.Portable):
             part = getattr(self, name)
             if not callable(part) and (name == "work" or part is not None):
                 raise TypeError(f"{name} must be callable, got {checks.shown(part)}")
-        checks.integer("order", self.order, 1)
-        for name in ("stages", "embedded_order"):
-            checks.integer(name, getattr(self, name))
+        for name, least in (("order", 1), ("stages", 0), ("embedded_order", 0)):
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name), least))
         object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in self.constants))
 
     def fit(self, flow, problem):

@@ -110,10 +110,10 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     ValueError
         An optimizer without learning rate; every trial diverged; "mean log" without a known minimum.
     """
-    checks.integer("grid", grid, 3)
-    checks.integer("golden", golden)
-    checks.integer("steps", steps, 1)
-    checks.real("span", span, 1.0, open_low=True)
+    grid = checks.integer("grid", grid, 3)
+    golden = checks.integer("golden", golden)
+    steps = checks.integer("steps", steps, 1)
+    span = checks.real("span", span, 1.0, open_low=True)
     checks.choice("score", score, SCORES)
     key = next((name for name in ("lr", "tol") if hasattr(optimizer, name)), None)
     if key is None:

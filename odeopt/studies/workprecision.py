@@ -83,7 +83,7 @@ class WorkPrecision(Study):
 
         ``of`` is "error" (distance to the flow) or "gap". Uses the cheapest crossing.
         """
-        checks.real("error", error, 0.0, open_low=True)
+        error = checks.real("error", error, 0.0, open_low=True)
         values = getattr(self, checks.choice("of", of, ("error", "gap")))
         needed = np.full(len(self.labels), np.nan)
         for i, (cost, e) in enumerate(zip(self.gradients, values)):
