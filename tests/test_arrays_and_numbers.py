@@ -266,6 +266,14 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: oo.Nesterov(0.1, "x"), "momentum must be a real number, got 'x'"),
     (lambda: oo.Adadelta(eps_step=0.0), r"eps_step must be in \(0, inf\), got 0"),
     (lambda: oo.NAdam(momentum_decay=-1.0), r"momentum_decay must be in \[0, inf\), got -1"),
+    (lambda: oo.Problem(np.sum, np.ones_like, dim=2, name=np.ones(2)), "name must be a string, got array"),
+    (lambda: oo.Problem(np.sum, np.ones_like, dim=2, convex=np.ones(2)), "convex must be one of False, True"),
+    (lambda: oo.schedules.one_cycle(9, three_phase=np.ones(2)), "three_phase must be one of False, True"),
+    (lambda: oo.schedules.one_cycle_momentum(9, three_phase=np.ones(2)), "three_phase must be one of False, True"),
+    (lambda: oo.schedules.piecewise([0, 1], [1, 2], absolute=np.ones(2)), "absolute must be one of False, True"),
+    (lambda: oo.Adadelta().refined(1e-320), "factor must be in"),
+    (lambda: oo.Momentum(0.1).refined(1e-320), "factor must be in"),
+    (lambda: oo.stability_region(oo.ErrorControlledEuler(0.1)), "method must have a learning rate, got Error"),
     (lambda: suggest(3, BEALE), "cls must be a subclass of Optimizer, got 3"),
 ])
 def test_constants_and_choices_are_checked(call, words):

@@ -116,5 +116,5 @@ class Adadelta(Optimizer):
 
     def refined(self, factor):
         """Also gives ``eps_step`` a value of its own, which the flow needs fixed as eps_step/h^2."""
-        factor = checks.real("factor", factor, 0, open_low=True)
+        factor = checks.real("factor", factor, 1e-100, 1e100)
         return replace(self, rho=1 - self.h / factor, eps_step=self._eps_step / factor**2)

@@ -215,7 +215,7 @@ class Optimizer:
 
         ValueError where a running-average factor would leave [0, 1), which happens on coarsening.
         """
-        factor = checks.real("factor", factor, 0, open_low=True)
+        factor = checks.real("factor", factor, 1e-100, 1e100)
         moved = {
             name: SCALING_LAWS[law](getattr(self, name), factor)
             for name, law in self.scaling().items()

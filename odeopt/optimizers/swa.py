@@ -152,7 +152,7 @@ class SWA(Optimizer):
 
     def refined(self, factor):
         """The wrapped optimizer refined; ``start`` moves to the same flow time (rounded)."""
-        factor = checks.real("factor", factor, 0, open_low=True)
+        factor = checks.real("factor", factor, 1e-100, 1e100)
         return SWA(self.optimizer.refined(factor), round(self.start_at * factor))
 
     def changed(self, *, start=None, **hyperparameters):

@@ -105,7 +105,9 @@ class Problem(Portable):
             grad = callables.central_differences(fun, compiled)
         callables.probe(fun, grad, hess, hessp, x0)
         hv = no_hessian if hess is None and hessp is None else callables.product(hess, hessp, compiled)
-        name = name or getattr(fun, "__name__", "problem")
+        if not (name is None or isinstance(name, str)):
+            raise TypeError(f"name must be a string, got {checks.shown(name)}")
+        name, convex = name or getattr(fun, "__name__", "problem"), checks.switch("convex", convex)
         self._set(name="problem" if name == "<lambda>" else name, dim=dim,
                   fg=callables.oracle(fun, grad, compiled), hv=hv, data=NO_DATA, x0=x0, minima=minima,
                   f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not no_hessian, convex=convex)

@@ -224,6 +224,7 @@ def piecewise(knots, levels, shape="linear", absolute=False, drives="lr"):
     levels = tuple(checks.real("levels", level, 0) for level in checks.entries("levels", levels))
     if len(knots) < 2 or len(levels) != len(knots):
         raise ValueError(f"levels must be as many as knots, and at least 2, got {len(levels)} and {len(knots)}")
+    absolute = checks.switch("absolute", absolute)
     constants = (_SHAPES[checks.choice("shape", shape, tuple(_SHAPES))], float(not absolute), *knots, *levels)
     return Schedule("piecewise", _piecewise, constants, drives)
 
@@ -236,6 +237,7 @@ def one_cycle(steps, warm=0.3, start=1 / 25, end=1e-4 / 25, shape="cosine", thre
     Source: Smith, Topin, arXiv:1708.07120.
     """
     start, end = checks.real("start", start, 0), checks.real("end", end, 0)
+    three_phase = checks.switch("three_phase", three_phase)
     knots = _cycle(steps, warm, three_phase)
     return piecewise(knots, (start, 1.0, start, end) if three_phase else (start, 1.0, end), shape, drives=drives)
 
@@ -246,6 +248,7 @@ def one_cycle_momentum(steps, warm=0.3, low=0.85, high=0.95, shape="cosine", thr
     Absolute levels.
     """
     low, high = checks.real("low", low, 0, 1, open_high=True), checks.real("high", high, 0, 1, open_high=True)
+    three_phase = checks.switch("three_phase", three_phase)
     levels = (high, low, high, high) if three_phase else (high, low, high)
     return piecewise(_cycle(steps, warm, three_phase), levels, shape, absolute=True, drives=drives)
 

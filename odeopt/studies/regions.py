@@ -71,6 +71,8 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
         raise TypeError(f"method must be an Optimizer or a Scheme, got {type(method).__name__}")
     resolution = checks.integer("resolution", resolution, 3)
     optimizer = isinstance(method, Optimizer)
+    if optimizer and not hasattr(method, "lr"):
+        raise TypeError(f"method must have a learning rate, got {checks.shown(method)}")
     size = method.lr / preconditioner if optimizer else 1.0
     limit = stability_limit(method, vary="curvature", preconditioner=preconditioner) * size
 
