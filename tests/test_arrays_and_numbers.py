@@ -274,6 +274,10 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: oo.Adadelta().refined(1e-320), "factor must be in"),
     (lambda: oo.Momentum(0.1).refined(1e-320), "factor must be in"),
     (lambda: oo.stability_region(oo.ErrorControlledEuler(0.1)), "method must have a learning rate, got Error"),
+    (lambda: oo.Momentum(0.1, reading="stormer_verlet").refined(np.ones(2)), "factor must be a real number"),
+    (lambda: oo.stability_region(oo.Adam(), preconditioner="x"), "preconditioner must be a real number, got 'x'"),
+    (lambda: oo.stability_limit(oo.RMSprop(0.1, decay=0.0)), "method must keep a mean square over the steps, and RMS"),
+    (lambda: oo.stability_limit(oo.AMSGrad(beta2=0.0)), "method must keep a mean square over the steps, and AMSGrad"),
     (lambda: suggest(3, BEALE), "cls must be a subclass of Optimizer, got 3"),
 ])
 def test_constants_and_choices_are_checked(call, words):

@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .. import checks
 from ..abi import kernel, precision
 from ..flows import averaged_gradient_flow, heavy_ball_flow
 from ..schemes import semi_implicit_euler, stormer_verlet
@@ -218,6 +219,6 @@ class Momentum(Optimizer):
     def refined(self, factor):
         if not self._verlet:
             return super().refined(factor)
-        h = self.h / factor
+        h = self.h / checks.real("factor", factor, 1e-100, 1e100)
         half = 0.5 * self.flow().constants["a"] * h
         return replace(self, lr=h * h / (1 + half), momentum=(1 - half) / (1 + half))

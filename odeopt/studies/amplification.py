@@ -155,6 +155,8 @@ def frozen_memory(optimizer, preconditioner=1.0):
         raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner:g} "
                          f"with eps={eps:g}")
     keep = next((getattr(optimizer, name) for name in ("beta2", "decay", "rho") if hasattr(optimizer, name)), 1.0)
+    if keep == 0.0 and any(slot in ("square", "maximum") for slot in optimizer.slots):
+        raise ValueError(f"method must keep a mean square over the steps, and {checks.shown(optimizer)} keeps none")
     for i, slot in enumerate(optimizer.slots, 1):
         if slot in LINEAR:
             linear.append(i - 1)

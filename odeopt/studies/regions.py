@@ -73,6 +73,7 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
     optimizer = isinstance(method, Optimizer)
     if optimizer and not hasattr(method, "lr"):
         raise TypeError(f"method must have a learning rate, got {checks.shown(method)}")
+    preconditioner = checks.positive("preconditioner", preconditioner)
     size = method.lr / preconditioner if optimizer else 1.0
     limit = stability_limit(method, vary="curvature", preconditioner=preconditioner) * size
 
