@@ -468,7 +468,7 @@ def worker(seed, count, log, only=None):
         spoil(kw, 0.35)
         if (
             isinstance(m, oo.Optimizer if hasattr(oo, "Optimizer") else oo.optimizers.Optimizer)
-            and kw.get("t_end")
+            and kw.get("t_end") is not None
             and isinstance(kw["t_end"], float)
             and math.isfinite(kw["t_end"])
         ):
