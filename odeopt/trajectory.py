@@ -23,7 +23,7 @@ COLUMNS = {
 FINAL = {
     "k": Entry("int64", **_COUNT), "every": Entry("int64", low=1, high=checks.LARGEST), "t": Entry("float64"),
     "sum": Entry("float64"), "carry": Entry("float64"), "x": Entry("float64", "n"), "s": Entry("float64", "slots n"),
-    "decisions": Entry("float64", "6", optional=True), "origin": Entry("text"),
+    "decisions": Entry("float64", "6", optional=True), "origin": Entry("text", optional=True),
 }
 LOG = {"t": Entry("float64", "trials"), "h": Entry("float64", "trials"), "error": Entry("float64", "trials"),
        "accepted": Entry("bool", "trials")}
@@ -125,6 +125,9 @@ class Trajectory:
         archive.check_arrays(values, COLUMNS | _named("final", FINAL), sizes)
         if (np.diff(self.k) <= 0).any() or len(self) and self.k[-1] > self.final["k"]:
             raise archive.Wrong("k must increase, to final.k at most")
+        numbers = np.delete(self.final.get("decisions", np.zeros(6)), 1)  # without the best value, which may be inf
+        if not (np.isfinite(numbers) & (numbers >= 0) & (numbers < checks.LARGEST)).all():
+            raise archive.Wrong("final.decisions must be counts and a learning rate")
 
 
 def _named(group, schema):
