@@ -1,6 +1,8 @@
 """The solver classes of :func:`odeopt.interop.solver_class` for a scheme on whatever field SciPy hands over."""
 
+import copyreg
 import numbers
+import sys
 import warnings
 
 import numpy as np
@@ -64,7 +66,20 @@ class Hermite(DenseOutput):
         return r * y0 + s * y1 + s * r * ((s - r) * (y1 - y0) + h * (r * f0 - s * f1) + s * r * bump)
 
 
-class SchemeSolver(OdeSolver):
+class _Made(type):
+    """Of solver classes: one that was made of a method goes to other processes as what it was made of."""
+
+
+def _sent(cls):
+    if getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls:
+        return cls.__qualname__
+    return _Made, (cls.__name__, cls.__bases__, dict(vars(cls)))
+
+
+copyreg.pickle(_Made, _sent)
+
+
+class SchemeSolver(OdeSolver, metaclass=_Made):
     """One of our schemes on the field that SciPy hands over."""
 
     scheme, rows, complex = None, 1, False

@@ -8,9 +8,11 @@ import pickle
 import numpy as np
 import pytest
 from numba.core.serialize import dumps
+from scipy.integrate import solve_ivp
 
 import odeopt as oo
 from odeopt import stochastic as st
+from odeopt.interop import solver_class
 
 BEALE = oo.problems.beale()
 HALVES = oo.schedules.sequence([oo.schedules.constant(), oo.schedules.cosine(10)], [5]).refined(2.0)
@@ -53,6 +55,8 @@ def things():
         "own tableau": rk4, "discretization": oo.Discretization(oo.Adam(1e-2).flow(), oo.schemes.rk4, 1e-3),
         "own discretization": oo.Discretization(flow, scheme, 1e-2), "schedule": HALVES,
         "rule": oo.schedules.ReduceLROnPlateau(), "noise": st.gaussian(np.eye(2)),
+        "solvers": [solver_class(oo.schemes.rk4), solver_class(oo.Discretization(
+            oo.flows.gradient_flow(), oo.schemes.heun, 1e-2), BEALE)],
         "field": oo.Momentum(1e-2).flow().field(BEALE), "sde": st.sde(oo.GradientDescent(1e-2)),
         "reference": oo.reference(oo.Adam(1e-2), BEALE, t_end=0.1, schedule=oo.schedules.cosine(30)),
         "jitted": oo.reference(oo.Adam(1e-2), BEALE, t_end=0.1, solver="jitted"),
@@ -79,6 +83,9 @@ def used(sent):
         "scheduled": oo.record(sent["optimizers"][0], BEALE, steps=20, schedule=sent["schedule"]).x,
         "sde": st.simulate(sent["sde"], BEALE, sent["noise"], steps=3).x,
     }
+    field = oo.flows.gradient_flow().field(BEALE)
+    for i, solver in enumerate(sent["solvers"]):
+        found[f"solver {i}"] = solve_ivp(lambda t, y: field(t, y[None])[0], (0, 0.1), [1.0, 1.0], method=solver).y
     methods = [sent["discretization"], sent["own discretization"], oo.Discretization(flow, sent["own scheme"], 0.1),
                oo.Discretization(oo.flows.gradient_flow(), sent["own tableau"], 1e-3)]
     for i, one in enumerate(methods):
@@ -112,6 +119,7 @@ def test_kernels_of_the_package_travel_by_name():
                 assert getattr(again, name) is value
 
 
+@pytest.mark.skipif(not BEALE.compiled, reason="without the compiler there are no addresses")
 def test_no_address_is_in_what_is_sent():
     state = trained()[1]
     assert state._plan[0] is not None

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+from .. import archive
 from .style import style
 
 DEFAULT_SIZE = (6.4, 4.6)
@@ -91,7 +92,8 @@ def write(path, out):
         if kind == "figure":
             with style():
                 fig = figure(module)
-                fig.savefig(out / f"{stem}.png", metadata={"Software": None})
+                with archive.replacing(out / f"{stem}.png") as stream:
+                    fig.savefig(stream, format="png", metadata={"Software": None})
                 written.append(out / f"{stem}.png")
         else:
             with style():
