@@ -13,7 +13,7 @@ from .flows import Flow
 from .optimizers import Optimizer
 from .problems.base import checked
 from .scheduled import Moving, ScheduledSolution
-from .schedules import Schedule
+from .schedules import Schedule, driven
 from .solvers import DENSE_JACOBIAN, solve
 
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "RKC2", "ROCK2", "jitted")
@@ -133,7 +133,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     steps : int, optional
         With ``schedule``: how many steps of the optimizer to follow at most, default 100,000. Give it
         where the schedule has phases that are short against that (it bounds the solver's steps). A
-        schedule that fades may end before ``t_end``; ``Reference.t_end`` says where.
+        schedule that fades may end before ``t_end``, one that leaves the interval of its hyperparameter
+        ends there; ``Reference.t_end`` says where.
     progress : bool
         Show how far the solver is on stderr (only if that is a terminal; not with a schedule, not "jitted").
 
@@ -161,6 +162,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     if schedule is not None:
         steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
         moving = _moving(method, schedule, t0)
+        steps = min(driven.steps_inside(method, s, steps) for s in moving.schedules)
         if moving.changes_the_flow():
             checks.choice("solver", solver, METHODS[:-1])
 
@@ -322,7 +324,7 @@ def _moving(method, schedule, t0):
         raise TypeError("schedule must be a Schedule or a sequence of them: "
                         "decisions by the objective have no flow of their own")
     for s in schedules:
-        checks.choice("schedule drives", s.drives, method.numeric_names())
+        driven.entry(method, s.drives)
     return Moving(method, schedules)
 
 

@@ -112,7 +112,7 @@ def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, at
                     f"field: {words}")
                 break
             path.add(run, piece, field)
-            if run.status == "finished" or (reached is not None and reached(run.t, path.y)):
+            if (reached is not None and reached(run.t, path.y)) or run.status == "finished":
                 break
             if len(path.pieces) * path.y.size > _ENTRIES:
                 message = (f"{len(path.pieces)} steps of {path.y.size} entries are kept at t = {run.t:.6g}, "

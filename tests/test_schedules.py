@@ -566,7 +566,7 @@ def test_numbers_of_numpy_make_plain_learning_rates(rule):
 @pytest.mark.parametrize(("optimizer", "name"), [
     (oo.RMSprop(1e-2), "momentum"), (oo.Amos(0.05), "momentum"), (oo.Nesterov(1e-3, momentum=None), "momentum"),
     (oo.Adagrad(0.1, initial_accumulator=0.5), "initial_accumulator"),
-    (oo.Rprop(), "lr"), (oo.SWA(oo.Rprop()), "lr"),
+    (oo.Rprop(), "lr"), (oo.SWA(oo.Rprop()), "lr"), (oo.Momentum(1e-3), "dampening"),
 ], ids=lambda value: getattr(value, "name", value))
 def test_a_schedule_drives_what_the_kernel_reads(optimizer, name):
     problem, schedule = oo.problems.rosenbrock(100), oo.schedules.ramp(0.5, 0.9, 50, drives=name)
@@ -593,3 +593,15 @@ def test_a_momentum_that_may_be_none_is_driven_within_its_interval():
     assert np.array_equal(run.x, oo.record(oo.Nesterov(1e-3, 0.45), beale, steps=5).x)
     run = oo.record(nag, beale, steps=5, schedule=schedules.exponential(1.1, drives="momentum"))
     assert not run.ok and "momentum in [0, 1)" in run.message
+
+
+def test_a_reference_ends_where_its_schedule_leaves_the_interval():
+    grow, beale = schedules.exponential(1.01, drives="beta1"), oo.problems.beale()
+    found = oo.reference(oo.Adam(1e-3), beale, t_end=1.0, schedule=grow)
+    assert found.t_end == pytest.approx(0.01, rel=1e-9)  # beta1 is 1 between steps 10 and 11
+    with pytest.raises(ValueError, match="schedule must keep beta1 in .* at step 0"):
+        oo.reference(oo.Adam(1e-3), beale, t_end=1.0, schedule=schedules.constant(2.0, drives="beta1"))
+    with pytest.raises(ValueError, match="schedule drives must be a number that the kernel"):
+        oo.reference(oo.RMSprop(1e-3), beale, t_end=0.1, schedule=schedules.constant(drives="momentum"))
+    all_of_it = oo.reference(oo.Adam(1e-3), beale, t_end=1.0, schedule=schedules.constant(0.9), steps=20)
+    assert all_of_it.t_end == pytest.approx(0.018, rel=1e-9)

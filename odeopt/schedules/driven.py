@@ -1,5 +1,6 @@
 """Which number of an optimizer a schedule drives, and how far it may go."""
 
+import contextlib
 import functools
 from dataclasses import fields
 
@@ -19,9 +20,11 @@ def entry(optimizer, name):
     if optimizer.wrapper:  # its own p begins with that of the optimizer inside
         return entry(optimizer.optimizer, name)
     value = getattr(optimizer, name)
-    moved = optimizer.changed(**{name: 1e-3 if value is None or value == 0.0 else 0.999 * value})
-    same = moved.slots == optimizer.slots and moved.kernel is optimizer.kernel
-    changed = np.flatnonzero(moved.p != optimizer.p) if same else np.empty(0, np.int64)
+    changed = np.empty(0, np.int64)
+    with contextlib.suppress(ValueError):  # of a number that must be 0 in this form
+        moved = optimizer.changed(**{name: 1e-3 if value is None or value == 0.0 else 0.999 * value})
+        if moved.slots == optimizer.slots and moved.kernel is optimizer.kernel:
+            changed = np.flatnonzero(moved.p != optimizer.p)
     if value is None or changed.size != 1 or optimizer.p[changed[0]] != value:
         raise ValueError(f"schedule drives must be a number that the kernel takes as it is, "
                          f"got {name!r} = {value!r} of {optimizer!r}")
@@ -44,6 +47,18 @@ def first_outside(optimizer, schedule, begin, end):
     low, high = interval(optimizer, schedule.drives)
     base = optimizer.p[entry(optimizer, schedule.drives)]
     return _search()(schedule.kernel, base, schedule.c, low, high, begin, end)
+
+
+def steps_inside(optimizer, schedule, steps):
+    """The step up to which the schedule stays in the interval, also between steps; of ``steps``, 10^7 are looked at.
+
+    ValueError where there is none after 0.
+    """
+    outside = first_outside(optimizer, schedule, 0, min(steps, 10_000_000) + 1)
+    if 0 <= outside <= 1:
+        value = schedule(outside, optimizer.p[entry(optimizer, schedule.drives)])
+        raise ValueError(f"{refusal(optimizer, schedule, value)} at step {outside}")
+    return outside - 1 if outside > 0 else steps
 
 
 def refusal(optimizer, schedule, value):
@@ -73,7 +88,8 @@ def interval_in_words(optimizer, name):
 def _interval(optimizer, name):
     if optimizer.wrapper:
         return _interval(optimizer.optimizer, name)
-    check = next(f for f in fields(optimizer) if f.name == name).metadata["check"].keywords
-    low, high, open_low, open_high = (check[key] for key in ("low", "high", "open_low", "open_high"))
+    check = next(f for f in fields(optimizer) if f.name == name).metadata["check"]
+    words = {"low": -np.inf, "high": np.inf, "open_low": False, "open_high": False} | getattr(check, "keywords", {})
+    low, high, open_low, open_high = (words[key] for key in ("low", "high", "open_low", "open_high"))
     step = optimizer.scaling()[name] in ("h", "h^2", "h^2/(1 + c h)")
     return low, high, open_low and not (step and low == 0.0), open_high
