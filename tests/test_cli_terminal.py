@@ -74,7 +74,7 @@ def test_one_interrupt_ends_the_command_with_what_is_done(study, caught, tmp_pat
         return whole(optimizer, *args, **options)
 
     monkeypatch.setattr(comparison, "compare", compare)
-    kind = {"compare": [], "plot": ["objective"]}[study]
+    kind = {"compare": [], "plot": ["errors"]}[study]
     out = {"compare": tmp_path, "plot": tmp_path / "f.png"}[study]
     assert main([study, *kind, "beale", "--optimizers", "gd,momentum,adam", "--steps", "20", "--out", str(out)]) == 130
     assert len(calls) == 2 and list(tmp_path.iterdir())
@@ -89,6 +89,14 @@ def test_one_interrupt_ends_the_command_with_what_is_done(study, caught, tmp_pat
     (["comprae", "beale"], "did you mean 'compare'?"),
     (["list", "optimisers"], "did you mean 'optimizers'?"),
     (["compare"], "PROBLEM"),
+    (["beale", "compare"], "beale is a problem: it stands after the command"),
+    (["plot", "beale", "paths"], "beale is a problem"),
+    (["plot", "pathes", "beale"], "did you mean 'paths'?"),
+    (["paths", "beale"], "odeopt plot paths PROBLEM"),
+    (["plot", "paths", "beale", "--window", "1,2,3"], "--window must be XLOW,XHIGH,YLOW,YHIGH, got '1,2,3'"),
+    (["plot", "paths", "beale", "--dpi", "5"], "--dpi must be 20 to 1200, got 5"),
+    (["compare", "beale", "--start", "warm"], "--start must be cold, consistent or a point such as -3,3, got 'warm'"),
+    (["compare", "beale", "--format", "bmp"], "--format must be one of"),
     (["compare", "beale", "--frobnicate"], "--frobnicate"),
 ])
 def test_words_that_cannot_be_understood_get_one_line(words, error, capsys):
@@ -104,7 +112,9 @@ def test_words_that_cannot_be_understood_get_one_line(words, error, capsys):
     ["compare", "beale", "--out="], ["compare", "\u4e2d\n\u6587"], ["compare", "beale", "--set", "gd.lr=1\n2"],
     ["sde", "stationary", "--lr", "nan"], ["sde", "stationary", "--paths", "0"],
     ["sde", "stationary", "--curvatures", "1,nan"], ["stability", "--mu", "nan"], ["stability", "--L", "inf"],
-    ["animate", "beale", "--frames", "0"], ["work-precision", "beale", "--schemes", "rk5"],
+    ["animate", "beale", "--frames", "0"], ["animate", "beale", "--fps", "0"], ["animate", "beale", "--fps", "101"],
+    ["plot", "objective", "beale", "--window", "0,1,0,1"], ["plot", "paths", "beale", "--window", "1,0,0,1"],
+    ["compare", "adam", "--optimizers", "gd"], ["work-precision", "beale", "--schemes", "rk5"],
 ])
 def test_bad_values_are_one_line(words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -117,6 +127,43 @@ def test_bad_values_are_one_line(words, capsys, tmp_path, monkeypatch):
 def test_numbers_as_people_type_them(capsys):
     assert main(["compare", "himmelblau", "--optimizers", "gd", "--steps", "1e1", "--x0", "-3,3", "--json"]) == 0
     assert '"steps": 10,' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--start", "-3,3"], ["--start=-3,3"], ["--x0", "-3,3"], ["--x0=-3,3"]])
+def test_starts_and_names_as_people_type_them(words, capsys):
+    assert main(["COMPARE", "Himmelblau", "--optimizers", "GD", "--steps", "1", *words, "--json"]) == 0
+    assert '"x0": [\n  -3.0,\n  3.0\n ]' in capsys.readouterr().out
+
+
+def test_without_a_command_there_is_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    out, error = capsys.readouterr()
+    assert stop.value.code == 2 and "compare" in out and "animate" in out and error.startswith("odeopt: ")
+
+
+def test_optimizers_are_listed_with_their_hyperparameters(capsys):
+    assert main(["list", "Optimizers"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "[lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08" in lines["adam"] and "[lr, " in lines["gradientdescent"]
+
+
+def test_pictures_without_a_flow_solve_none(tmp_path, monkeypatch, capsys):
+    import odeopt.studies.comparison as comparison
+
+    monkeypatch.setattr(comparison, "reference", None)  # calling it would end in a line on stderr
+    for kind in ("objective", "gradient", "rate", "step", "clock", "surface"):
+        assert main(["plot", kind, "beale", "--optimizers", "gd", "--steps", "5", "--title", "mine", "--dpi", "40",
+                     "--out", str(tmp_path / f"{kind}.png")]) == 0
+
+
+def test_formats_and_windows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = ["--optimizers", "gd", "--steps", "5", "--format", "SVG"]
+    assert main(["plot", "paths", "beale", *run, "--window", "0,2,-1,1.5"]) == 0
+    assert main(["compare", "beale", *run, "--out", "c", "--window=0,2,-1,1.5", "--dpi", "50"]) == 0
+    assert b"<svg" in (tmp_path / "paths-beale.svg").read_bytes()
+    assert sorted(f.suffix for f in (tmp_path / "c").iterdir()) == [".csv", ".json", ".svg", ".svg"]
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

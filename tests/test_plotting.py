@@ -247,12 +247,38 @@ def test_labels_are_shown_as_they_are(comparisons):
         fig.canvas.draw()
 
 
-def test_a_diverged_run_is_drawn():
-    run = oo.record(oo.GradientDescent(10.0), oo.problems.rosenbrock(), steps=50)
-    assert run.status == "diverged"
+def test_a_diverged_run_is_drawn_as_diverged():
+    """Its legend says so, a cross marks where it was last seen, and no flow stands under its name."""
+    problem = oo.problems.rosenbrock()
+    result = oo.compare(oo.GradientDescent(10.0), problem, steps=50, local=False, check=False)
+    assert result.run.status == "diverged" and result.reference is not None
     fig, ax = plt.subplots()
-    plotting.trajectories(oo.problems.rosenbrock(), run, ax)
+    plotting.trajectories(problem, [result, oo.compare(oo.Adam(0.01), problem, steps=20, check=False)], ax)
+    assert "diverged at step" in ax.get_legend().get_texts()[0].get_text()
+    color = plotting.look("gd")[0]
+    mine = [line for line in ax.lines if line.get_color() == color]
+    assert [line.get_marker() for line in mine if line.get_marker() == "x"]
+    assert not any(line.get_linewidth() == 1.7 for line in mine)  # the width of a flow
     fig.canvas.draw()
+
+
+def test_maps_are_to_scale_and_fit_their_paths():
+    run = oo.record(oo.GradientDescent(0.01), PLANE, [2.0, 0.1], steps=40)
+    ax = plotting.trajectories(PLANE, run, plt.subplots()[1])
+    window = np.array([ax.get_xlim(), ax.get_ylim()])
+    shown = np.vstack([run.x, PLANE.minima])
+    assert ax.get_aspect() == 1.0
+    assert ((shown > window[:, 0]) & (shown < window[:, 1])).all()
+    assert (np.diff(window)[:, 0] < 1.6 * np.ptp(shown, axis=0).max()).all()
+    strip = plotting.trajectories(PLANE, run, plt.subplots()[1], ((0, 30), (0, 1)))
+    assert strip.get_aspect() == "auto"
+
+
+def test_equal_finishers_are_told_apart(comparisons):
+    made = movie([comparisons[0]] * 3)
+    made.save("nothing", writer=Nothing())
+    sizes = [line.get_markersize() for line in plt.gcf().axes[0].lines if line.get_zorder() == 8]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
 
 
 # The look -----------------------------------------------------------------------------------------

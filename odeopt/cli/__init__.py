@@ -61,6 +61,8 @@ def main(argv=None):
         try:
             if not argv:
                 parser().print_help()
+            elif argv[0].lower() in _commands():
+                argv[0] = argv[0].lower()
             arguments = parser().parse_args(_words.joined(argv))
             command = arguments.command
             status = arguments.run(arguments) or 0

@@ -16,8 +16,10 @@ from .. import checks
 from ..archive import write
 from ..studies.base import table  # noqa: F401 - the commands print tables as studies do
 from ._terminal import interrupt, interrupted
-from ._words import count, number
+from ._words import Start, count, dots, kind_of, number
+from ._words import window as plot_window
 
+FORMATS = ("png", "pdf", "svg")
 MANY = 6  # optimizers, from which on each has a panel of its own
 
 
@@ -25,6 +27,26 @@ def add_problem(parser):
     """The PROBLEM argument."""
     parser.add_argument("problem", metavar="PROBLEM", help="a name of `odeopt list problems`, such as beale")
     parser.add_argument("--x0", metavar="A,B,...", help="start (default: the problem's own)")
+
+
+def add_start(parser, *words):
+    """--start: how the memory begins, of these words (the first by default); a point is the start itself."""
+    if words:
+        parser.add_argument("--start", action=Start, const=words, default=words[0],
+                            metavar="|".join([*words, "A,B,..."]),
+                            help="memory at the start: zeros (cold), or so that the flow starts smoothly (consistent)"
+                                 + ", or both where they differ" * ("both" in words) + "; numbers are those of --x0")
+    else:
+        parser.add_argument("--start", dest="x0", metavar="A,B,...", help="the same as --x0")
+
+
+def add_look(parser, *, window=True):
+    """--title, --dpi, and --window for a map."""
+    parser.add_argument("--title", metavar="TEXT", help="of the picture (default: the problem)")
+    parser.add_argument("--dpi", type=dots, metavar="N", help="pixels an inch, 20 to 1200")
+    if window:
+        parser.add_argument("--window", type=plot_window, metavar="A,B,C,D",
+                            help="part of the plane that a map shows, A to B across and C to D up")
 
 
 def add_optimizers(parser, default):
@@ -47,13 +69,20 @@ def add_output(parser):
     """--out and --json."""
     parser.add_argument("--out", metavar="DIR", help="folder for the figures and the CSV and JSON files")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--format", type=str.lower, choices=FORMATS, default="png",
+                        help="of the figures (default: png)")
+    parser.add_argument("--dpi", type=dots, metavar="N", help="pixels an inch of the figures, 20 to 1200")
 
 
 def problem_of(args):
     """``(problem, x0)`` of the arguments."""
     from .. import problems
 
-    problem = problems.by_name(args.problem)()
+    try:
+        problem = problems.by_name(args.problem)()
+    except ValueError as error:
+        what = kind_of(args.problem)
+        raise ValueError(f"{error}; {args.problem} is {what}" if what else str(error)) from None
     if args.x0 is None:
         return problem, problem.x0
     try:
@@ -150,23 +179,25 @@ def _writable(folder):
         return folder
 
 
-def figure(drawers, path, size=(6.4, 4.4)):
+def figure(drawers, path, size=(6.4, 4.4), dpi=None):
     """Save a figure of one panel for each ``draw(axes)``, in the package's style."""
-    with saved(path, (1, len(drawers)), size) as axes:
+    with saved(path, (1, len(drawers)), size, dpi=dpi) as axes:
         for draw, ax in zip(drawers, axes[0]):
             draw(ax)
 
 
-def panels(draw, count, path):
+def panels(draw, count, path, dpi=None, title=None):
     """Save a figure of ``count`` small panels: ``draw(array of axes)``."""
     from .. import plotting
 
-    with saved(path, plotting.panel_shape(count), (2.6, 2.5)) as axes:
+    with saved(path, plotting.panel_shape(count), (2.6, 2.5), dpi=dpi) as axes:
         draw(axes)
+        if title:
+            axes[0, 0].figure.suptitle(title)
 
 
 @contextlib.contextmanager
-def saved(path, shape=(1, 1), size=(6.4, 4.4), **options):
+def saved(path, shape=(1, 1), size=(6.4, 4.4), dpi=None, **options):
     """The axes, an array of this shape, of a figure that is saved at the end; ``size`` of each in inches."""
     from matplotlib.figure import Figure
 
@@ -177,7 +208,7 @@ def saved(path, shape=(1, 1), size=(6.4, 4.4), **options):
         fig = Figure(figsize=(size[0] * shape[1], size[1] * shape[0]), layout="constrained")
         yield fig.subplots(*shape, squeeze=False, **options)
         stream = io.BytesIO()
-        fig.savefig(stream, format=kind, metadata={"Software": None} if kind == "png" else None)
+        fig.savefig(stream, format=kind, dpi=dpi or "figure", metadata={"Software": None} if kind == "png" else None)
     write(path, stream.getvalue())
 
 

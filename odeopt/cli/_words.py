@@ -26,8 +26,51 @@ class Parser(argparse.ArgumentParser):
 
 
 def _hint(word, choices):
+    what = kind_of(word)
+    if what:
+        return f"; {word} is {what}"
     near = difflib.get_close_matches(word.lower(), choices, 1, 0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def kind_of(word):
+    """What a word is that stands at another's place, and where it belongs; "" for one that means nothing."""
+    from .. import optimizers, problems
+    from . import _commands
+    from .plot import KINDS
+
+    key = str(word).lower().replace("_", "-")
+    if key in problems.ALL:
+        return "a problem: it stands after the command (and, in plot, after the kind)"
+    if key.replace("-", "") in (*optimizers.ALL, *optimizers.ALIASES):
+        return f"an optimizer: --optimizers {word}"
+    if key in KINDS:
+        return f"a kind of picture: odeopt plot {key} PROBLEM"
+    if key in _commands():
+        return f"a command: odeopt {key} comes first"
+    return ""
+
+
+class Start(argparse.Action):
+    """--start: how the memory begins, or (as --x0) where the run does."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        """Store one or the other."""
+        if value.lower() in self.const:
+            setattr(namespace, self.dest, value.lower())
+        elif re.match(r"[-+]?(\d|\.\d)", value):
+            namespace.x0 = value
+        else:
+            parser.error(f"--start must be {', '.join(self.const)} or a point such as -3,3, got {value!r}")
+
+
+def window(word):
+    """Numbers A,B,C,D as ((A, B), (C, D))."""
+    try:
+        a, b, c, d = (float(part) for part in word.split(","))
+        return (a, b), (c, d)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be XLOW,XHIGH,YLOW,YHIGH, got {word!r}") from None
 
 
 def joined(argv):
@@ -52,6 +95,14 @@ def count(word):
         value = int(value)
     if abs(value) > LARGEST:
         raise argparse.ArgumentTypeError(f"must be an integer of at most 1e15, got {word}")
+    return value
+
+
+def dots(word):
+    """Pixels an inch."""
+    value = count(word)
+    if not 20 <= value <= 1200:
+        raise argparse.ArgumentTypeError(f"must be 20 to 1200, got {word}")
     return value
 
 

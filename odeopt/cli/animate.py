@@ -7,7 +7,6 @@ installed) or an HTML page, by the ending of --out.
 
 import sys
 
-from .. import checks
 from . import _output, plot
 from ._words import count
 
@@ -16,10 +15,13 @@ def add_arguments(parser):
     """PROBLEM [--optimizers] [--steps | --time] [--pace] [--tune] [--out FILE]."""
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    _output.add_start(parser)
     _output.add_length(parser, 150)
     parser.add_argument("--pace", choices=("gradients", "time"), default="gradients",
                         help="what is equal at each frame (default: gradients)")
     parser.add_argument("--frames", type=count, default=80, metavar="N", help="frames of the animation (default 80)")
+    parser.add_argument("--fps", type=count, default=18, metavar="N", help="frames a second, 1 to 100 (default 18)")
+    _output.add_look(parser)
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
     parser.add_argument("--out", metavar="FILE", help=".gif, .mp4 or .html (default: race-PROBLEM.gif)")
 
@@ -33,16 +35,17 @@ def run(args):
     from .. import plotting
 
     plotting.animation.writable(path)
-    checks.integer("frames", args.frames, 2)
+    plotting.animation.pace_of(args.frames, args.fps)
     results = plot.compared(args, problem, x0, plot.chosen(args, problem, x0))
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from tqdm import tqdm
 
     caption = "each lr from the same search of 19 runs" if args.tune else "learning rates as suggested, not tuned"
-    with plotting.style(), rc_context({"savefig.dpi": 90}):
-        fig = Figure(figsize=(5.6, 4.9), dpi=90, layout="constrained")
-        made = plotting.race(problem, results, fig, pace=args.pace, frames=args.frames, caption=caption)
+    with plotting.style(), rc_context({"savefig.dpi": args.dpi or 90}):
+        fig = Figure(figsize=(5.6, 4.9), dpi=args.dpi or 90, layout="constrained")
+        made = plotting.race(problem, results, fig, window=args.window, pace=args.pace, frames=args.frames,
+                             fps=args.fps, caption=caption, title=args.title)
         quiet = not sys.stderr.isatty()
         with tqdm(total=args.frames, unit="frame", file=sys.stderr, disable=quiet, leave=False) as bar:
             written = plotting.save_animation(made, path, progress=lambda i, n: bar.update())

@@ -11,6 +11,7 @@ JSON file.
 import sys
 
 from . import _output
+from ._words import window
 
 COLUMNS = ("optimizer", "flow", "scheme", "h", "steps", "gradients", "max error", "order", "f - f*", "status")
 
@@ -20,9 +21,10 @@ def add_arguments(parser):
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     _output.add_length(parser, 500)
-    parser.add_argument("--start", choices=("cold", "consistent"), default="cold",
-                        help="memory at the start: zeros, or so that the flow starts smoothly")
+    _output.add_start(parser, "cold", "consistent")
     _output.add_output(parser)
+    parser.add_argument("--window", type=window, metavar="A,B,C,D",
+                        help="part of the plane that the map shows, A to B across and C to D up")
 
 
 def run(args):
@@ -51,34 +53,36 @@ def run(args):
         if notes:
             print("", *notes, sep="\n")
     if folder is not None:
-        _write(folder, problem, results, rows, extra)
+        _write(folder, problem, results, rows, extra, args)
     elif not args.json:
         print("\nWith --out DIR: the figures, and the numbers as CSV and JSON.")
     return 0
 
 
-def _write(folder, problem, results, rows, extra):
+def _write(folder, problem, results, rows, extra, args):
     from .. import plotting
 
     stem = f"compare-{problem.name}"
     _output.write_rows(rows, folder, stem, extra)
-    names = {what: f"{stem}-{what}.png" for what in ("paths", "errors", "objectives")}
-    size = (6.4, 4.4 + 0.2 * max(0, len(results) - 5))  # the legend stands below
+    names = {what: f"{stem}-{what}.{args.format}" for what in ("paths", "errors", "objectives")}
+    dpi, shown = args.dpi, args.window
     if problem.dim == 1:
         del names["paths"]  # a path on a line is its objective
     elif len(results) > _output.MANY:
-        _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), folder / names["paths"])
+        _output.panels(lambda axes: plotting.path_panels(problem, results, axes, shown), len(results),
+                       folder / names["paths"], dpi)
     elif problem.dim == 2:
-        _output.figure([lambda ax: plotting.trajectories(problem, results, ax)], folder / names["paths"], size)
+        _output.figure([lambda ax: plotting.trajectories(problem, results, ax, shown)], folder / names["paths"],
+                       dpi=dpi)
     else:
-        _output.figure([lambda ax: plotting.principal_plane(results, ax)], folder / names["paths"], size)
+        _output.figure([lambda ax: plotting.principal_plane(results, ax)], folder / names["paths"], dpi=dpi)
     flows = sum(result.reference is not None for result in results)
     if flows > _output.MANY:
-        _output.panels(lambda axes: plotting.error_panels(results, axes), flows, folder / names["errors"])
+        _output.panels(lambda axes: plotting.error_panels(results, axes), flows, folder / names["errors"], dpi)
     else:
-        _output.figure([lambda ax: plotting.errors(results, ax)], folder / names["errors"], size)
+        _output.figure([lambda ax: plotting.errors(results, ax)], folder / names["errors"], dpi=dpi)
     if problem.dim == 2:
         del names["objectives"]  # the contours show them
     else:
-        _output.figure([lambda ax: plotting.objectives(results, ax)], folder / names["objectives"], size)
+        _output.figure([lambda ax: plotting.objectives(results, ax)], folder / names["objectives"], dpi=dpi)
     print(f"\nwritten to {folder}: {', '.join(names.values())}, {stem}.csv, {stem}.json", file=sys.stderr)

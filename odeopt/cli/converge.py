@@ -19,8 +19,7 @@ def add_arguments(parser):
     parser.add_argument("--time", type=number, metavar="T", help="flow time (default: that of 64 coarse steps)")
     parser.add_argument("--levels", type=count, default=8, metavar="N",
                         help="number of step sizes, each half the last (default 8)")
-    parser.add_argument("--start", choices=("both", "cold", "consistent"), default="both",
-                        help="memory at the start: zeros, so that the flow starts smoothly, or both where they differ")
+    _output.add_start(parser, "both", "cold", "consistent")
     parser.add_argument("--against", choices=("reference", "richardson"), default="reference",
                         help="measure against the flow's solution or against the next finer run")
     _output.add_output(parser)
@@ -50,10 +49,9 @@ def run(args):
 
         stem = f"converge-{problem.name}"
         _output.write_rows(rows, folder, stem, extra)
-        lines = len(result.studies)  # the legend stands below the axes, a line a study
-        _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.png",
-                       size=(7.2, 4.4 + 0.26 * lines))
-        print(f"\nwritten to {folder}: {stem}.png, {stem}.csv, {stem}.json", file=sys.stderr)
+        _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.{args.format}",
+                       size=(7.2, 4.4), dpi=args.dpi)
+        print(f"\nwritten to {folder}: {stem}.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: the log-log figure, and the numbers as CSV and JSON.")
     return 0 if result.certified else 1

@@ -7,7 +7,7 @@ KINDS = ("problems", "optimizers", "flows", "schemes", "schedules")
 
 def add_arguments(parser):
     """What to list."""
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", type=str.lower, choices=KINDS)
     parser.add_argument("--markdown", action="store_true",
                         help="for optimizers: the table of flows, schemes and scaling laws that README shows")
 
@@ -46,8 +46,20 @@ def _optimizers():
 
     from .. import optimizers
 
-    return [(name, _first_line(sys.modules[cls.__module__]) + "".join(f" (also {alias})" for alias in cls.aliases))
-            for name, cls in optimizers.ALL.items()]
+    return [(name, f"{_first_line(sys.modules[cls.__module__])} [{_hyperparameters(cls)}]"
+             + "".join(f" (also {alias})" for alias in cls.aliases)) for name, cls in optimizers.ALL.items()]
+
+
+def _hyperparameters(cls):
+    """Each with its default, if it has one."""
+    import dataclasses
+
+    return ", ".join(f.name if f.default is dataclasses.MISSING else f"{f.name}={_short(f.default)}"
+                     for f in dataclasses.fields(cls) if f.init)
+
+
+def _short(value):
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def optimizer_table():

@@ -10,16 +10,21 @@ import sys
 from . import _output
 
 KINDS = ("paths", "errors", "objective", "gradient", "rate", "step", "clock", "surface", "phase")
+WITHOUT_FLOW = ("objective", "gradient", "rate", "step", "clock", "surface")
 
 
 def add_arguments(parser):
     """KIND PROBLEM [--optimizers] [--steps | --time] [--set] [--out FILE]."""
-    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+    parser.add_argument("kind", type=str.lower, choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
     _output.add_problem(parser)
     _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    _output.add_start(parser)
     _output.add_length(parser, 200)
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
-    parser.add_argument("--out", metavar="FILE", help="PNG, PDF or SVG (default: KIND-PROBLEM.png)")
+    _output.add_look(parser)
+    parser.add_argument("--format", type=str.lower, choices=_output.FORMATS, default="png",
+                        help="of the picture, where --out does not say (default: png)")
+    parser.add_argument("--out", metavar="FILE", help="PNG, PDF or SVG (default: KIND-PROBLEM.FORMAT)")
 
 
 def chosen(args, problem, x0):
@@ -50,6 +55,18 @@ def compared(args, problem, x0, optimizers, local=False):
     return results
 
 
+def recorded(args, problem, x0, optimizers):
+    """A Trajectory for each: pictures that show no flow need none solved."""
+    from ..record import record
+
+    steps = None if args.time is not None else args.steps
+    results = _output.each(optimizers, lambda o: record(o, problem, x0, steps, t_end=args.time, progress=True),
+                           lambda o: o.title)
+    if not results:
+        raise KeyboardInterrupt
+    return results
+
+
 def run(args):
     """0 when the file is written."""
     problem, x0 = _output.problem_of(args)
@@ -57,8 +74,14 @@ def run(args):
         raise ValueError(f"surface needs a problem of 2 variables, {problem.name} has {problem.dim}")
     if args.kind == "paths" and problem.dim < 2:
         raise ValueError(f"paths needs a problem of 2 variables or more, {problem.name} has {problem.dim}")
-    path = _output.out_file(args, f"{args.kind}-{problem.name}.png", (".png", ".pdf", ".svg"))
-    results = compared(args, problem, x0, chosen(args, problem, x0), local=args.kind == "phase")
+    if args.window and (problem.dim != 2 or args.kind not in ("paths", "surface")):
+        raise ValueError("--window goes with the paths or the surface of a problem of 2 variables")
+    path = _output.out_file(args, f"{args.kind}-{problem.name}.{args.format}", (".png", ".pdf", ".svg"))
+    optimizers = chosen(args, problem, x0)
+    if args.kind in WITHOUT_FLOW:
+        results = recorded(args, problem, x0, optimizers)
+    else:
+        results = compared(args, problem, x0, optimizers, local=args.kind == "phase")
     from .. import plotting
 
     if args.kind == "errors" and all(c.reference is None for c in results):
@@ -67,24 +90,29 @@ def run(args):
         results = [c for c in results if c.reference is not None and c.reference.flow.order_of_position == 2]
         if not results:
             raise ValueError("phase needs an optimizer whose flow is of second order, such as momentum or nesterov")
+    title = args.title or f"{problem.name}, n = {problem.dim}"
     draw = {
-        "paths": (lambda ax: plotting.trajectories(problem, results, ax)) if problem.dim == 2 else (
+        "paths": (lambda ax: plotting.trajectories(problem, results, ax, args.window)) if problem.dim == 2 else (
             lambda ax: plotting.principal_plane(results, ax)),
         "errors": lambda ax: plotting.errors(results, ax),
-        "objective": lambda ax: plotting.objectives(results, ax),
+        "objective": lambda ax: plotting.objectives(results, ax, f_min=problem.f_min),
         "gradient": lambda ax: plotting.gradient_norms(results, ax),
         "rate": lambda ax: plotting.learning_rates(results, ax),
         "step": lambda ax: plotting.step_lengths(results, ax),
         "clock": lambda ax: plotting.clocks(results, ax),
-        "surface": lambda ax: plotting.surface(problem, results, ax),
+        "surface": lambda ax: plotting.surface(problem, results, ax, args.window),
         "phase": lambda ax: plotting.phase_portrait(results, ax),
     }[args.kind]
-    if args.kind == "paths" and len(results) > _output.MANY:
-        _output.panels(lambda axes: plotting.path_panels(problem, results, axes), len(results), path)
+    many = [c for c in results if args.kind == "paths" or getattr(c, "reference", None) is not None]
+    if args.kind == "paths" and len(many) > _output.MANY:
+        _output.panels(lambda axes: plotting.path_panels(problem, many, axes, args.window), len(many), path,
+                       args.dpi, args.title)
+    elif args.kind == "errors" and len(many) > _output.MANY:
+        _output.panels(lambda axes: plotting.error_panels(many, axes), len(many), path, args.dpi, title)
     else:
         options = {"subplot_kw": {"projection": "3d"}} if args.kind == "surface" else {}
-        with _output.saved(path, **options) as axes:
+        with _output.saved(path, dpi=args.dpi, **options) as axes:
             ax = draw(axes[0, 0])
-            ax.set_title(ax.get_title() or f"{problem.name}, n = {problem.dim}")
+            ax.set_title(args.title or ax.get_title() or title)
     print(f"written: {path}", file=sys.stderr)
     return 0

@@ -72,8 +72,9 @@ def run(args):
         stem = f"sde-{args.study}"
         _output.write_rows(rows, folder, stem, extra)
         if not cut:
-            _output.figure(drawers(), folder / f"{stem}.png")
-        print(f"\nwritten to {folder}: {'' if cut else f'{stem}.png, '}{stem}.csv, {stem}.json", file=sys.stderr)
+            _output.figure(drawers(), folder / f"{stem}.{args.format}", dpi=args.dpi)
+        drawn = "" if cut else f"{stem}.{args.format}, "
+        print(f"\nwritten to {folder}: {drawn}{stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: a figure, and the numbers as CSV and JSON.")
     return 0 if good else 1

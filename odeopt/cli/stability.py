@@ -125,14 +125,15 @@ def _write(folder, args, chosen, tables, limits):
     if "schemes" not in tables:
         print(f"\nwritten to {folder}: stability.csv, stability.json", file=sys.stderr)
         return
-    groups = {"stability-optimizers.png": [o for o in chosen if o.name in REGIONS],
-              "stability-schemes.png": [schemes.ALL[name] for name in SCHEMES]}
+    groups = {f"stability-optimizers.{args.format}": [o for o in chosen if o.name in REGIONS],
+              f"stability-schemes.{args.format}": [schemes.ALL[name] for name in SCHEMES]}
     groups = {name: members for name, members in groups.items() if members}
     for name, members in groups.items():
         measured = [regions.stability_region(method) for method in members]
         _output.figure([lambda ax, r=region: plotting.stability_region(r, ax) for region in measured], folder / name,
-                       (4.4, 4.0))
+                       (4.4, 4.0), args.dpi)
     surface = regions.spectral_radius_map(Momentum(lr=1 / args.L), args.mu, args.L)
-    _output.figure([lambda ax: plotting.spectral_radius_map(surface, ax)], folder / "stability-map.png")
-    files = [*groups, "stability-map.png", "stability.csv", "stability.json"]
+    _output.figure([lambda ax: plotting.spectral_radius_map(surface, ax)], folder / f"stability-map.{args.format}",
+                   dpi=args.dpi)
+    files = [*groups, f"stability-map.{args.format}", "stability.csv", "stability.json"]
     print(f"\nwritten to {folder}: {', '.join(files)}", file=sys.stderr)

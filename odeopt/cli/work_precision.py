@@ -23,8 +23,7 @@ def add_arguments(parser):
                         help="coarse steps that set each optimizer's flow time (default 200); schemes take the first's")
     length.add_argument("--time", type=number, metavar="T", help="one flow time for all instead")
     parser.add_argument("--levels", type=count, default=6, metavar="N", help="number of step sizes (default 6)")
-    parser.add_argument("--start", choices=("cold", "consistent"), default="cold",
-                        help="memory at the start: zeros, or so that the flow starts smoothly")
+    _output.add_start(parser, "cold", "consistent")
     _output.add_output(parser)
 
 
@@ -58,8 +57,9 @@ def run(args):
         _output.write_rows(rows, folder, stem, extra)
         _output.figure([lambda ax: plotting.work_precision(result, ax),
                         lambda ax: plotting.work_precision(result, ax, cost="seconds"),
-                        lambda ax: plotting.work_precision(result, ax, of="gap")], folder / f"{stem}.png")
-        print(f"\nwritten to {folder}: {stem}.png, {stem}.csv, {stem}.json", file=sys.stderr)
+                        lambda ax: plotting.work_precision(result, ax, of="gap")], folder / f"{stem}.{args.format}",
+                       dpi=args.dpi)
+        print(f"\nwritten to {folder}: {stem}.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: the figure, and the numbers as CSV and JSON.")
     return 0

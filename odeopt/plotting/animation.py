@@ -13,17 +13,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
 from .. import archive, checks
-from .data import flow_path, inside, lines, plane, window_of
+from .data import flow_path, inside, lines, plane, window_around
 from .layout import below
 from .maps import contours
 
 _MOST_FRAMES = 10_000
+_HEAD = 10
 _FORMATS = (".gif", ".mp4", ".html")
 PACES = {"gradients": "equal gradient evaluations", "time": "equal flow time"}
 
 
 def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, frames=90, fps=18, trail=60, labels=None,
-         flow=True, caption=None, linear=0.0):
+         flow=True, caption=None, linear=0.0, title=None):
     """An animation of runs racing on the contour map.
 
     Parameters
@@ -43,6 +44,8 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
         Iterates that stay visible behind each runner.
     caption : str, optional
         A sentence under the pace: how learning rates were tuned, say.
+    title : str, optional
+        Above the map.
     linear : float in [0, 1]
         1: frames at equal gradients (times); 0: at equal steps of their square root, which shows the
         fast first part slowly.
@@ -58,9 +61,9 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     """
     plane(problem)
     checks.choice("pace", pace, PACES)
-    frames, fps = _frames(frames), _fps(fps)
+    frames, fps = pace_of(frames, fps)
     chosen = lines(runs, labels)
-    window = window_of(problem, [line.run.x for line in chosen], window)
+    window = window_around(problem, chosen, window)
     clocks = [np.asarray(line.run.n_grad if pace == "gradients" else line.run.t, dtype=float) for line in chosen]
     if budget is None:
         budget = min(clock[-1] for clock in clocks)
@@ -78,7 +81,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
             (drawn,) = ax.plot([], [], "-", color=line.look.color, lw=1.2, alpha=0.7, zorder=2)
             path = path[0], inside(path[1], window)
         (dots,) = ax.plot([], [], "-", marker=".", color=line.look.color, ms=4, mew=0, lw=0.5, alpha=0.75, zorder=3)
-        (head,) = ax.plot([], [], line.look.marker, color=line.look.color, ms=10, mec="white", mew=1.1, zorder=8)
+        (head,) = ax.plot([], [], line.look.marker, color=line.look.color, ms=_HEAD, mec="white", mew=1.1, zorder=8)
         artists.append((line, clock, points, path, drawn, dots, head))
     ax.plot(*chosen[0].run.x[0], "o", ms=8, mfc="white", mec="#222222", mew=1.5, zorder=4)
     clock_text = ax.set_title(" ", fontsize=12, loc="left")
@@ -102,12 +105,23 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
                 end = int(np.searchsorted(path[0], line.run.t[last], side="right"))
                 drawn.set_data(path[1][:end, 0], path[1][:end, 1])
                 changed.append(drawn)
+        _ring([artist[-1] for artist in artists], 0.012 * np.diff(window, axis=1)[:, 0])
         return changed
 
+    if title:
+        fig.suptitle(title)
     settle(fig)
     made = mpl_animation.FuncAnimation(fig, draw, frames=frames, interval=1000 / fps, blit=False)
     made.odeopt_fps, made.odeopt_frames = fps, frames
     return made
+
+
+def _ring(heads, reach):
+    """Make of the heads that stand at one place each lower one larger, so that all are seen."""
+    places = [head.get_xydata() for head in heads]
+    for i, head in enumerate(heads):
+        above = sum(bool((np.abs(other - places[i]) < reach).all()) for other in places[i + 1 :])
+        head.set_markersize(_HEAD + 4 * min(above, 5))
 
 
 def _fps(fps):
@@ -116,10 +130,11 @@ def _fps(fps):
     return int(fps)
 
 
-def _frames(frames):
+def pace_of(frames, fps):
+    """``(frames, fps)``; ValueError where an animation cannot have them."""
     if checks.integer("frames", frames, 2) > _MOST_FRAMES:
         raise ValueError(f"frames must be at most {_MOST_FRAMES}, got {frames}")
-    return int(frames)
+    return int(frames), _fps(fps)
 
 
 def settle(fig):

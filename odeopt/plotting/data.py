@@ -1,6 +1,6 @@
 """What the drawing functions accept, brought to one shape."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,8 @@ def lines(items, labels=None):
         runs.append(run)
     titles = [getattr(getattr(item, "method", None), "title", "") for item in items]
     chosen = looks([run.method for run in runs], labels, titles)
+    chosen = [replace(style, label=f"{style.label}: diverged at step {run.final['k']}")
+              if run.status == "diverged" else style for style, run in zip(chosen, runs)]
     return [Line(run, getattr(item, "reference", None), None if item is run else item, style)
             for item, run, style in zip(items, runs, chosen)]
 
@@ -80,7 +82,7 @@ def plane(problem):
                          "(principal_plane draws paths in more dimensions)")
 
 
-def window_of(problem, points, window=None):
+def window_of(problem, points, window=None, least=0.25):
     """((low, high), (low, high)) to show: as given, the problem's own, or around the points."""
     if window is None:
         window = problem.window if problem is not None else None
@@ -91,9 +93,36 @@ def window_of(problem, points, window=None):
     if not len(points):
         raise ValueError("runs must have at least one finite point")
     low, high = points.min(axis=0), points.max(axis=0)
-    span = np.maximum(high - low, 0.25 * (high - low).max())
+    span = np.maximum(high - low, least * (high - low).max())
     span[span == 0] = 1.0
     return np.column_stack([0.5 * (low + high) - 0.62 * span, 0.5 * (low + high) + 0.62 * span])
+
+
+def window_around(problem, chosen, window=None):
+    """((low, high), (low, high)) that shows the paths of these lines, at most three times as long as wide.
+
+    As given; else around the starts, the iterates in and near the problem's window (a run that leaves it by
+    far is not followed) and the minima next to where the runs end.
+    """
+    if window is not None:
+        return window_of(problem, [], window)
+    paths = [line.run.x for line in chosen]
+    if problem.window is not None:
+        whole = window_of(problem, [])
+        near = [inside(x, whole, 1.5) for x in paths]
+    else:
+        near = [inside(x, np.column_stack([x[0] - 1e3, x[0] + 1e3]), 1.0) for x in paths]
+    minima = np.array(problem.minima).reshape(-1, 2)
+    ends = [x[np.isfinite(x).all(axis=1)][-1:] for x in near]
+    ends = [minima[[np.linalg.norm(minima - e[0], axis=1).argmin()]] for e in ends if len(e) and len(minima)]
+    starts = [x[:1] for x in paths]
+    return window_of(None, [*near, *starts, *ends], least=1 / 3)
+
+
+def equal_scale(ax, window):
+    """A length is as long across as up, unless the window is a strip."""
+    across, up = np.diff(np.asarray(window, dtype=float), axis=1)[:, 0]
+    ax.set_aspect("equal" if 1 / 3.5 < across / up < 3.5 else "auto")
 
 
 def inside(points, window, margin=3.0):

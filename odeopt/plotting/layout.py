@@ -3,6 +3,7 @@
 import re
 import warnings
 
+import numpy as np
 from matplotlib.backend_bases import RendererBase
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -12,8 +13,8 @@ from matplotlib.textpath import text_to_path
 
 _ROUNDS = 24  # of laying out and growing; the largest legends need four
 _LEAST = (1.0, 0.8)  # inches of an axes
-_FLAT = 0.36  # height of an axes over its width, unless the figure is flatter anyway
-_GROW = 1.08
+_LEAST_IN_SPACE = (2.8, 2.4)
+_FLAT = 0.4  # height of an axes over its width, unless the figure is flatter anyway
 _WORDS = 10  # points of a legend's words
 _PAD = 3.9  # between axes and legend, in those
 
@@ -72,13 +73,14 @@ def _shortage(fig, axes):
         box, cell = ax.get_position(original=True), ax.get_subplotspec().get_position(fig)
         tight = ax.get_tightbbox(for_layout_only=True)
         w, h = box.width * width, box.height * height
-        flat = 0.6 if hasattr(ax, "zaxis") else _FLAT
-        floor = max(_LEAST[1], min(flat * w, 0.75 * cell.height * height))
+        least, floor = _LEAST, min(_FLAT * w, 0.75 * cell.height * height)
+        if hasattr(ax, "zaxis"):
+            least, floor = _LEAST_IN_SPACE, 0.6 * w
         if tight is not None:  # where the layout failed, the axes have not moved: what stands around them tells
             w = min(w, across * width - tight.width / fig.dpi + ax.bbox.width / fig.dpi)
             h = min(h, down * height - tight.height / fig.dpi + ax.bbox.height / fig.dpi)
-        wide = max(wide, (min(_LEAST[0], 0.9 * w + 1) - w) / across)
-        high = max(high, (floor - h) / down)
+        wide = max(wide, (least[0] - w) / across)
+        high = max(high, (max(floor, least[1]) - h) / down)
     return (max(wide, 0.0), max(high, 0.0)) if wide > 0.01 or high > 0.01 else (0.0, 0.0)
 
 
@@ -96,9 +98,11 @@ def _cut_off(fig, axes):
     across = max((max(-b.x0, b.x1 - width, 0.0) for b in boxes), default=0.0)
     down = max((max(-b.y0, b.y1 - height, 0.0) for b in boxes), default=0.0)
     if across > 1 or down > 1:
-        return 2 * across / fig.dpi, 2 * down / fig.dpi
+        more = 5 if any(hasattr(ax, "zaxis") for ax in axes) else 2  # in space, words move out as the axes grow
+        return more * across / fig.dpi, more * down / fig.dpi
     if any(_upon(a, b) for i, a in enumerate(boxes) for b in boxes[:i]):
-        return tuple((_GROW - 1) * size for size in fig.get_size_inches())
+        sizes = [(ax.bbox.width / across, ax.bbox.height / down) for ax in axes for across, down in [_share(ax)]]
+        return tuple(max(0.08 * max(size) / fig.dpi, 0.3) for size in zip(*sizes))
     return 0.0, 0.0
 
 
@@ -213,9 +217,9 @@ def below(ax, handles=None, title=None, columns=None):
     spec, font = ax.get_subplotspec(), FontProperties(size=_WORDS)
     room = 72 * ax.figure.get_size_inches()[0] * (_share(ax)[0] if spec is not None else 1.0) - 2 * _WORDS
     names = [label(h.get_label()) for h in handles]
-    words = max((length(line, font) for name in names for line in name.split("\n")), default=0.0)
     if columns is None:
-        columns = int(min(max(1, (room + 1.4 * _WORDS) // (words + (2 + 0.5 + 1.4) * _WORDS)), max(len(handles), 1)))
+        wide = [max(length(line, font) for line in name.split("\n")) + (2 + 0.5 + 1.4) * _WORDS for name in names]
+        columns = next((n for n in range(len(names), 1, -1) if _in_columns(wide, n) <= room + 1.4 * _WORDS), 1)
     if columns == 1:
         names = [broken(name, max(room - 3 * _WORDS, 60), font, letters=True) for name in names]
     # In units of the font: it clears tick labels and the axis label whatever the axes' height (in space these
@@ -233,6 +237,13 @@ def below(ax, handles=None, title=None, columns=None):
     legend.odeopt_below = pad
     fitted(ax)
     return legend
+
+
+def _in_columns(wide, count):
+    """Width of entries of these widths in ``count`` columns, filled one after the other as a legend does."""
+    rows, longer = divmod(len(wide), count)
+    ends = np.cumsum([rows + 1] * longer + [rows] * (count - longer))
+    return sum(max(wide[end - size : end]) for end, size in zip(ends, np.diff(ends, prepend=0)))
 
 
 def _handles(ax):

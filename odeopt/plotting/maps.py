@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from .. import checks
-from .data import flow_path, inside, lines, plane, spread, window_of
+from .data import equal_scale, flow_path, inside, lines, plane, spread, window_around, window_of
 from .layout import below, fitted
 from .style import MAP
 
@@ -82,6 +82,7 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
         ax.contourf(x, y, shown, levels, cmap=MAP, norm=norm, extend="both", zorder=0.2)
     ax.contour(x, y, shown, levels, colors="#8C9BB0", linewidths=0.6, alpha=0.75, zorder=0.4)
     ax.set(xlim=window[0], ylim=window[1], xlabel="$x_1$", ylabel="$x_2$")
+    equal_scale(ax, window)
     ax.grid(False)
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
@@ -101,6 +102,7 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
         The flow is drawn for Comparisons, whose reference it is.
     ax : matplotlib Axes
     window : ((low, high), (low, high)), optional
+        Default: one that fits the paths.
     labels : sequence of str, optional
         Default: title and step size of the optimizer.
     flow, legend, background : bool
@@ -115,9 +117,7 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
     """
     plane(problem)
     chosen = lines(runs, labels)
-    if problem.window is None and window is None:
-        window = window_of(None, [line.run.x for line in chosen] + [np.array(problem.minima or [problem.x0])])
-    window = window_of(problem, [], window)
+    window = window_around(problem, chosen, window)
     if background:
         contours(problem, ax, window)
     for line in chosen:
@@ -139,18 +139,36 @@ def flow_line(ax, line, window, project=lambda x: x, **options):
     """The flow of a run, edged in white; nothing where it has none. ``project`` takes (m, n) to (m, 2)."""
     options = {"color": line.look.color, "lw": 1.7, "zorder": 2.2} | options
     path = flow_path(line.reference)
-    if path is not None:
+    if path is not None and _followed(line, window, project):
         x = inside(project(path[1]), window)
         ax.plot(x[:, 0], x[:, 1], "-", color="white", lw=2 * options["lw"], alpha=0.8, zorder=2)
         ax.plot(x[:, 0], x[:, 1], "-", **options)
 
 
+def _visible(points, window):
+    with np.errstate(invalid="ignore"):
+        return ((points >= window[:, 0]) & (points <= window[:, 1])).all(axis=1)
+
+
+def _followed(line, window, project):
+    """Whether a run shows more than its start: the flow of one that left at once is not what it did."""
+    if line.run.status != "diverged":
+        return True
+    with np.errstate(all="ignore"):
+        return _visible(project(line.run.x), window).sum() > 1
+
+
 def iterates(ax, line, window, markers=11, project=lambda x: x, size=7):
-    """A dot for every recorded iterate, and ``markers`` of the optimizer's own markers."""
+    """A dot for every recorded iterate, and ``markers`` of the optimizer's own markers.
+
+    A run that diverged has a cross where it was last seen.
+    """
     with np.errstate(all="ignore"):  # where a run diverged
         x, look = inside(project(line.run.x), window, 30.0), line.look
     ax.plot(x[:, 0], x[:, 1], "-", color=look.color, lw=0.6, alpha=0.35, zorder=3)
-    visible = ((x >= window[:, 0]) & (x <= window[:, 1])).all(axis=1)
+    visible = _visible(x, window)
+    if line.run.status == "diverged" and visible.any():
+        ax.plot(*x[np.flatnonzero(visible)[-1]], "x", color=look.color, ms=11, mew=2.4, zorder=7.5)
     few = visible.sum() <= 3 * markers
     if not few:
         ax.plot(x[:, 0], x[:, 1], ".", color=look.color, ms=3.2, mew=0, zorder=3.2)

@@ -7,7 +7,7 @@ columns look well); those that are left over are switched off. Labels stand on t
 import numpy as np
 from matplotlib.lines import Line2D
 
-from .data import inside, lines, positive, window_of
+from .data import inside, lines, positive, window_around
 from .layout import fitted
 from .maps import contours, flow_line, iterates, principal_directions
 from .style import FLOW
@@ -44,9 +44,7 @@ def path_panels(problem, runs, axes, window=None, *, labels=None):
     """
     chosen = lines(runs, labels)
     if problem.dim == 2:
-        if problem.window is None and window is None:
-            window = window_of(None, [line.run.x for line in chosen] + [np.array(problem.minima or [problem.x0])])
-        window, others, names = window_of(problem, [], window), [], ("$x_1$", "$x_2$")
+        window, others, names = window_around(problem, chosen, window), [], ("$x_1$", "$x_2$")
 
         def project(x):
             return x

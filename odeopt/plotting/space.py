@@ -63,9 +63,12 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
             mark = ax.plot(*point[:, None], z, ls="none", zorder=7, label=name, **options)
             handles += mark if name not in [h.get_label() for h in handles] else []
     ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel=r"$\log_{10}(f - f^*)$" if logarithmic else "$f$")
+    for axis, (low, high) in zip((ax.xaxis, ax.yaxis), window):  # no ticks at the corners, where two axes meet
+        ticks = MaxNLocator(5).tick_values(low, high)
+        axis.set_ticks(ticks[(ticks > low + 0.1 * (high - low)) & (ticks < high - 0.1 * (high - low))])
+    ax.zaxis.set_major_locator(MaxNLocator(5, prune="both"))
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
-        axis.labelpad = 9  # clear of the ticks' words
-        axis.set_major_locator(MaxNLocator(5))
+        axis.labelpad = 14  # clear of the ticks' words
     ax.set_box_aspect(None, zoom=0.84)  # and these inside the axes
     if runs is not None and legend:
         below(ax, handles)

@@ -29,4 +29,5 @@ __all__ += [factory.__name__ for factory in _FACTORIES]
 
 def by_name(name):
     """The factory of problem ``name`` ('three-hump-camel'); ValueError with the nearest match."""
-    return ALL[checks.choice("problem", name, ALL)]
+    key = str(name).lower().replace("_", "-")
+    return ALL[key] if key in ALL else ALL[checks.choice("problem", name, ALL)]
