@@ -200,7 +200,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
     stepwise = None if problem.compiled else drive.Stepwise(call, counters, clock, x, s)
     call = stepwise or call
     if rule:
-        call, numbers = _controlled(call, rule, optimizer, problem, p, x, counters, resume)
+        call, numbers = _controlled(call, rule, optimizer, problem, p, x, counters, k_end, resume)
         if stepwise:
             stepwise.state += (numbers,)  # a decision is taken back with the step before it
 
@@ -221,7 +221,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
     return run
 
 
-def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
+def _controlled(call, rule, optimizer, problem, p, x, counters, k_end, resume):
     """``call`` with a decision of ``rule`` after each of its epochs, and the decisions as an array.
 
     A decision is taken in one assignment, so that an exception comes before it or after it.
@@ -236,7 +236,7 @@ def _controlled(call, rule, optimizer, problem, p, x, counters, resume):
         while counters[drive.STATUS] == drive.RUNNING:
             k = int(counters[drive.K])
             decisions.restore(numbers)
-            if k % rule.every == 0 and k // rule.every > decisions.epochs:  # an epoch has just ended
+            if k % rule.every == 0 and k // rule.every > decisions.epochs and k < k_end:  # an epoch has just ended
                 decisions.step(problem.fun(x))
                 numbers[:] = decisions.numbers()
             p[entry] = decisions.lr
