@@ -313,9 +313,10 @@ def _check_resume(old, optimizer, problem, noise, c, origin, x0, **given):
     for name, new in (("method", repr(optimizer)), ("problem", problem.name), ("noise", repr(noise))):
         if getattr(old, name) != new:
             raise ValueError(f"resume must come from the same {name} {new}, got {getattr(old, name)}")
-    if np.shape(old.x)[-1:] != (problem.dim,):
+    shape = np.shape(old.x)
+    if shape[-1:] != (problem.dim,):
         raise ValueError(f"resume must come from a problem of the same dimension {problem.dim}, "
-                         f"got {checks.shown(np.shape(old.x)[-1:])}")
+                         f"got {shape[-1] if shape else 'no dimension'}")
     if not np.array_equal(old.final.get("noise_constants"), c):
         raise ValueError("resume must come from a noise with the same constants")
     fingerprint.compare(old.final.get("origin"), origin)
