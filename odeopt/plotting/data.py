@@ -99,24 +99,24 @@ def window_of(problem, points, window=None, least=0.25):
 
 
 def window_around(problem, chosen, window=None):
-    """((low, high), (low, high)) that shows the paths of these lines, at most three times as long as wide.
+    """((low, high), (low, high)) that shows the paths of these lines, at least three fifths as wide as long.
 
-    As given; else around the starts, the iterates in and near the problem's window (a run that leaves it by
-    far is not followed) and the minima next to where the runs end.
+    As given; else around the starts, the iterates in the problem's window (a run that leaves it is not
+    followed) and the minima next to where the runs end.
     """
     if window is not None:
         return window_of(problem, [], window)
     paths = [line.run.x for line in chosen]
     if problem.window is not None:
         whole = window_of(problem, [])
-        near = [inside(x, whole, 1.5) for x in paths]
+        near = [inside(x, whole, 1.0) for x in paths]
     else:
         near = [inside(x, np.column_stack([x[0] - 1e3, x[0] + 1e3]), 1.0) for x in paths]
     minima = np.array(problem.minima).reshape(-1, 2)
     ends = [x[np.isfinite(x).all(axis=1)][-1:] for x in near]
     ends = [minima[[np.linalg.norm(minima - e[0], axis=1).argmin()]] for e in ends if len(e) and len(minima)]
     starts = [x[:1] for x in paths]
-    return window_of(None, [*near, *starts, *ends], least=1 / 3)
+    return window_of(None, [*near, *starts, *ends], least=0.6)
 
 
 def equal_scale(ax, window):

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from matplotlib.backend_bases import RendererBase
@@ -172,9 +173,20 @@ def _break_lines(fig, ax):
             text.odeopt_lines = (whole, shown)
 
 
+@lru_cache(maxsize=4096)
+def _word_length(word, font):
+    return text_to_path.get_text_width_height_descent(word, font, ismath="$" in word)[0]
+
+
+def _words(line):
+    """The words of a line; a formula is one, whatever spaces it has."""
+    return re.findall(r"(?:\$[^$]*\$|[^\s$]|\$)+", line)
+
+
 def length(line, font):
     """Length of a line in points."""
-    return text_to_path.get_text_width_height_descent(line, font, ismath="$" in line)[0] if line else 0.0
+    words = _words(line)
+    return sum(_word_length(word, font) for word in words) + max(len(words) - 1, 0) * _word_length(" ", font)
 
 
 def broken(text, room, font, letters=False):
@@ -182,8 +194,11 @@ def broken(text, room, font, letters=False):
     within a word that is longer."""
     lines = []
     for paragraph in text.split("\n"):
+        if length(paragraph, font) <= room:
+            lines.append(paragraph)
+            continue
         line = ""
-        for word in re.findall(r"(?:\$[^$]*\$|[^\s$]|\$)+", paragraph) or [""]:
+        for word in _words(paragraph):
             longer = f"{line} {word}" if line else word
             if line and length(longer, font) > room:
                 lines.append(line)
