@@ -130,6 +130,8 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
         end = run.end
         mean, half = mean_interval(end, level)
         std = end.std(axis=0, ddof=1)
+        if not (np.isfinite(std).all() and (std > 0).all()):
+            raise ValueError(f"optimizer must be stable, got {method!r}: its paths spread by {std.max():.3g}")
         # var(s^2) = (m4 - s^4)/N, so var(s) = that/(4 s^2): no normality assumed.
         fourth = ((end - mean) ** 4).mean(axis=0)
         ratio = half / (std / math.sqrt(paths))
