@@ -23,7 +23,8 @@ with_flow = pytest.mark.parametrize("row", FLOWS, ids=[row.name for row in FLOWS
 
 
 def test_every_page_has_a_row():
-    pages = {p.stem for p in pathlib.Path(oo.optimizers.__path__[0]).glob("*.py")} - {"__init__", "base", "inside", "state", "state_file"}
+    helpers = {"__init__", "base", "inside", "state", "state_file"}
+    pages = {p.stem for p in pathlib.Path(oo.optimizers.__path__[0]).glob("*.py")} - helpers
     rows = {row.method.lower() for row in ROWS}
     assert pages == {*ALL, *WRAPPERS}, f"one class a file, named as the file: {pages ^ {*ALL, *WRAPPERS}}"
     assert pages == rows, f"one row or more of tests/rows.py for each page: {pages ^ rows}"
