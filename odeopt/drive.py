@@ -16,6 +16,7 @@ import numpy as np
 
 from . import abi
 from .abi import cold_path
+from .sums import scaled_norm
 from .trajectory import Trajectory
 
 RUNNING, COMPLETED, CONVERGED, OUT_OF_RANGE, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED = range(8)
@@ -33,16 +34,13 @@ STORE = (abi.INDICES, abi.INDICES, *[abi.VECTOR] * 4, abi.MATRIX, abi.CUBE)  # a
 @abi.kernel
 def norm_of(g):
     """Euclidean norm, also where the squares are too large or too small for float64."""
-    total, largest = 0.0, 0.0
-    for i in range(g.size):
-        total += g[i] * g[i]
-        largest = max(largest, abs(g[i]))
-    if TINY < total < np.inf or not 0.0 < largest < np.inf or np.isnan(total):
-        return np.sqrt(total)
     total = 0.0
     for i in range(g.size):
-        total += (g[i] / largest) ** 2
-    return largest * np.sqrt(total)
+        total += g[i] * g[i]
+    if TINY < total < np.inf:
+        return np.sqrt(total)
+    scale, length = scaled_norm(g)
+    return scale * length
 
 
 @abi.kernel

@@ -56,10 +56,3 @@ def scaled_norm(g):
         ratio = np.float64(g[i]) / largest
         square += ratio * ratio
     return largest, np.sqrt(square)
-
-
-@kernel
-def norm(g):
-    """|g| in float64, infinite only where it exceeds the largest float64."""
-    scale, length = scaled_norm(g)
-    return scale * length

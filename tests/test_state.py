@@ -237,6 +237,8 @@ def test_a_state_of_a_form_that_reduces_is_not_one_of_a_form_that_does_not():
     ([{"arrays": [0]}, {"arrays": [0]}], ValueError, "each at most once"),
     ([{"lr": 1.0}], TypeError, "groups must be dicts with the key 'arrays'"),
     ([{"arrays": "0"}], TypeError, "must be an integer"),
+    (5, TypeError, "groups must be a sequence, got 5"),
+    ([{"arrays": [0], 3: 1.0}], TypeError, "groups must have names of hyperparameters for keys"),
 ])
 def test_bad_groups(groups, error, message):
     with pytest.raises(error, match=message):
@@ -294,6 +296,9 @@ def test_nothing_of_a_state_looks_editable_and_is_not_looked_at():
     for name in ("groups", "slots", "reduces", "blocks", "shapes", "names", "method", "single", "times", "dtypes"):
         with pytest.raises(AttributeError, match=f"State.{name} is read-only"):
             setattr(state, name, getattr(state, name))
+    for change in (lambda: setattr(state, "lr", 0.1), lambda: delattr(state, "groups"), lambda: delattr(state, "k")):
+        with pytest.raises(AttributeError, match="State has no lr|State.groups is read-only|State.k is read-only"):
+            change()
     with pytest.raises(TypeError, match="k must be an integer"):
         state.k = 0.5
     state.k = 3
@@ -313,6 +318,7 @@ def test_a_copy_of_a_state_goes_on_alone_as_the_state_does(row):
         zs, other = copy.deepcopy((xs, state))
         steps(opt, zs, other, 3)
         assert all(np.array_equal(y, z) for y, z in zip(ys, zs)) and state.k == 2
+    assert not any(np.shares_memory(s, z) for s, z in zip(state.slots, copy.copy(state).slots))
 
 
 _ELSEWHERE = """
@@ -424,4 +430,5 @@ def test_a_wrapper_has_the_hyperparameters_of_what_it_wraps():
     references = [oo.reference(opt, problem, t_end=0.02, schedule=S.exponential(0.9)) for opt in (oo.SWA(heavy), heavy)]
     assert np.array_equal(*(r.z(0.02) if hasattr(r, "z") else r(0.02) for r in references))
     descent = oo.GradientDescent(1e-2)
-    assert oo.tune(oo.SWA(descent), problem, steps=20).best_lr == oo.tune(descent, problem, steps=20).best_lr
+    tuned, plain = oo.tune(oo.SWA(descent, start=3), problem, steps=20), oo.tune(descent, problem, steps=20)
+    assert tuned.best_lr == plain.best_lr and tuned.optimizer == oo.SWA(plain.optimizer, start=3)

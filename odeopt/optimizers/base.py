@@ -75,13 +75,14 @@ class Optimizer:
     """Base of all optimizers. Instances are immutable; state is passed, never stored.
 
     Class attributes: ``title`` (for tables; default: the class name); ``aliases`` (further command-line names; the
-    command-line name is the lower-case class name); ``full_batch_only`` for rules that compare the
-    gradients of two steps; ``wrapper`` for an optimizer made of another one, which the registry
-    leaves out.
+    command-line name is the lower-case class name); ``step_name``, the hyperparameter that is the step size;
+    ``full_batch_only`` for rules that compare the gradients of two steps; ``wrapper`` for an optimizer made of
+    another one, which the registry leaves out.
     """
 
     title: ClassVar[str] = ""
     aliases: ClassVar[tuple] = ()
+    step_name: ClassVar[str] = "lr"
     full_batch_only: ClassVar[bool] = False
     wrapper: ClassVar[bool] = False
 

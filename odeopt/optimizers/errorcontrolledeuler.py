@@ -50,6 +50,7 @@ class ErrorControlledEuler(Optimizer):
     """
 
     title = "error-controlled Euler"
+    step_name = "tol"
 
     tol: float = positive(scales="h")
 

@@ -52,8 +52,8 @@ _tried_inside = functools.lru_cache(1024)(_try_inside)
 
 
 def reads(optimizer, entry):
-    """Whether the kernel reads entry ``entry`` of ``p``, inside the arrays of this optimizer: some numbers are for
-    the start alone, and some decide which slots there are.
+    """Whether the kernel reads entry ``entry`` of ``p`` after the first step, inside the arrays of this optimizer:
+    some numbers are for the start alone, and some decide which slots there are.
 
     Found by trying: in the interpreter, which checks indices, on gradients of many sizes, from one start.
     """
@@ -64,9 +64,11 @@ def reads(optimizer, entry):
 
     def run(value):
         x, s, p = x0.copy(), s0.copy(), p0.copy()
-        p[entry] = value
+        times = []
         with np.errstate(all="ignore"):
-            times = [kernel(k, p, x, size * g0, s) for k, size in enumerate(sizes)]
+            for k, size in enumerate(sizes):
+                times.append(kernel(k, p, x, size * g0, s))
+                p[entry] = value
         return np.concatenate([times, x, s.ravel()])
 
     usual = run(p0[entry])

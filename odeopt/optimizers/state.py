@@ -8,6 +8,7 @@ control, normalised descent). So a list of arrays moves exactly as the one vecto
 on any number of threads.
 """
 
+import copy
 import weakref
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -85,12 +86,21 @@ class State:
 
     def __setattr__(self, name, value):
         """``k`` may be set; what else is made once, so that nothing looks editable and is not looked at again."""
-        if name in vars(self):
+        if hasattr(self, "dtypes"):  # made at last
             if name != "k":
-                raise AttributeError(f"State.{name} is read-only: entries of times and slots change in place, "
-                                     "hyperparameters by update with optimizer.changed(...), groups by a new init")
+                self.__delattr__(name)
             value = checks.integer("k", value)
         super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        if not hasattr(self, name):
+            raise AttributeError(f"State has no {name}: hyperparameters change by update with optimizer.changed(...)")
+        raise AttributeError(f"State.{name} is read-only: entries of times and slots change in place, "
+                             "hyperparameters by update with optimizer.changed(...), groups by a new init")
+
+    def __copy__(self):
+        """A state of its own: with the slots of another it would be a step behind, or ahead."""
+        return copy.deepcopy(self)
 
     def __reduce__(self):
         """Without the plan, whose kernels' addresses are this process's alone: also for a copy."""
@@ -152,9 +162,11 @@ def _flat(name, array, writable):
 def _grouped(groups, count):
     """``[(indices, overrides)]`` that cover 0 .. count - 1 once; the rest is the first group."""
     named, seen = [], set()
-    for group in groups or ():
+    for group in checks.entries("groups", () if groups is None else groups):
         if not isinstance(group, dict) or "arrays" not in group:
             raise TypeError(f"groups must be dicts with the key 'arrays', got {checks.shown(group)}")
+        if not all(isinstance(name, str) for name in group):
+            raise TypeError(f"groups must have names of hyperparameters for keys, got {checks.shown([*group])}")
         named_arrays = group["arrays"] if np.iterable(group["arrays"]) else [group["arrays"]]
         indices = [checks.integer("groups['arrays']", i) for i in named_arrays]
         if not indices or max(indices) >= count or seen & set(indices) or len(set(indices)) < len(indices):

@@ -118,6 +118,10 @@ class SWA(Optimizer):
         return self.optimizer.full_batch_only
 
     @property
+    def step_name(self):
+        return self.optimizer.step_name
+
+    @property
     def h(self):
         return self.optimizer.h
 

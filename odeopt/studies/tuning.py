@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
-from ..optimizers import ALL
+from ..optimizers import ALL, WRAPPERS
 from .base import Study
 from .inner import gather, inner_run
 
@@ -173,9 +173,12 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
 
 def _build(call):
     """The optimizer of its repr; an optimizer may hold another one."""
-    values = {k.arg: _build(k.value) if isinstance(k.value, ast.Call) else ast.literal_eval(k.value)
-              for k in call.keywords}
-    return ALL[call.func.id.lower()](**values)
+
+    def value(node):
+        return _build(node) if isinstance(node, ast.Call) else ast.literal_eval(node)
+
+    cls = (ALL | WRAPPERS)[call.func.id.lower()]
+    return cls(*map(value, call.args), **{k.arg: value(k.value) for k in call.keywords})
 
 
 def _score(run, score, f_min):
