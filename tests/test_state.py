@@ -429,6 +429,7 @@ def test_a_wrapper_has_the_hyperparameters_of_what_it_wraps():
     heavy = oo.Momentum(1e-3, 0.9)
     references = [oo.reference(opt, problem, t_end=0.02, schedule=S.exponential(0.9)) for opt in (oo.SWA(heavy), heavy)]
     assert np.array_equal(*(r.z(0.02) if hasattr(r, "z") else r(0.02) for r in references))
+    assert oo.stability_limit(oo.SWA(heavy)) == oo.stability_limit(heavy)
     descent = oo.GradientDescent(1e-2)
     tuned, plain = oo.tune(oo.SWA(descent, start=3), problem, steps=20), oo.tune(descent, problem, steps=20)
     assert tuned.best_lr == plain.best_lr and tuned.optimizer == oo.SWA(plain.optimizer, start=3)

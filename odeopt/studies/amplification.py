@@ -94,6 +94,7 @@ def spectral_radius(matrices):
 
 def probe(optimizer, c, preconditioner=1.0, k=LATE, *, check=False):
     """(n, r, r) matrices of an optimizer for curvatures ``c`` (n,); ``check``: refuse what is not linear."""
+    optimizer = optimizer.optimizer if optimizer.wrapper else optimizer  # its average has no say in the next step
     linear, memory = frozen_memory(optimizer, preconditioner)
     rows = [0, *(1 + i for i in linear)]
     pairs = np.iscomplexobj(c)
