@@ -27,8 +27,8 @@ def example(name):
 
 def test_scalar_and_vector_rmsprop_measure_as_the_example_says():
     table = example("33_scalar_against_vector_rmsprop").table()
-    expected = {"on axes": ((0, 0.0228, 253), (44.4, 0.495, 128)), "turned": ((0, 0.0149, 216), (16.2, 0.113, 209)),
-                "Beale": ((0, 0.0192, 287), (30.7, 0.360, 204))}
+    expected = {"on axes": ((0, 0.00108, 253), (44.4, 0.495, 128)), "turned": ((0, 0.00122, 216), (16.2, 0.113, 209)),
+                "Beale": ((0, 0.00242, 287), (30.7, 0.360, 204))}
     for name, forms in expected.items():
         for form, (angle, distance, gradients) in zip(("scalar", "vector"), forms, strict=True):
             found = table[name][form]
