@@ -274,11 +274,15 @@ def test_rotated_and_plain_quadratic_agree_in_turned_axes(seed):
 # ---- bad input
 
 
+def test_names_may_have_any_case():
+    assert by_name("Three-Hump_Camel") is by_name("three-hump-camel")
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda: by_name("rosenbrok"), ValueError, "problem must be one of .* did you mean 'rosenbrock'"),
-        (lambda: by_name("Three-Hump-Camel"), ValueError, "did you mean 'three-hump-camel'"),
+        (lambda: by_name("Three-Hump-Camle"), ValueError, "did you mean 'three-hump-camel'"),
         (lambda: problems.rosenbrock(1), ValueError, "dim must be at least 2, got 1"),
         (lambda: problems.rastrigin(2.0), TypeError, "dim must be an integer, got 2.0"),
         (lambda: problems.levy(0), ValueError, "dim must be at least 1"),
