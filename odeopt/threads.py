@@ -98,16 +98,22 @@ class Uninterrupted:
             self.waiting = True
 
     def __call__(self, number, frame):
-        """The handler meanwhile. One that another signal kept from being taken out again just hands on."""
+        """The handler meanwhile. One that comes while handlers are put back puts them back itself, then hands on."""
         if self.waiting:
             self.came.append((number, frame))
         else:
+            self.put_back()
             self.handlers[number](number, frame)
+
+    def put_back(self):
+        """The handlers of before, where nobody else's has been set since."""
+        for number, handler in self.handlers.items():
+            if _signal.getsignal(number) is self:
+                _signal.signal(number, handler)
 
     def __exit__(self, *_):
         self.waiting = False
-        for number, handler in self.handlers.items():
-            _signal.signal(number, handler)
+        self.put_back()
         for number, frame in self.came:
             self.handlers[number](number, frame)
 

@@ -1,6 +1,7 @@
 """Threads change the time that a large update takes, and nothing else."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -199,3 +200,14 @@ def test_slices_are_not_for_an_update_that_reduces(small_slices):
     with pytest.raises(ValueError, match="it is in slices"):
         oo.Amos(0.1).update(x, np.ones(SIZE), state)
     oo.Amos(0.2, axis=()).update(x, np.ones(SIZE), state)
+
+
+def test_a_signal_while_handlers_are_put_back_leaves_none_behind():
+    """It comes between the end of the block and the first handler's return: Ctrl-C, and all handlers as before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    block = threads.Uninterrupted()
+    block.__enter__()
+    block.waiting = False
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert {number: signal.getsignal(number) for number in before} == before
