@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: install test lint figures bench floor processors boundscheck fuzz
+.PHONY: install test lint figures bench floor processors boundscheck fuzz mutants
 
 install: $(VENV)/bin/odeopt
 
@@ -41,3 +41,8 @@ COUNT ?= 1000
 SEED ?= 300
 fuzz: install
 	$(RUN) tools/fuzz.py run $(BATCHES) $(COUNT) $(SEED)
+
+# Slips of the numerics that the tests should notice. AREAS="loops schemes", default all; some minutes a mutant.
+MUTANTS ?= 15
+mutants: install
+	$(RUN) tools/mutants.py $(AREAS) --count $(MUTANTS) --seed $(SEED)

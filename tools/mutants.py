@@ -1,0 +1,180 @@
+"""Which slips of the numerics do the tests notice? ``python tools/mutants.py [AREA ...] [--count N] [--seed S]``.
+
+A mutant is the source with one change, made from the syntax tree: a comparison flipped, a constant changed,
+a term of a sum dropped, + and - or * and / exchanged, a statement ``x += ...`` or ``x = min(x, c)`` removed.
+Text (docstrings, messages) stays as it is. Of each area a seeded sample runs against the area's tests, each mutant
+in a copy of the tree with caches of its own; one that runs past the time limit counts as noticed. The
+output ends with the survivors: each is a missing test, or changes nothing that can be observed.
+"""
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
+    "optimizers": ("optimizers", "optimizers parity state extreme_gradients limits equivalence"),
+    "flows": ("flows", "stabilized optimizers modified convergence central"),
+    "schemes": ("schemes", "schemes multistep stabilized convergence"),
+    "loops": ("drive.py lanes.py", "schemes record drive multistep controllers interrupts ensemble"),
+    "record": ("record.py store.py trajectory.py reference.py", "record store resume reference solvers_end limits"),
+    "schedules": ("schedules", "schedules parity"),
+    "studies": ("studies", "sensitive_studies controllers workprecision mixing lyapunov central convergence "
+                "equivalence modified scale_invariance stability stationary ensemble"),
+    "stochastic": ("stochastic", "sensitive_studies stochastic stationary mixing"),
+    "minimize": ("interop", "minimize minimize_arguments solver_class stabilized_solvers"),
+}
+FLIPPED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
+TURNED = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
+EXCHANGED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+TEXT = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
+SPOKEN = {"__repr__", "__str__", "table", "summary", "explain"}  # functions that only say something
+
+
+def other_constant(c):
+    """A number that is not ``c``, nor close to it."""
+    if isinstance(c, int):
+        return c + 1
+    return 1.0 if c == 0.0 else c ** (1 / 3) if c < 1e-6 else 10 * c if c < 0.5 else 1.5 * c
+
+
+def changes(node):
+    """``(kind, new text)`` of the mutants made at this node."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        for table in (FLIPPED, TURNED):
+            if type(node.ops[0]) in table:
+                new = ast.Compare(node.left, [table[type(node.ops[0])]()], node.comparators)
+                yield "comparison", f"({ast.unparse(new)})"
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) < float("inf"):
+        yield "constant", repr(other_constant(node.value))
+    elif isinstance(node, ast.BinOp) and type(node.op) in EXCHANGED:
+        if not any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in (node.left, node.right)):
+            yield "operator", f"({ast.unparse(ast.BinOp(node.left, EXCHANGED[type(node.op)](), node.right))})"
+            if isinstance(node.op, ast.Add | ast.Sub):
+                right = node.right if isinstance(node.op, ast.Add) else ast.UnaryOp(ast.USub(), node.right)
+                yield "term", f"({ast.unparse(node.left)})"
+                yield "term", f"({ast.unparse(right)})"
+    elif isinstance(node, ast.AugAssign):
+        yield "statement", "pass"
+    elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+        call = node.value
+        if isinstance(call.func, ast.Name) and call.func.id in ("min", "max"):
+            if ast.unparse(node.targets[0]) in map(ast.unparse, call.args):
+                yield "statement", "pass"
+
+
+def numeric(node):
+    """The nodes below ``node`` that compute: no text, annotations, decorators or indices."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "slice"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST) and not isinstance(child, TEXT) and getattr(child, "name", "") not in SPOKEN:
+                yield child
+                yield from numeric(child)
+
+
+def mutants_of(path):
+    """``(path, line, kind, old text, new text, begin, end)`` of each mutant of a file; places in bytes."""
+    source = path.read_bytes()
+    begins = [0]
+    for line in source.splitlines(keepends=True):
+        begins.append(begins[-1] + len(line))
+    for node in numeric(ast.parse(source)):
+        for kind, new in changes(node):
+            begin = begins[node.lineno - 1] + node.col_offset
+            end = begins[node.end_lineno - 1] + node.end_col_offset
+            yield path.relative_to(ROOT), node.lineno, kind, source[begin:end].decode(), new, begin, end
+
+
+def sample(area, count, seed):
+    """``count`` mutants of the area, the kinds by turns: there are more constants than statements."""
+    places = [ROOT / "odeopt" / name for name in AREAS[area][0].split()]
+    files = sorted(f for place in places for f in ([place] if place.is_file() else place.rglob("*.py")))
+    chance = random.Random(f"{area} {seed}")
+    kinds = {}
+    for mutant in (m for f in files for m in mutants_of(f)):
+        kinds.setdefault(mutant[2], []).append(mutant)
+    for mutants in kinds.values():
+        chance.shuffle(mutants)
+    chosen = []
+    while len(chosen) < count and any(kinds.values()):
+        chosen += [mutants.pop() for mutants in kinds.values() if mutants]
+    return chosen[:count]
+
+
+def linked(source, target):
+    """A copy of the tree with its caches, of hard links: what is written later is a new file in the copy."""
+    leave = shutil.ignore_patterns(".git", ".venv", ".pytest_cache", ".hypothesis", ".ruff_cache")
+    return shutil.copytree(source, target, copy_function=os.link, ignore=leave)
+
+
+def noticed(tree, area, limit):
+    """What the area's tests say in ``tree``: "" where they pass, else a word."""
+    tests = [f"tests/test_{name}.py" for name in AREAS[area][1].split()]
+    own = os.environ | {"ODEOPT_CACHE_DIR": str(tree / ".loops"), "PYTHONHASHSEED": "0"}
+    own.pop("NUMBA_CACHE_DIR", None)  # kernels are kept next to their source, which is the copy's
+    process = subprocess.Popen([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests], cwd=tree,
+                               env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with the processes that tests have started
+        process.communicate()
+        return "time limit"
+    if process.returncode == 0:
+        return ""
+    failed = [line.split(" - ")[0] for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0] if failed else f"exit status {process.returncode}"
+
+
+def run(area, count, seed, limit):
+    """Survivors and number of mutants of an area."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder) / "base"
+        shutil.copytree(ROOT, base, ignore=shutil.ignore_patterns(".git", ".venv", ".hypothesis"))
+        begin = time.perf_counter()
+        if word := noticed(base, area, None):  # this compiles what the copies then find
+            sys.exit(f"{area}: the tests fail without a mutant: {word}")
+        print(f"== {area}: its tests pass in {time.perf_counter() - begin:.0f} s", flush=True)
+        survivors, mutants = [], sample(area, count, seed)
+        for number, (path, line, kind, old, new, begin, end) in enumerate(mutants):
+            tree = linked(base, Path(folder) / str(number))
+            source = (tree / path).read_bytes()
+            (tree / path).unlink()
+            (tree / path).write_bytes(source[:begin] + new.encode() + source[end:])
+            word = noticed(tree, area, limit)
+            shutil.rmtree(tree)
+            row = f"{path}:{line}: {kind}: {' '.join(old.split())} -> {new}"
+            print(f"{word or 'SURVIVED':40.40} {row}", flush=True)
+            survivors += [] if word else [row]
+    return survivors, len(mutants)
+
+
+def main():
+    """Run the areas and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("areas", nargs="*", metavar="AREA", help=", ".join(AREAS))
+    parser.add_argument("--count", type=int, default=15, help="mutants of each area")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds for the tests of one mutant")
+    given = parser.parse_args()
+    if unknown := set(given.areas) - set(AREAS):
+        parser.error(f"AREA must be one of {', '.join(AREAS)}, got {', '.join(sorted(unknown))}")
+    results = {area: run(area, given.count, given.seed, given.limit) for area in given.areas or AREAS}
+    print("\n== survivors")
+    for area, (survivors, count) in results.items():
+        print(f"{area}: {count - len(survivors)} of {count} noticed", *survivors, sep="\n  ")
+
+
+if __name__ == "__main__":
+    main()
