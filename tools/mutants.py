@@ -82,7 +82,7 @@ def numeric(node):
                 yield from numeric(child)
 
 
-def mutants_of(path):
+def mutants_of(path, tree):
     """``(path, line, kind, old text, new text, begin, end)`` of each mutant of a file; places in bytes."""
     source = path.read_bytes()
     begins = [0]
@@ -92,16 +92,16 @@ def mutants_of(path):
         for kind, new in changes(node):
             begin = begins[node.lineno - 1] + node.col_offset
             end = begins[node.end_lineno - 1] + node.end_col_offset
-            yield path.relative_to(ROOT), node.lineno, kind, source[begin:end].decode(), new, begin, end
+            yield path.relative_to(tree), node.lineno, kind, source[begin:end].decode(), new, begin, end
 
 
-def sample(area, count, seed):
+def sample(area, count, seed, tree):
     """``count`` mutants of the area, the kinds by turns: there are more constants than statements."""
-    places = [ROOT / "odeopt" / name for name in AREAS[area][0].split()]
+    places = [tree / "odeopt" / name for name in AREAS[area][0].split()]
     files = sorted(f for place in places for f in ([place] if place.is_file() else place.rglob("*.py")))
     chance = random.Random(f"{area} {seed}")
     kinds = {}
-    for mutant in (m for f in files for m in mutants_of(f)):
+    for mutant in (m for f in files for m in mutants_of(f, tree)):
         kinds.setdefault(mutant[2], []).append(mutant)
     for mutants in kinds.values():
         chance.shuffle(mutants)
@@ -145,8 +145,10 @@ def run(area, count, seed, limit):
         begin = time.perf_counter()
         if word := noticed(base, area, None):  # this compiles what the copies then find
             sys.exit(f"{area}: the tests fail without a mutant: {word}")
-        print(f"== {area}: its tests pass in {time.perf_counter() - begin:.0f} s", flush=True)
-        survivors, mutants = [], sample(area, count, seed)
+        seconds = time.perf_counter() - begin
+        limit = limit or 60 + 4 * seconds  # a mutant is compiled again, and its failure may be a lock
+        print(f"== {area}: its tests pass in {seconds:.0f} s; time limit {limit:.0f} s", flush=True)
+        survivors, mutants = [], sample(area, count, seed, base)
         for number, (path, line, kind, old, new, begin, end) in enumerate(mutants):
             tree = linked(base, Path(folder) / str(number))
             source = (tree / path).read_bytes()
@@ -166,7 +168,7 @@ def main():
     parser.add_argument("areas", nargs="*", metavar="AREA", help=", ".join(AREAS))
     parser.add_argument("--count", type=int, default=15, help="mutants of each area")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=900.0, help="seconds for the tests of one mutant")
+    parser.add_argument("--limit", type=float, help="seconds a mutant; default a minute and four clean runs")
     given = parser.parse_args()
     if unknown := set(given.areas) - set(AREAS):
         parser.error(f"AREA must be one of {', '.join(AREAS)}, got {', '.join(sorted(unknown))}")
