@@ -67,6 +67,36 @@ def test_rejected_trials_are_logged_and_repeated():
     assert np.isclose(log.h[log.accepted].sum(), 0.1)
 
 
+@pytest.mark.parametrize(("controller", "gains"), [
+    ("I", (1.0, 0.0, 0.0, 0.9, 0.2, 5.0)),
+    ("PI", (0.7, -0.4, 0.0, 0.9, 0.2, 5.0)),
+    ("PID", (0.58, -0.21, 0.10, 0.9, 0.2, 5.0)),
+    ((0.6, -0.2, 0.1, 1.3, 0.3, 2.0), (0.6, -0.2, 0.1, 1.3, 0.3, 2.0)),  # would lengthen rejected steps
+])
+@pytest.mark.parametrize("scheme", [schemes.heun_euler, schemes.dormand_prince], ids=str)
+@pytest.mark.parametrize("first", [0.1, 1e-5, 1e-9])
+def test_steps_are_those_of_the_digital_filter(controller, gains, scheme, first):
+    """h = h safety e_n^-b1 e_n-1^-b2 e_n-2^-b3 (Söderlind, ACM TOMS 29 (2003) 1), b over the estimate's order + 1.
+
+    The errors before are those of accepted steps; after a rejection the present one alone counts and no step is
+    longer than the rejected one.
+    """
+    b1, b2, b3 = np.array(gains[:3]) / (scheme.embedded_order + 1)
+    method = oo.Discretization(oo.flows.gradient_flow(), scheme, first, rtol=1e-4, atol=1e-4)
+    log = oo.record(method, oo.problems.rosenbrock(), steps=150, controller=controller).step_log
+    h, accepted, before = log["h"], log["accepted"].astype(bool), [1.0, 1.0]
+    assert not accepted.all() or first < 0.1
+    expected = []
+    for e, good in zip(np.maximum(log["error"], 1e-10), accepted):  # smaller errors are round-off
+        factor = gains[3] * e**-b1
+        if good:
+            factor *= before[0] ** -b2 * before[1] ** -b3
+            before = [e, before[0]]
+        factor = np.clip(factor, *gains[4:])
+        expected.append(factor if good else min(factor, 1.0))
+    np.testing.assert_allclose(h[1:] / h[:-1], expected[:-1], rtol=1e-12)
+
+
 def test_stability_functions():
     z = -1.7
     assert np.isclose(stability_function(schemes.explicit_euler, z), 1 + z)

@@ -1,5 +1,6 @@
 """The recorder: what is kept, where it stops, resuming, divergence, plain Python problems."""
 
+import math
 import warnings
 
 import numpy as np
@@ -45,6 +46,23 @@ def test_flow_time_is_exact_over_many_steps():
     assert run.t[-1] == pytest.approx(1000.0, rel=1e-15)
 
 
+@pytest.mark.parametrize("specialize", [False, True])
+@pytest.mark.parametrize("growth", [1.0, 1.3, 2.7, 1 / 1.3])
+def test_flow_time_is_the_rounded_sum_of_the_steps(growth, specialize):
+    """math.fsum rounds the exact sum once; so does t + carry, also where a step is longer than the time before it."""
+    flat, steps = oo.problems.quadratic([1e-40, 2e-40]), 0.1 * growth ** np.arange(60)
+    run = oo.record(oo.GradientDescent(1.0), flat, steps=60, schedule=oo.schedules.table(steps), specialize=specialize)
+    assert run.t.tolist() == [math.fsum(steps[:k]) for k in range(61)]
+
+
+def test_flow_times_of_a_group_and_of_a_scheme_are_rounded_sums():
+    flat, steps = oo.problems.quadratic([1e-40, 2e-40]), 20_000
+    exact = math.fsum([0.1] * steps)
+    assert (oo.ensemble(oo.GradientDescent(0.1), flat, np.ones((3, 2)), steps).t == exact).all()
+    euler = oo.Discretization(oo.flows.gradient_flow(), oo.schemes.explicit_euler, 0.1)
+    assert oo.record(euler, flat, steps=steps, every=steps).t[-1] == pytest.approx(exact, rel=4e-16)
+
+
 @pytest.mark.parametrize("optimizer", [oo.Adam(1e-2), oo.Momentum(1e-4), oo.RMSprop(1e-3, form="scalar")], ids=repr)
 def test_resume_is_bit_identical(optimizer):
     whole = oo.record(optimizer, PROBLEM, steps=200, every=7, memory=True)
@@ -88,6 +106,24 @@ def test_gradient_tolerance():
 def test_flow_time_limit():
     run = oo.record(oo.GradientDescent(0.1), oo.problems.quadratic([1.0, 3.0]), t_end=2.0)
     assert run.t[-1] == pytest.approx(2.0, rel=1e-14) and run.k[-1] == 20
+
+
+@pytest.mark.parametrize(("past", "steps"), [(1e-13, 10), (1e-9, 11), (-1e-9, 10), (-1e-13, 10)])
+def test_the_step_that_reaches_the_end_is_the_last(past, steps):
+    """``t_end`` is reached to 1e-12 of itself; a scheme shortens its last step by as little as it takes."""
+    problem, end = oo.problems.quadratic([1.0, 3.0]), 1 + past
+    run = oo.record(oo.GradientDescent(0.1), problem, t_end=end)
+    assert run.k[-1] == steps and run.t[-1] == pytest.approx(0.1 * steps, rel=1e-15)
+    group = oo.ensemble(oo.GradientDescent(0.1), problem, np.ones((2, 2)), 100, t_end=end)
+    assert (group.k == steps).all()
+
+
+@pytest.mark.parametrize("short", [5e-5, 1e-7])
+def test_a_scheme_lands_on_the_end(short):
+    euler = oo.Discretization(oo.flows.gradient_flow(), oo.schemes.explicit_euler, 0.1)
+    run = oo.record(euler, oo.problems.quadratic([1.0, 3.0]), [1.0, 1.0], t_end=1 - short)
+    assert run.k[-1] == 10 and run.t[-1] == pytest.approx(1 - short, rel=1e-15)
+    np.testing.assert_allclose(run.x[-1, 0], 0.9**9 * (0.9 + short), rtol=1e-13)
 
 
 def test_zero_steps_records_the_start():

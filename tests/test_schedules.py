@@ -410,6 +410,10 @@ BAD = [
      ValueError, "schedule drives"),
     (lambda: oo.record(oo.Nesterov(lr=0.1, momentum=None), oo.problems.beale(), schedule=schedules.ramp(0, 1, 2)),
      ValueError, "schedule drives"),
+    (lambda: oo.record(oo.Adam(), oo.problems.beale(), schedule=(schedules.cosine(9), schedules.silver())),
+     ValueError, "schedule must drive each hyperparameter once"),
+    (lambda: oo.record(oo.Adam(), oo.problems.beale(), schedule=[schedules.ramp(0.1, 0.2, 5, drives="beta1")] * 2),
+     ValueError, "schedule must drive each hyperparameter once"),
     (lambda: oo.reference(oo.Adam(), oo.problems.beale(), t_end=1.0, schedule=schedules.StepDecay(period=2)),
      TypeError, "schedule must be"),
 ]

@@ -54,6 +54,17 @@ def test_implicit_euler_solves_its_equation():
     assert run.n_grad[-1] >= 4  # gradients and Hessian products are counted
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.7])
+def test_implicit_euler_on_a_quadratic_is_one_newton_step(decay):
+    """x <- x/(1 + h (lambda + decay)); conjugate gradients end after one product an eigenvalue."""
+    curvatures, h = np.linspace(0.1, 40.0, 8), 0.5
+    problem, flow = oo.problems.quadratic(curvatures, x0=np.ones(8)), oo.flows.gradient_flow(decay)
+    run = oo.record(oo.Discretization(flow, oo.schemes.implicit_euler, h), problem, steps=3)
+    exact = (1 + h * (curvatures + decay)) ** -run.k[:, None]
+    np.testing.assert_allclose(run.x, exact, rtol=0, atol=2e-13)
+    assert run.n_grad[1] <= 2 + 8 + 1  # two gradients, eight products and one for round-off
+
+
 def test_implicit_euler_is_stable_where_explicit_is_not():
     stiff = oo.problems.quadratic([1.0, 1e4])
     implicit = oo.record(oo.Discretization(GRADIENT, oo.schemes.implicit_euler, 1.0), stiff, steps=20)
@@ -90,6 +101,33 @@ def test_rejected_steps_leave_no_trace():
     assert not run.step_log["accepted"][0]
     assert len(run) == 1 + run.step_log["accepted"].sum()
     assert run.n_grad[-1] == 2 * run.step_log["accepted"].size
+
+
+def _field_of_time(fg, hv, data, t, p, z, dz):
+    """z = (x, v, q, clock), p = (1 for the clock's time); a field that differs at different times in every row."""
+    time = z[3, 0] if p[0] > 0.0 else t
+    dz[2, 0] = np.cos(3.0 * time)
+    dz[1, 0] = time**2 + z[2, 0]
+    dz[0, 0] = np.exp(time) * z[1, 0]
+    dz[3, 0] = 1.0
+
+
+@pytest.mark.parametrize("scheme", [
+    oo.schemes.explicit_euler, oo.schemes.heun, oo.schemes.heun_euler, oo.schemes.rk4, oo.schemes.dormand_prince,
+    oo.schemes.runge_kutta_chebyshev(2), oo.schemes.runge_kutta_chebyshev(5), oo.schemes.runge_kutta_chebyshev(9, 1.3),
+    oo.schemes.partitioned_euler((1, 0, 0, 0)), oo.schemes.partitioned_euler((2, 1, 0, 1)),
+    oo.schemes.partitioned_euler((1, 0, 2, 0)),
+], ids=str)
+def test_stage_times_are_those_of_a_clock_among_the_rows(scheme):
+    """t' = 1 makes any field autonomous: a scheme that sees the right times gives the same iterates."""
+    problem, start = oo.problems.quadratic([1.0]), [[0.5], [0.2], [-0.1], [0.3]]
+    ends = []
+    for clock in (0.0, 1.0):
+        flow = oo.flows.base.Flow("of time", "z' = F(t, z)", _field_of_time, {"clock": clock}, ("v", "q", "clock"))
+        run = oo.record(oo.Discretization(flow, scheme, 0.2, t0=0.3), problem, start, steps=3, memory=True)
+        ends.append([*run.x[-1], *run.memory[-1].ravel()])
+    np.testing.assert_allclose(*ends, rtol=1e-13)
+    assert ends[0][3] == pytest.approx(0.9, rel=1e-14)
 
 
 def test_own_tableau():
