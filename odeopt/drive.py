@@ -279,7 +279,8 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
             t = t_end if trial == t_end - t else t + trial
         else:
             z[:] = old
-            factor = min(factor, 1.0)
+            if factor >= 1.0:  # the same step would be rejected for ever
+                factor = controller[4]
         h = min(LONGEST, trial * factor if trial == h or factor < 1.0 else max(h, trial * factor))
         if not h > 1e-14 * max(abs(t), 1e-300):
             status = STALLED

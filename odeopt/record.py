@@ -64,7 +64,8 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         names (:mod:`odeopt.fingerprint` says what that sees); so must ``every`` and ``memory``. ``x0``
         and ``start`` come from there. Optimizers only.
     controller : {"I", "PI", "PID"} or 6 numbers
-        Step-size controller of error-controlled runs.
+        Step-size controller of error-controlled runs: (b1, b2, b3, safety > 0, smallest factor in (0, 1),
+        largest factor >= 1). A rejected step that these would not shorten takes the smallest factor.
     progress : bool
         Show a progress bar on stderr (only if that is a terminal).
     specialize : bool, optional
@@ -322,5 +323,9 @@ def _gains(controller, scheme):
     if isinstance(gains, str) or gains.shape != (6,) or not np.isfinite(gains).all():
         raise ValueError("controller must be one of 'I', 'PI', 'PID' or 6 numbers (b1, b2, b3, safety, smallest, "
                          f"largest factor), got {checks.shown(controller)}")
+    safety, smallest, largest = gains[3:]
+    if not (0 < safety and 0 < smallest < 1 <= largest):
+        raise ValueError("controller must have safety > 0, smallest factor in (0, 1) and largest factor >= 1, "
+                         f"got {checks.shown(controller)}")
     gains[:3] /= scheme.embedded_order + 1
     return gains

@@ -78,8 +78,8 @@ def test_rejected_trials_are_logged_and_repeated():
 def test_steps_are_those_of_the_digital_filter(controller, gains, scheme, first):
     """h = h safety e_n^-b1 e_n-1^-b2 e_n-2^-b3 (Söderlind, ACM TOMS 29 (2003) 1), b over the estimate's order + 1.
 
-    The errors before are those of accepted steps; after a rejection the present one alone counts and no step is
-    longer than the rejected one.
+    The errors before are those of accepted steps; after a rejection the present one alone counts, and a
+    step that would not be shorter takes the smallest factor.
     """
     b1, b2, b3 = np.array(gains[:3]) / (scheme.embedded_order + 1)
     method = oo.Discretization(oo.flows.gradient_flow(), scheme, first, rtol=1e-4, atol=1e-4)
@@ -93,8 +93,25 @@ def test_steps_are_those_of_the_digital_filter(controller, gains, scheme, first)
             factor *= before[0] ** -b2 * before[1] ** -b3
             before = [e, before[0]]
         factor = np.clip(factor, *gains[4:])
-        expected.append(factor if good else min(factor, 1.0))
+        expected.append(factor if good or factor < 1.0 else gains[4])
     np.testing.assert_allclose(h[1:] / h[:-1], expected[:-1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("controller", [(0.6, -0.2, 0.1, 1.3, 0.3, 2.0), (-0.7, 0.0, 0.0, 0.9, 0.2, 5.0),
+                                        (0.0, 0.0, 0.0, 2.0, 0.5, 2.0)])
+def test_a_rejected_step_is_always_shortened(controller):
+    method = oo.Discretization(oo.flows.gradient_flow(), schemes.heun_euler, 0.3, rtol=1e-4)
+    log = oo.record(method, oo.problems.beale(), steps=60, controller=controller).step_log
+    rejected = np.flatnonzero(~log["accepted"].astype(bool)[:-1])
+    assert rejected.size and log["accepted"].any() and (log["h"][rejected + 1] < log["h"][rejected]).all()
+
+
+@pytest.mark.parametrize("controller", [(0.7, -0.4, 0.0, 0.9, 1.0, 5.0), (0.7, -0.4, 0.0, 0.0, 0.2, 5.0),
+                                        (0.7, -0.4, 0.0, 0.9, 0.2, 0.5), (0.7, -0.4, 0.0, 0.9, 0.0, 5.0)])
+def test_controllers_that_cannot_change_a_step_are_refused(controller):
+    method = oo.Discretization(oo.flows.gradient_flow(), schemes.heun_euler, 0.3, rtol=1e-4)
+    with pytest.raises(ValueError, match="controller must have safety > 0"):
+        oo.record(method, oo.problems.beale(), steps=10, controller=controller)
 
 
 def test_stability_functions():
