@@ -3,7 +3,7 @@
 The best N step sizes for curvatures in [mu, L] are the inverse roots of a Chebyshev polynomial; one
 constant step gives ((kappa - 1)/(kappa + 1))^N. At kappa = 1000, N = 128: 0.000608 against 0.774. Single
 steps reach 2/(2 mu) = 500 times the stability limit 2/L of a constant step, so the order matters: taken by
-size they amplify round-off to 4e45; in the order of Lebedev and Finogenov they end at the bound.
+size they amplify round-off to some 1e45; in the order of Lebedev and Finogenov they end at the bound.
 """
 
 import math
