@@ -19,7 +19,9 @@ import pickle
 import sys
 import tempfile
 import types
+import uuid
 import warnings
+from pathlib import Path
 
 import llvmlite
 import numba
@@ -182,12 +184,46 @@ def _refreshed(function):
 def keep(dispatcher, folder=None):
     """Keep what ``dispatcher`` compiles: in ``folder()``, by default where numba would."""
     dispatcher._cache = Store(dispatcher, folder)
+    if _nameless(dispatcher.py_func, folder) and dispatcher._compiler.py_func is dispatcher.py_func:
+        dispatcher._compiler.py_func = _renamed(dispatcher.py_func)
+
+
+def _nameless(function, folder):
+    """Whether other functions may have its name: closures, and what stands in no file."""
+    return folder is not None or "<locals>" in function.__qualname__
+
+
+def _renamed(function):
+    """The same function under a name that no other has, in whichever process.
+
+    Code is linked by the function's name and numba's count of functions in the process that compiled it. With
+    two closures of one name and one count, from two processes, the addresses of both would be those of one.
+    """
+    twin = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
+                              function.__closure__)
+    twin.__kwdefaults__, twin.__module__, twin.__doc__ = function.__kwdefaults__, function.__module__, function.__doc__
+    twin.__qualname__ = f"{function.__qualname__}_{uuid.uuid4().hex}"
+    return twin
 
 
 def is_kept(dispatcher, signature):
     """Whether the code for this signature is on disk."""
     store = dispatcher._cache
     return bool(store._open()) and os.path.exists(store._file(signature, dispatcher.targetctx.codegen())[0])
+
+
+def cache_folder():
+    """Where the code of functions goes that stand in no file: specialised loops, kernels written at run time."""
+    chosen = os.environ.get("ODEOPT_CACHE_DIR")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "odeopt" / "loops"
 
 
 class Store(_Cache):
@@ -246,7 +282,8 @@ class Store(_Cache):
         reach.parts.append(repr(sorted((k, repr(v)) for k, v in self._options.items())))
         _, folder, base = self._open()
         what = reach.digest()[:24]
-        key = hashlib.sha256(repr((types_, codegen.magic_tuple(), _VERSIONS)).encode()).hexdigest()[:16]
+        versions = _VERSIONS + " named" * _nameless(self._function, self._folder)
+        key = hashlib.sha256(repr((types_, codegen.magic_tuple(), versions)).encode()).hexdigest()[:16]
         return os.path.join(folder, f"{base}.{what}.{key}.nbc"), os.path.join(glob.escape(folder), glob.escape(base))
 
     def load_overload(self, sig, target_context):

@@ -13,14 +13,12 @@ Where a kernel cannot be imported by name (one made in ``__main__`` or inside a 
 loop runs on: :func:`why_not` says why.
 """
 
-import os
-import sys
 import threading
 import time
-from pathlib import Path
 
 from . import abi, drive, machine_code
 from .abi import inlined, kernel, stack_matrix, stack_vector
+from .machine_code import cache_folder as folder
 from .schedules import constant
 
 LARGEST = 8  # unknowns; above it the general loop spends its time in the arithmetic anyway
@@ -100,23 +98,9 @@ def why_not(problem, optimizer):
     if problem.dim > LARGEST:
         return f"n = {problem.dim} is above {LARGEST}"
     for what, dispatcher in (("objective", problem.fg), ("update", optimizer.kernel)):
-        if not abi.importable(dispatcher):
+        if not abi.findable(dispatcher):
             return f"the {what}'s kernel is not a module-level function of an importable module"
     return ""
-
-
-def folder():
-    """Where the machine code goes."""
-    chosen = os.environ.get("ODEOPT_CACHE_DIR")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "odeopt" / "loops"
 
 
 def _key(problem, optimizer):

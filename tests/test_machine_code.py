@@ -118,3 +118,31 @@ with warnings.catch_warnings(record=True) as caught:
 print(run.status, len(caught))
 """
     assert run(code, tmp_path, ODEOPT_CACHE_DIR="", XDG_CACHE_HOME="") == ["completed", "1"]
+
+
+FACTORY = """
+from odeopt.abi import kernel
+
+def scaled(c):
+    @kernel
+    def fg(x, g, data):
+        g[0] = 2.0 * c * x[0]
+        return c * x[0] * x[0]
+    return fg
+"""
+SLOPES = """
+import sys
+import odeopt as oo
+import their_factory
+problems = [oo.Problem.from_kernels("own", their_factory.scaled(c), None, dim=1, x0=[1.0]) for c in {}]
+runs = [[oo.record(oo.GradientDescent(0.125), p, steps=1).x[-1][0] for p in problems] for _ in range(2)]
+print(*runs[0], *runs[1], sum(sum(p.fg.stats.cache_hits.values()) for p in problems))
+"""
+
+
+def test_kernels_of_one_name_from_two_processes_stay_apart(tmp_path):
+    """Compiled code is linked by name, and a closure's name and number in two processes may be the same."""
+    (tmp_path / "their_factory.py").write_text(FACTORY)
+    assert run(SLOPES.format((1.0,)), tmp_path) == ["0.75", "0.75", "0"]
+    assert run(SLOPES.format((2.0,)), tmp_path) == ["0.5", "0.5", "0"]
+    assert run(SLOPES.format((1.0, 2.0, 4.0)), tmp_path) == ["0.75", "0.5", "0.0", "0.75", "0.5", "0.0", "2"]
