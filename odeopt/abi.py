@@ -34,12 +34,16 @@ Kernels compile on first use, and what was compiled is kept on disk (:mod:`odeop
 numba calls first-class functions experimental, which is why ``FunctionType`` is named nowhere else.
 """
 
+import hashlib
 import importlib
+import linecache
 import math
 import pickle
 import sys
+import weakref
 from typing import NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, config
@@ -91,6 +95,31 @@ def kernel(function, signature=None, folder=None):
         dispatcher.compile(signature)
         dispatcher.disable_compile()
     return dispatcher
+
+
+_WRITTEN = weakref.WeakValueDictionary()  # by source: parameters of a problem change, its kernels stay
+
+
+def written(source):
+    """The kernel that a text of this package's own making defines, the same one for the same text.
+
+    It calls nothing but numpy, as ``np``. Its machine code is kept in the user's cache folder, and other processes
+    are sent the text.
+    """
+    name = f"<kernel {hashlib.sha256(source.encode()).hexdigest()[:16]}>"
+    if source not in _WRITTEN:
+        namespace = {"np": np, "__name__": __name__}  # numba asks for a module that can be imported
+        linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name  # for tracebacks
+        exec(compile(source, name, "exec"), namespace)
+        function = namespace[source[4 : source.index("(")]]  # "def fg(x, ..."
+        function.source = source
+        return _WRITTEN.setdefault(source, kernel(function, folder=machine_code.cache_folder))
+    return _WRITTEN[source]
+
+
+def findable(dispatcher):
+    """Whether another process finds this very kernel, by its name or by its text."""
+    return importable(dispatcher) or hasattr(interpreted(dispatcher), "source")
 
 
 def inlined(dispatcher):
@@ -263,6 +292,12 @@ class ByName(NamedTuple):
     name: str
 
 
+class BySource(NamedTuple):
+    """A kernel made of :func:`written` text on its way to another process."""
+
+    source: str
+
+
 class ByValue(NamedTuple):
     """A function that has no name in another process, on its way there: its code, with what it reaches."""
 
@@ -272,6 +307,8 @@ class ByValue(NamedTuple):
 def sent(value):
     """What goes to another process for ``value``: a function that can be imported by its name, a lambda, a closure
     or one of ``__main__`` by value, anything else as it is."""
+    if findable(value) and not importable(value):
+        return BySource(interpreted(value).source)
     if importable(value):
         return ByName(value.py_func.__module__, value.py_func.__name__)
     if not callable(value) or isinstance(value, (type, Portable, Dispatcher)):  # numba sends its kernels by value
@@ -286,6 +323,8 @@ def resolved(value):
     """What :func:`sent` was given."""
     if isinstance(value, ByName):
         return getattr(importlib.import_module(value.module), value.name)
+    if isinstance(value, BySource):
+        return written(value.source)
     return pickle.loads(value.data) if isinstance(value, ByValue) else value
 
 

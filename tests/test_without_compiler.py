@@ -31,6 +31,8 @@ CASES = {
     "record": lambda: oo.record(ADAM, BEALE, steps=30).x[-1],
     "kernels of several": lambda: np.concatenate([
         oo.record(cls(1e-3), BEALE, steps=5).x[-1] for cls in (oo.Momentum, oo.Nesterov, oo.RMSprop, oo.Adagrad)]),
+    "formula": lambda: oo.record(oo.Adam(1e-2), oo.Problem.from_expression("log(x)^2 + x^2.5*exp(-y)*a", parameters={
+        "a": 2.0}, x0=[1.0, 0.5]), steps=9).x[-1],
     "schedule of schedules": lambda: oo.record(ADAM, BEALE, steps=20, schedule=oo.schedules.warmup(
         5, oo.schedules.cosine(20))).x[-1],
     "discretization": lambda: oo.record(oo.Discretization(FLOW, oo.schemes.rk4, 1e-2), BEALE, steps=9).x[-1],

@@ -3,11 +3,13 @@
 import contextlib
 import csv
 import errno
+import hashlib
 import io
 import json
 import math
 import os
 import pathlib
+import re
 import stat
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from .. import checks
 from ..archive import write
 from ..studies.base import table  # noqa: F401 - the commands print tables as studies do
 from ._terminal import interrupt, interrupted
-from ._words import Start, count, dots, kind_of, number
+from ._words import Start, count, dots, is_formula, kind_of, number
 from ._words import window as plot_window
 
 FORMATS = ("png", "pdf", "svg")
@@ -25,7 +27,8 @@ MANY = 6  # optimizers, from which on each has a panel of its own
 
 def add_problem(parser):
     """The PROBLEM argument."""
-    parser.add_argument("problem", metavar="PROBLEM", help="a name of `odeopt list problems`, such as beale")
+    parser.add_argument("problem", metavar="PROBLEM", help="a name of `odeopt list problems`, such as beale, or a "
+                        "formula, such as '(1-x)^2 + 100*(y-x^2)^2'")
     parser.add_argument("--x0", metavar="A,B,...", help="start (default: the problem's own)")
 
 
@@ -76,22 +79,35 @@ def add_output(parser):
 
 def problem_of(args):
     """``(problem, x0)`` of the arguments."""
-    from .. import problems
-
     try:
-        problem = problems.by_name(args.problem)()
-    except ValueError as error:
-        what = kind_of(args.problem)
-        raise ValueError(f"{error}; {args.problem} is {what}" if what else str(error)) from None
-    if args.x0 is None:
-        return problem, problem.x0
-    try:
-        x0 = [float(part) for part in args.x0.split(",")]
+        x0 = None if args.x0 is None else [float(part) for part in args.x0.split(",")]
     except ValueError:
-        raise ValueError(f"--x0 must be {problem.dim} numbers with commas between, got {args.x0!r}") from None
+        raise ValueError(f"--x0 must be numbers with commas between, got {args.x0!r}") from None
+    problem = _problem(args.problem, x0)
+    if x0 is None:
+        return problem, problem.x0
     if len(x0) != problem.dim:
         raise ValueError(f"--x0 must have {problem.dim} numbers for {problem.name}, got {len(x0)}")
     return problem, checks.point("x0", x0)
+
+
+def _problem(word, x0):
+    """The problem of this name, or of this formula (with its start in the middle of maps)."""
+    from .. import problems
+
+    if is_formula(word):
+        return problems.Problem.from_expression(word, x0=x0)
+    try:
+        return problems.by_name(word)()
+    except ValueError as error:
+        what = kind_of(word)
+        raise ValueError(f"{error}; {word} is {what}" if what else str(error)) from None
+
+
+def stem(problem):
+    """A problem's name as a part of a file's: of a formula, its letters and digits and a hash of it."""
+    words = re.sub(r"[^\w.]+", "-", problem.name).strip("-")
+    return words if words == problem.name else f"{words}-{hashlib.sha256(problem.about.encode()).hexdigest()[:6]}"
 
 
 def optimizers_of(args, problem, x0, steps):

@@ -74,14 +74,22 @@ def window(word):
 
 
 def joined(argv):
-    """``argv`` with values that begin with a minus and a digit tied to their option: ``--x0 -3,3`` as ``--x0=-3,3``."""
+    """``argv`` with what begins with a minus and is no option kept from argparse: numbers are tied to the option
+    before them (``--x0 -3,3`` as ``--x0=-3,3``), a formula (``-x^2``) begins with a space."""
     words = []
     for word in argv:
-        if words and re.match(r"-\.?\d", word) and re.match(r"--[^=]+$", words[-1]) and "--" not in words:
+        if words and re.match(r"-\.?\d", word) and not is_formula(word) and (
+                re.match(r"--[^=]+$", words[-1]) and "--" not in words):
             words[-1] = f"{words[-1]}={word}"
         else:
-            words.append(word)
+            words.append(f" {word}" if re.match(r"-[^-]", word) and is_formula(word) else word)
     return words
+
+
+def is_formula(word):
+    """Whether a word is a formula, not the name of a problem or of something in a file: ``x^2``, not ``three-hump``."""
+    return bool(re.search(r"[*/^+()\[]", word)) and not re.fullmatch(r"[-+\d.,eE]+", word) and not re.search(
+        r"[:=]|\.py", word)
 
 
 def count(word):

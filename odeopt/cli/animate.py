@@ -31,7 +31,7 @@ def run(args):
     problem, x0 = _output.problem_of(args)
     if problem.dim != 2:
         raise ValueError(f"animate needs a problem of 2 variables, {problem.name} has {problem.dim}")
-    path = _output.out_file(args, f"race-{problem.name}.gif", (".gif", ".mp4", ".html"))
+    path = _output.out_file(args, f"race-{_output.stem(problem)}.gif", (".gif", ".mp4", ".html"))
     from .. import plotting
 
     plotting.animation.writable(path)

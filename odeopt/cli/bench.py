@@ -2,14 +2,15 @@
 
 Sections: loops (steps a second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
 peers (one Adam step over n parameters), ensembles (trajectories at once), real (sparse least
-squares, softmax regression, a network). CPU times, best of several (wall times where ours takes
-several threads); notes below each table say what its columns are and which peers are not installed.
+squares, softmax regression, a network), formulas (kernels from a text against those written by
+hand). CPU times, best of several (wall times where ours takes several threads); notes below each
+table say what its columns are and which peers are not installed.
 """
 
 import json
 import sys
 
-SECTIONS = ("loops", "kernels", "peers", "ensembles", "real")
+SECTIONS = ("loops", "kernels", "peers", "ensembles", "real", "formulas")
 
 
 def add_arguments(parser):

@@ -62,7 +62,7 @@ def run(args):
 def _write(folder, problem, results, rows, extra, args):
     from .. import plotting
 
-    stem = f"compare-{problem.name}"
+    stem = f"compare-{_output.stem(problem)}"
     _output.write_rows(rows, folder, stem, extra)
     names = {what: f"{stem}-{what}.{args.format}" for what in ("paths", "errors", "objectives")}
     dpi, shown = args.dpi, args.window

@@ -47,7 +47,7 @@ def run(args):
     if folder is not None:
         from .. import plotting
 
-        stem = f"converge-{problem.name}"
+        stem = f"converge-{_output.stem(problem)}"
         _output.write_rows(rows, folder, stem, extra)
         _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.{args.format}",
                        size=(7.2, 4.4), dpi=args.dpi)

@@ -76,7 +76,7 @@ def run(args):
         raise ValueError(f"paths needs a problem of 2 variables or more, {problem.name} has {problem.dim}")
     if args.window and (problem.dim != 2 or args.kind not in ("paths", "surface")):
         raise ValueError("--window goes with the paths or the surface of a problem of 2 variables")
-    path = _output.out_file(args, f"{args.kind}-{problem.name}.{args.format}", (".png", ".pdf", ".svg"))
+    path = _output.out_file(args, f"{args.kind}-{_output.stem(problem)}.{args.format}", (".png", ".pdf", ".svg"))
     optimizers = chosen(args, problem, x0)
     if args.kind in WITHOUT_FLOW:
         results = recorded(args, problem, x0, optimizers)

@@ -53,7 +53,7 @@ def run(args):
     if folder is not None:
         from .. import plotting
 
-        stem = f"work-precision-{problem.name}"
+        stem = f"work-precision-{_output.stem(problem)}"
         _output.write_rows(rows, folder, stem, extra)
         _output.figure([lambda ax: plotting.work_precision(result, ax),
                         lambda ax: plotting.work_precision(result, ax, cost="seconds"),

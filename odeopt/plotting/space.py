@@ -5,7 +5,7 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
 from .. import checks
-from .data import inside, lines, plane, spread, window_of
+from .data import inside, lines, plane, spread, window_around, window_of
 from .layout import below, fitted
 from .maps import MAP, grid, levels_of
 
@@ -24,8 +24,9 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
     plane(problem)
     if not hasattr(ax, "plot_surface"):
         raise ValueError('ax must be three-dimensional: plt.subplots(subplot_kw={"projection": "3d"})')
+    chosen = lines(runs, labels) if runs is not None else []
     if window is None and problem.window is None:
-        window = [(c - 1.5, c + 1.5) for c in problem.x0]
+        window = window_around(problem, chosen) if chosen else [(c - 1.5, c + 1.5) for c in problem.x0]
     window = window_of(problem, [], window)
     x, y, f = grid(problem, window, 121)
     base, levels, logarithmic = levels_of(f, problem.f_min)
@@ -42,7 +43,6 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
                     alpha=0.92, zorder=0)
     lift = 0.012 * (np.nanmax(z) - np.nanmin(z))
     ax.computed_zorder = False
-    chosen = lines(runs, labels) if runs is not None else []
     handles = []
     for line in chosen:
         points = inside(line.run.x, window, 1.0)
@@ -62,7 +62,8 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
             z = [height(problem.fun(point)) + lift]
             mark = ax.plot(*point[:, None], z, ls="none", zorder=7, label=name, **options)
             handles += mark if name not in [h.get_label() for h in handles] else []
-    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel=r"$\log_{10}(f - f^*)$" if logarithmic else "$f$")
+    lowest = "f^*" if base == problem.f_min else r"\min f"  # of what is shown
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel=f"$\\log_{{10}}(f - {lowest})$" if logarithmic else "$f$")
     for axis, (low, high) in zip((ax.xaxis, ax.yaxis), window):  # no ticks at the corners, where two axes meet
         ticks = MaxNLocator(5).tick_values(low, high)
         axis.set_ticks(ticks[(ticks > low + 0.1 * (high - low)) & (ticks < high - 0.1 * (high - low))])

@@ -131,6 +131,61 @@ class Problem(Portable):
                   fgb=fgb, samples=samples, convex=convex, about=inspect.cleandoc(about or ""))
         return self
 
+    @classmethod
+    def from_expression(cls, text, variables=None, parameters=None, *, x0=None, minima=(), f_min=None, window=None,
+                        name=None, convex=False):
+        """A problem from a formula such as ``"(1-x)^2 + 100*(y-x^2)^2"``.
+
+        Gradient and Hessian product are derived exactly (:mod:`odeopt.problems.graph`), what the formula says
+        twice is computed once, and the kernels are compiled and kept for the next process. The text is read by
+        a grammar of its own and never evaluated.
+
+        Parameters
+        ----------
+        text : str
+            Numbers, names, pi, e, ``+ - * /``, powers as ``^`` or ``**``, parentheses, and the functions
+            sin, cos, tan, arcsin, arccos, arctan, sinh, cosh, tanh, exp, log (natural), sqrt and abs; ln, asin,
+            acos and atan are read as well. Vectors are written ``x[0]``, ``x[1]``, ... At most 10,000
+            characters, operations at most 100 deep, constant exponents at most 1000 in size.
+        variables : str or sequence of str, optional
+            Their names in order, ``"x y"`` or ``("x", "y")``, at most 100. Default: the names in the text that
+            are no parameters, in alphabetical order (x2 before x10); indexed ones from 0 to the largest index.
+        parameters : dict from str to float, optional
+            Values of names that are constants. They are data of the problem: other values compile nothing.
+        x0 : (n,) array, optional
+            Default: the first of (1, ..., 1), (-1.2, 1, -1.2, ...) and a few points more at which f and its
+            gradient are finite and the gradient is not zero.
+        minima, f_min, window, name, convex
+            As for :class:`Problem`; the default name is the text.
+
+        Raises
+        ------
+        ValueError
+            Anything else in the text, with what is allowed; a name that is neither variable nor parameter; no
+            sensible start.
+        TypeError
+            A text that is no string, a parameter that is no number.
+
+        Notes
+        -----
+        Outside its domain, as log(x) at x < 0, f is NaN, and a run stops there with a message. The derivative
+        of abs at 0 is taken as 0. A formula of sympy goes in as ``str(formula)``.
+
+        Examples
+        --------
+        >>> import odeopt as oo
+        >>> p = oo.Problem.from_expression("a*(y - x^2)^2 + (1 - x)^2", parameters={"a": 100})
+        >>> p.fun([3, 9]), p.grad([3, 9])
+        (4.0, array([4., 0.]))
+        """
+        from .expression import parts
+
+        found = parts(text, variables, parameters, x0)
+        if not (name is None or isinstance(name, str)):
+            raise TypeError(f"name must be a string, got {checks.shown(name)}")
+        return cls.from_kernels(**(found | ({"name": name} if name else {})), minima=minima, f_min=f_min,
+                                window=window, convex=convex)
+
     def _set(self, *, minima, f_min, window, dim, **rest):
         minima = tuple(checks.point("minima", m, dim) for m in checks.entries("minima", minima))
         f_min = None if f_min is None else checks.real("f_min", f_min)
