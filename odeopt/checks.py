@@ -5,6 +5,7 @@ loops do not look where their indices point. Kernels that come from outside pass
 """
 
 import difflib
+import inspect
 import math
 import numbers
 import os
@@ -184,6 +185,25 @@ def dimensions(value):
 def point(name, value, dim=None):
     """:func:`array` for a vector (of length ``dim``)."""
     return array(name, value, (dim,))
+
+
+def takes(name, function, signature, contract=""):
+    """TypeError unless ``function`` is one that can be called as ``signature``, ``"hv(x, v, out, data)"``, says.
+
+    ``contract``: what else the message says of it.
+    """
+    said = f"{name} must be a function {signature}{contract}"
+    if not callable(function):
+        raise TypeError(f"{said}, got {shown(function)}")
+    plain = getattr(function, "py_func", function)
+    try:
+        found = inspect.signature(plain)
+    except (TypeError, ValueError):  # of a builtin: not known
+        return
+    try:
+        found.bind(*signature.split(","))
+    except TypeError:
+        raise TypeError(f"{said}, got {getattr(plain, '__name__', type(plain).__name__)}{found}") from None
 
 
 def _shape(shape):

@@ -210,7 +210,7 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: oo.flows.Flow("mine", "", _plain_rhs, {"a": np.inf}), "a must be in"),
     (lambda: oo.flows.Flow("mine", "", _plain_rhs, slots="velocity"), "slots must be a tuple of names"),
     (lambda: oo.schemes.Scheme("mine", None, 1, 1, work=lambda rows: rows), "step must be a function"),
-    (lambda: oo.schemes.Scheme("mine", _plain_step, 1, 1, work=3), "work must be callable"),
+    (lambda: oo.schemes.Scheme("mine", _plain_step, 1, 1, work=3), r"work must be a function work\(rows\), got 3"),
     (lambda: oo.schemes.Scheme("mine", _plain_step, 1, 1, work=lambda rows: rows, constants=(np.nan,)), "constants"),
     (lambda: oo.flows.look_ahead_flow(0.1, b=np.nan), "b must be in"),
     (lambda: oo.flows.adam_flow(0.0, 1.0, 0.0), "tau1 must be in"),

@@ -43,8 +43,8 @@ class Model:
         return 2 * self.a * x
 
 
-def slope(x):
-    return 2 * x
+def slope(x, a=1.0):
+    return 2 * a * x
 
 
 def model(a):
@@ -54,8 +54,9 @@ def model(a):
 OTHERS = {  # pairs that look alike
     "closure": (parabola(1.0), parabola(2.0)),
     "code": (oo.Problem(lambda x: float(x @ x), slope, dim=2), oo.Problem(lambda x: float(x @ x) + 1, slope, dim=2)),
-    "gradient": (oo.Problem(weighted, slope, dim=2), oo.Problem(weighted, lambda x: 3 * x, dim=2)),
-    "partial": tuple(oo.Problem(functools.partial(weighted, a=a), slope, dim=2, name="w") for a in (1.0, 2.0)),
+    "gradient": (oo.Problem(weighted, slope, dim=2), oo.Problem(weighted, lambda x: x + x, dim=2)),
+    "partial": tuple(oo.Problem(functools.partial(weighted, a=a), functools.partial(slope, a=a), dim=2, name="w")
+                     for a in (1.0, 2.0)),
     "object": (model(1.0), model(2.0)),
     "dimension": tuple(oo.Problem(weighted, slope, dim=n) for n in (2, 3)),
     "data": tuple(oo.problems.quadratic(v) for v in ([1.0, 2.0], [1.0, 3.0])),

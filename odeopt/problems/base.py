@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks, machine_code
-from ..abi import Portable, is_compiled, kernel
-from . import callables
+from ..abi import Portable, interpreted, is_compiled, kernel
+from . import callables, differences
 
 _DENSE_LIMIT = 2000
 NO_DATA = np.zeros(1)
@@ -51,6 +51,18 @@ class Problem(Portable):
         Default: the name of ``fun``.
     convex : bool, optional
         Whether f is known to be convex.
+    batch : callable, optional
+        For a finite sum, f the mean of ``samples`` terms: ``batch(x, indices) -> (value, (n,) gradient)`` of the
+        mean over the terms of these indices, an int64 vector. Mini-batches of :mod:`odeopt.stochastic` need
+        it; ``grad`` may then be left out, and is the batch of all.
+    samples : int, optional
+        Number of terms, with ``batch``.
+
+    Warns
+    -----
+    RuntimeWarning
+        No ``grad``; one that is plainly wrong next to ``x0`` (a few evaluations along one direction;
+        :meth:`check` compares every entry); a ``batch`` whose mean over all samples is not f.
 
     Raises
     ------
@@ -85,8 +97,8 @@ class Problem(Portable):
     about: str = ""
 
     def __init__(self, fun, grad=None, hess=None, dim=None, *, hessp=None, x0=None, minima=(),
-                 f_min=None, window=None, name=None, convex=False):
-        parts = {"fun": fun, "grad": grad, "hess": hess, "hessp": hessp}
+                 f_min=None, window=None, name=None, convex=False, batch=None, samples=None):
+        parts = {"fun": fun, "grad": grad, "hess": hess, "hessp": hessp, "batch": batch}
         for label, part in parts.items():
             if not callable(part) and (part is not None or label == "fun"):
                 raise TypeError(f"{label} must be callable, got {checks.shown(part)}")
@@ -96,29 +108,39 @@ class Problem(Portable):
             dim = checks.point("x0", x0).size
         dim = checks.integer("dim", dim, 1)
         x0 = np.ones(dim) if x0 is None else checks.point("x0", x0, dim)
+        if (batch is None) != (samples is None):
+            raise ValueError(f"batch and samples must be given together, got {'samples' if batch is None else 'batch'} "
+                             "alone")
+        samples = 0 if samples is None else checks.integer("samples", samples, 1)
         # One kernel in Python and one compiled would suit neither loop: all or none.
         compiled = all(is_compiled(part) for part in parts.values() if part is not None)
         machine_code.refresh(*parts.values())
-        if grad is None:
+        own = grad is not None or batch is not None
+        if grad is None and batch is not None:
+            grad = callables.whole_gradient(batch, samples, compiled)
+        elif grad is None:
             warnings.warn("no grad given: the gradient is taken by central differences "
                           "(2 n evaluations of fun, about 10 digits)", RuntimeWarning, stacklevel=2)
             grad = callables.central_differences(fun, compiled)
-        callables.probe(fun, grad, hess, hessp, x0)
+        callables.probe(fun, grad, hess, hessp, x0, batch)
+        if own:
+            _warn(differences.plainly_wrong(fun, grad, x0, batch, samples))
         hv = no_hessian if hess is None and hessp is None else callables.product(hess, hessp, compiled)
         if not (name is None or isinstance(name, str)):
             raise TypeError(f"name must be a string, got {checks.shown(name)}")
         name, convex = name or getattr(fun, "__name__", "problem"), checks.switch("convex", convex)
         self._set(name="problem" if name == "<lambda>" else name, dim=dim,
                   fg=callables.oracle(fun, grad, compiled), hv=hv, data=NO_DATA, x0=x0, minima=minima,
-                  f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not no_hessian, convex=convex)
+                  f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not no_hessian, convex=convex,
+                  fgb=None if batch is None else callables.finite_sum(batch, compiled), samples=samples)
 
     @classmethod
     def from_kernels(cls, name, fg, hv, *, dim, x0, data=NO_DATA, minima=(), f_min=None,
                      window=None, fgb=None, samples=0, convex=False, about=""):
         """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
         for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
-            if not callable(part) and (part is not None or label == "fg"):
-                raise TypeError(f"{label} must be a kernel of odeopt.abi, got {checks.shown(part)}")
+            if part is not None or label == "fg":
+                checks.takes(label, part, *_KERNELS[label])
         dim, x0 = checks.integer("dim", dim, 1), checks.point("x0", x0, dim)
         samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
         self = cls.__new__(cls)
@@ -129,6 +151,8 @@ class Problem(Portable):
         self._set(name=name, dim=dim, fg=fg, hv=no_hessian if hv is None else hv, data=data, x0=x0,
                   minima=minima, f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not None,
                   fgb=fgb, samples=samples, convex=convex, about=inspect.cleandoc(about or ""))
+        if not _ours(fg):
+            _warn(differences.plainly_wrong(self.fun, self.grad, x0, fgb and self.value_and_grad, samples))
         return self
 
     @classmethod
@@ -244,6 +268,28 @@ class Problem(Portable):
         h = np.array([self.hessp(x, e) for e in np.eye(self.dim)])
         return 0.5 * (h + h.T)
 
+    def check(self, x=None):
+        """Compare gradient and Hessian product with differences, and batches with their mean.
+
+        Parameters
+        ----------
+        x : (n,) array, optional
+            Default: a point next to ``x0`` (at a minimum or a kink itself a wrong entry may not show).
+
+        Returns
+        -------
+        Check
+            ``ok``, and a ``message`` of one line, that it shows, with the entry that is off most. Entry (i, j)
+            of the Hessian is row i of its product with the unit vector j. In more than 500 dimensions 500
+            entries of the gradient, evenly spread, are looked at; in more than 50, 50 columns of the Hessian.
+
+        Raises
+        ------
+        ValueError
+            A point where f is not finite.
+        """
+        return differences.check(self, x)
+
     def curvature(self, x, iterations=12):
         """Largest |eigenvalue| of the Hessian at ``x``, by power iteration from a fixed start (with
         differences of gradients where there is no Hessian product)."""
@@ -270,6 +316,20 @@ class Problem(Portable):
         if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == (self.dim,):
             return value.copy()
         return checks.array(name, value, (self.dim,), finite=False, of=self.name)
+
+
+_WRITES = " that writes the gradient into g and returns f, in plain Python or under @odeopt.abi.kernel"
+_KERNELS = {"fg": ("fg(x, g, data)", _WRITES), "fgb": ("fgb(x, g, data, batch)", _WRITES),
+            "hv": ("hv(x, v, out, data)", " that writes H(x) v into out, in plain Python or under @odeopt.abi.kernel")}
+
+
+def _warn(words):
+    if words:
+        warnings.warn(f"{words} (Problem.check compares every entry)", RuntimeWarning, stacklevel=3)
+
+
+def _ours(fg):
+    return (getattr(interpreted(fg), "__module__", None) or "").partition(".")[0] == __package__.partition(".")[0]
 
 
 _INSIDE = set()  # kernels of problems, with the sizes of their arrays, that stay inside these

@@ -9,10 +9,12 @@ from .. import checks
 _STEP = float(np.cbrt(np.finfo(float).eps))  # of central differences
 
 
-def probe(fun, grad, hess, hessp, x0):
+def probe(fun, grad, hess, hessp, x0, batch=None):
     """Call each callable once: shapes and types are checked here, not in the loop."""
     _value(fun(x0.copy()))
     n = x0.size
+    if batch is not None:
+        _pair(batch(x0.copy(), np.zeros(1, np.int64)), (n,))
     _returned("grad", grad(x0.copy()), (n,))
     if hess is not None:
         _returned("hess", hess(x0.copy()), (n, n))
@@ -20,17 +22,25 @@ def probe(fun, grad, hess, hessp, x0):
         _returned("hessp", hessp(x0.copy(), np.ones(n)), (n,))
 
 
-def _value(f):
+def _value(f, name="fun"):
     """What fun returned as a float, finite or not."""
     if type(f) is float:
         return f
     found = checks.real_numbers(f)
     if isinstance(found, str):
         pair = "; a pair (f, gradient) is two functions here, fun and grad" if isinstance(f, (tuple, list)) else ""
-        raise TypeError(f"fun must return a real number, got {found}{pair}")
+        raise TypeError(f"{name} must return a real number, got {found}{pair}")
     if found.ndim:
-        raise TypeError(f"fun must return a real number, got an array of shape {found.shape}")
+        raise TypeError(f"{name} must return a real number, got an array of shape {found.shape}")
     return float(found)
+
+
+def _pair(pair, shape):
+    """``(f, gradient)`` that batch returned."""
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+        raise TypeError("batch must return a pair (f, gradient), the mean over the samples given, got "
+                        f"{checks.shown(pair)}")
+    return _value(pair[0], "batch, first,"), _returned("batch, second,", pair[1], shape)
 
 
 def _returned(name, value, shape):
@@ -58,6 +68,15 @@ def _python_product(hess, hessp, x, v, out, data):
         out[:] = _returned("hess", hess(x.copy()), (out.size, out.size)) @ v
     else:
         out[:] = _returned("hessp", hessp(x.copy(), v.copy()), out.shape)
+
+
+def _python_sum(batch, x, g, data, indices):
+    f, g[:] = _pair(batch(x.copy(), indices.copy()), g.shape)
+    return f
+
+
+def _whole_gradient(batch, samples, x):
+    return batch(x, np.arange(samples))[1]
 
 
 def _difference_quotients(fun, x):
@@ -90,6 +109,17 @@ def oracle(fun, grad, compiled):
 def product(hess, hessp, compiled):
     """``hv(x, v, out, data)``, by ``hessp`` where there is one."""
     return _compiled_product(hess, hessp) if compiled else functools.partial(_python_product, hess, hessp)
+
+
+def finite_sum(batch, compiled):
+    """``fgb(x, g, data, batch) -> f``."""
+    return _compiled_sum(batch) if compiled else functools.partial(_python_sum, batch)
+
+
+def whole_gradient(batch, samples, compiled):
+    """``grad(x)`` by the batch of all samples."""
+    return _njit(lambda x: batch(x, np.arange(samples))[1]) if compiled else functools.partial(_whole_gradient, batch,
+                                                                                              samples)
 
 
 # Closures over a user's compiled functions cannot be cached on disk (numba never finds them
@@ -144,3 +174,17 @@ def _compiled_product(hess, hessp):
                     out[i] += h[i, j] * v[j]
 
     return _njit(hv)
+
+
+def _compiled_sum(batch):
+    def fgb(x, g, data, indices):
+        for i in range(g.size):
+            g[i] = x[i]
+        f, value = batch(g, indices)
+        if value.size != g.size:
+            raise ValueError("batch must return as many derivatives as x has numbers")
+        for i in range(g.size):
+            g[i] = value[i]
+        return float(f)
+
+    return _njit(fgb)
