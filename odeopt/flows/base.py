@@ -10,6 +10,9 @@ from ..problems.base import checked
 
 EPS_MODES = ("inside", "outside")  # of the root
 _INSIDE = set()  # (field, rows, constants) that stay inside their arrays
+_SIGNATURE = "rhs(fg, hv, data, t, p, z, dz)"
+_CONTRACT = (" that writes dz/dt into dz, where fg(z[0], g, data) writes the gradient into g; plain Python runs in the "
+             "interpreter, and under @odeopt.abi.kernel it is compiled")
 _NO_DATA, _KEPT = np.empty(0), 4096
 
 
@@ -72,9 +75,7 @@ class Flow(abi.Portable):
     needs_hessian: bool = False
 
     def __post_init__(self):
-        if not callable(self.rhs):
-            raise TypeError("rhs must be a function rhs(fg, hv, data, t, p, z, dz), compiled by numba.njit or not, "
-                            f"got {checks.shown(self.rhs)}")
+        checks.takes("rhs", self.rhs, _SIGNATURE, _CONTRACT)
         machine_code.refresh(self.rhs)
         if isinstance(self.slots, str) or not all(isinstance(slot, str) for slot in self.slots):
             raise TypeError(f"slots must be a tuple of names, got {checks.shown(self.slots)}")
@@ -139,9 +140,11 @@ class Flow(abi.Portable):
 
     def _try(self, name, data, n):
         z = np.full((self.rows, n), 0.5)
-        checks.stays_inside(
+        given = checks.stays_inside(
             f"the field of {name or self.name} must stay inside its arrays, slots = {self.slots} and {self.p.size} "
             "constants", self.rhs, unit_gradient, unit_product, data, 1.0, self.p, z, np.zeros_like(z))
+        if isinstance(given, (np.ndarray, list, tuple)):
+            raise TypeError(f"the field of {name or self.name} must be {_SIGNATURE}{_CONTRACT}; this one returns dz/dt")
 
     def field(self, problem, p=None):
         """``F(t, z) -> (rows, n) array`` for one problem, as a Python function.

@@ -9,6 +9,10 @@ from ..flows.base import Flow, unit_gradient, unit_product
 
 LEAST_ATOL = 1e-100  # in place of an absolute tolerance of 0: a coordinate that is 0 needs a scale, too
 
+_SIGNATURE = "step(rhs, fg, hv, data, p, t, h, z, w)"
+_CONTRACT = (" that moves the state z by h in place and returns the estimate of its error, 0.0 without one, where "
+             "rhs(fg, hv, data, t, p, z, dz) writes the field into dz; plain Python runs in the interpreter, and under "
+             "@odeopt.abi.kernel it is compiled")
 _INSIDE = set()  # (step, constants, field, rows, ...) that stay inside their arrays
 
 
@@ -47,14 +51,11 @@ class Scheme(abi.Portable):
     check: object = None
 
     def __post_init__(self):
-        if not callable(self.step):
-            raise TypeError("step must be a function step(rhs, fg, hv, data, p, t, h, z, w), compiled by numba.njit or "
-                            f"not, got {checks.shown(self.step)}")
+        checks.takes("step", self.step, _SIGNATURE, _CONTRACT)
         machine_code.refresh(self.step)
-        for name in ("work", "check"):
-            part = getattr(self, name)
-            if not callable(part) and (name == "work" or part is not None):
-                raise TypeError(f"{name} must be callable, got {checks.shown(part)}")
+        checks.takes("work", self.work, "work(rows)")
+        if self.check is not None:
+            checks.takes("check", self.check, "check(flow, problem)")
         for name, least in (("order", 1), ("stages", 0), ("embedded_order", 0)):
             object.__setattr__(self, name, checks.integer(name, getattr(self, name), least))
         object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in self.constants))
@@ -74,9 +75,13 @@ class Scheme(abi.Portable):
         w = self.workspace(z)
         key = (self.step, self.constants, flow.rhs, z.shape, w.shape, p.size)
         if key not in _INSIDE:
-            checks.stays_inside(f"the step of {self.name} must stay inside its arrays, and does not on {flow.name}, "
-                                f"slots = {flow.slots}", self.step, abi.interpreted(flow.rhs), unit_gradient,
-                                unit_product, problem.data, p, 1.0, 0.125, z, w)
+            given = checks.stays_inside(
+                f"the step of {self.name} must stay inside its arrays, and does not on {flow.name}, "
+                f"slots = {flow.slots}",
+                self.step, abi.interpreted(flow.rhs), unit_gradient, unit_product, problem.data, p, 1.0, 0.125, z, w)
+            if given is None or np.ndim(given):
+                raise TypeError(f"the step of {self.name} must be {_SIGNATURE}{_CONTRACT}; this one returns "
+                                f"{checks.shown(given)}")
             _INSIDE.add(key)
 
     def kernels(self, flow, problem):
