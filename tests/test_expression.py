@@ -16,8 +16,9 @@ import pytest
 import odeopt as oo
 from odeopt import specialized
 from odeopt.bench import formulas
-from odeopt.cli import main
+from odeopt.cli import _words, main
 from odeopt.problems import expression, grammar
+from odeopt.studies.suggest import suggest
 
 ROSENBROCK = formulas.FORMULAS[0][1]
 SMOOTH = [
@@ -54,6 +55,14 @@ def test_derivatives_are_sympys(text):
         np.testing.assert_allclose(problem.fun(x), f(x), **near)
         np.testing.assert_allclose(problem.grad(x), gradient(x).ravel(), **near)
         np.testing.assert_allclose(problem.hess(x), hessian(x), **near)
+
+
+def test_a_formula_of_sympy_goes_in_as_its_text():
+    sympy = pytest.importorskip("sympy")
+    x, y = sympy.symbols("x y", real=True)
+    formula = sympy.Abs(x) ** 3 / 7 + sympy.sqrt(y) * sympy.exp(-x) + sympy.atan(x * y) + sympy.pi
+    problem = oo.Problem.from_expression(str(formula), "x y")
+    assert problem.fun([-0.5, 2.0]) == pytest.approx(float(formula.subs({x: -0.5, y: 2.0})), rel=1e-14)
 
 
 @pytest.mark.parametrize(("factory", "text"), formulas.FORMULAS)
@@ -342,18 +351,41 @@ def test_a_formula_may_begin_with_a_minus(words, capsys):
     assert words[-1].strip() in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("word", "formula"), [
+    ("x", True), ("-x", True), ("x - y", True), ("x-y", True), ("x1-x2", True), ("sin(x)", True), ("x[0]", True),
+    ("2*x", True), ("beale", False), ("three-hump-camel", False), ("three_hump", False), ("1e-3", False),
+    ("-3,3", False), ("+1e+3,2", False), ("my.py:bowl", False), ("a/b.py:bowl", False), ("rosenbrock:dim=10", False),
+    ("quadratic:eigenvalues=1,10", False), ("gd", False), ("", False),
+])
+def test_formulas_and_names(word, formula):
+    assert _words.is_formula(word) == formula
+
+
 @pytest.mark.parametrize(("word", "words"), [
     ("__import__('os')", "got __import__( ), which is none of these functions"),
     ("rosenbrok", "did you mean 'rosenbrock'?"),
     ("three-hump-camell", "did you mean 'three-hump-camel'?"),
     ("2x + (y)", "a product is written 2*x"),
-    ("log(x-100)", "x0 must be given"),
+    ("log(x-100)", "--start must be given: the text has no finite value with a gradient at (1), (-1.2, 1), (0.5)"),
     ("(x)^2 + y*", "which is no formula"),
 ])
 def test_a_word_that_is_no_problem(word, words, capsys):
     assert main(["compare", word]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
+
+
+def test_help_is_still_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "-h"])
+    assert "a formula, such as" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("text", "steps", "lr"), [("3*x", 100, 0.02), ("abs(x) + abs(y)/2", 50, 0.12),
+                                                   ("x^2", 9, 0.12)])
+def test_learning_rates_where_there_is_no_curvature(text, steps, lr):
+    """Three times 1 + |x| in these steps (it was 0.25 over a curvature of 1e-12)."""
+    assert suggest(oo.GradientDescent, oo.Problem.from_expression(text), steps=steps).lr == lr
 
 
 def test_pictures_find_their_window(tmp_path, capsys):

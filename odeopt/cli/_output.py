@@ -96,7 +96,10 @@ def _problem(word, x0):
     from .. import problems
 
     if is_formula(word):
-        return problems.Problem.from_expression(word, x0=x0)
+        try:
+            return problems.Problem.from_expression(word, x0=x0)
+        except ValueError as error:
+            raise ValueError(re.sub("^x0 must be given", "--start must be given", str(error))) from None
     try:
         return problems.by_name(word)()
     except ValueError as error:

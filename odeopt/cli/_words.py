@@ -82,14 +82,16 @@ def joined(argv):
                 re.match(r"--[^=]+$", words[-1]) and "--" not in words):
             words[-1] = f"{words[-1]}={word}"
         else:
-            words.append(f" {word}" if re.match(r"-[^-]", word) and is_formula(word) else word)
+            words.append(f" {word}" if re.match(r"-[^-]", word) and word != "-h" and is_formula(word) else word)
     return words
 
 
 def is_formula(word):
     """Whether a word is a formula, not the name of a problem or of something in a file: ``x^2``, not ``three-hump``."""
-    return bool(re.search(r"[*/^+()\[]", word)) and not re.fullmatch(r"[-+\d.,eE]+", word) and not re.search(
-        r"[:=]|\.py", word)
+    word = word.strip()
+    if re.fullmatch(r"[-+\d.,eE]+", word) or re.search(r"[:=]|\.py", word):
+        return False
+    return bool(re.search(r"[*/^+()\[\s]", word) or re.fullmatch(r"-?[A-Za-z]\d*(-[A-Za-z]\d*)*", word))
 
 
 def count(word):

@@ -193,7 +193,7 @@ class Problem(Portable):
         Notes
         -----
         Outside its domain, as log(x) at x < 0, f is NaN, and a run stops there with a message. The derivative
-        of abs at 0 is taken as 0. A formula of sympy goes in as ``str(formula)``.
+        of abs at 0 is taken as 0. ``str(formula)`` of a formula of sympy is such a text.
 
         Examples
         --------

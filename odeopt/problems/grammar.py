@@ -14,7 +14,7 @@ from .graph import FUNCTIONS, Graph, NotFinite
 
 LONGEST, DEEPEST, MOST_VARIABLES, MOST_POWER = 10_000, 100, 100, 1000
 CONSTANTS = {"pi": math.pi, "e": math.e}
-SYNONYMS = {"ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan"}
+SYNONYMS = {"ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "Abs": "abs"}
 ALLOWED = (f"numbers, variables, pi, e, + - * / ^ ( ) and the functions {', '.join(FUNCTIONS)}")
 _NAME = re.compile(r"[^\W\d]\w*(\[\d{1,6}\])?")
 _OPERATIONS = {ast.Add: Graph.add, ast.Sub: Graph.subtract, ast.Mult: Graph.multiply, ast.Div: Graph.divide,

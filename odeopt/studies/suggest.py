@@ -3,7 +3,8 @@
 Two kinds of update are told apart by probing the kernel with a gradient and with ten times that
 gradient. Where the step grows tenfold, the learning rate is set against the curvature L seen along
 a gradient-descent path: lr = 0.25/L for first-order flows, and h = sqrt(lr) = 0.5/sqrt(L) for
-second-order ones (momentum). Where it does not (normalised steps), the learning rate is a length:
+second-order ones (momentum); where f has no curvature, so that gradient descent covers three
+times the size of x in the given number of steps. Where it does not (normalised steps), the learning rate is a length:
 it is chosen so that the number of steps covers three times the way to the nearest known minimum
 (or to the end of the gradient-descent path).
 """
@@ -18,11 +19,12 @@ from .inner import inner_run
 
 COURANT = 0.25
 TRAVEL = 3.0
+FLAT = 1e-12  # curvature that is none
 
 
 def path_curvature(problem, x0, steps=200):
     """``(L, end)``: largest curvature along gradient descent from ``x0``, and where it ended."""
-    largest = max(problem.curvature(x0), 1e-12)
+    largest = max(problem.curvature(x0), FLAT)
     for _ in range(12):
         run = inner_run(GradientDescent(0.5 / largest), problem, x0, steps, max(1, steps // 10))
         if not run.ok:
@@ -69,12 +71,14 @@ def suggest(cls, problem, x0=None, steps=500, **given):
         return cls(**given)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     largest, end = path_curvature(problem, x0)
-    if _grows_with_gradient(probe):
+    far = 10 * (1 + np.abs(x0).max())  # where f is unbounded below the path ends anywhere
+    if _grows_with_gradient(probe) and largest > FLAT:
         value = COURANT / largest
+    elif _grows_with_gradient(probe):  # no curvature, as of x or |x|: the run covers a length
+        value = 0.1 * TRAVEL * far / (max(steps, 1) * max(np.abs(problem.grad(x0)).max(), FLAT))
     else:
         targets = problem.minima or (end,)
         way = min(np.abs(x0 - target).max() for target in targets)
-        far = 10 * (1 + np.abs(x0).max())  # where f is unbounded below the path ends anywhere
         value = TRAVEL * (min(way, far) if np.isfinite(way) else far) / max(steps, 1)
         value = value or 1e-2
     return cls(**({rate: float(f"{value:.2g}")} | given))
