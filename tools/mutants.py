@@ -5,10 +5,16 @@ a term of a sum dropped, + and - or * and / exchanged, a statement ``x += ...`` 
 Text (docstrings, messages) stays as it is. Of each area a seeded sample runs against the area's tests, each mutant
 in a copy of the tree with caches of its own; one that runs past the time limit counts as noticed. The
 output ends with the survivors: each is a missing test, or changes nothing that can be observed.
+
+A mutant takes seconds, as its copy starts from the compiled code of the clean run (kept under a hash of all that it
+is made from, so nothing stale can be found), and as the tests that noticed an earlier mutant of the same file come
+first, then the others, quick ones before slow ones; the first failure ends the run. ``--quick S`` leaves out tests
+that took longer than S in the clean run: what is noticed without them is noticed, and the score is a lower bound.
 """
 
 import argparse
 import ast
+import json
 import os
 import random
 import shutil
@@ -111,54 +117,107 @@ def sample(area, count, seed, tree):
     return chosen[:count]
 
 
+# A plugin of the copies' pytest: it orders the tests, and writes down how long each took and which failed.
+PLUGIN = """
+import json, pathlib
+
+path = pathlib.Path(__file__).with_suffix(".json")
+known, seconds, failed = json.loads(path.read_text()), {}, []
+
+def rank(test):
+    took = known["seconds"].get(test, 0.0)
+    return test not in known["first"], sum(took > bound for bound in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0))
+
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if known["seconds"].get(item.nodeid, 0.0) <= known["quick"]]
+    items.sort(key=lambda item: rank(item.nodeid))  # stable: tests of a file stay together, as their fixtures do
+
+def pytest_runtest_logreport(report):
+    seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration * (report.when == "call")
+    if report.failed:
+        failed.append(report.nodeid)
+
+def pytest_sessionfinish(session):
+    path.write_text(json.dumps({"seconds": seconds, "failed": failed}))
+"""
+
+
 def linked(source, target):
     """A copy of the tree with its caches, of hard links: what is written later is a new file in the copy."""
-    leave = shutil.ignore_patterns(".git", ".venv", ".pytest_cache", ".hypothesis", ".ruff_cache")
+    leave = shutil.ignore_patterns(".git", ".venv", ".pytest_cache", ".hypothesis", ".ruff_cache", "mutants_plugin.*")
     return shutil.copytree(source, target, copy_function=os.link, ignore=leave)
 
 
-def noticed(tree, area, limit):
-    """What the area's tests say in ``tree``: "" where they pass, else a word."""
+def noticed(tree, area, limit=None, seconds=None, first=(), quick=float("inf")):
+    """``(what the area's tests say in the tree: "" where they pass, what the plugin wrote down)``."""
     tests = [f"tests/test_{name}.py" for name in AREAS[area][1].split()]
-    own = os.environ | {"ODEOPT_CACHE_DIR": str(tree / ".loops"), "PYTHONHASHSEED": "0"}
+    own = os.environ | {"ODEOPT_CACHE_DIR": str(tree / ".loops"), "PYTHONHASHSEED": "0", "PYTHONPATH": str(tree)}
     own.pop("NUMBA_CACHE_DIR", None)  # kernels are kept next to their source, which is the copy's
-    process = subprocess.Popen([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests], cwd=tree,
-                               env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               start_new_session=True)
+    (tree / "mutants_plugin.py").write_text(PLUGIN)
+    known = tree / "mutants_plugin.json"
+    known.write_text(json.dumps({"seconds": seconds or {}, "first": list(first), "quick": quick}))
+    process = subprocess.Popen([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p",
+                                "mutants_plugin", *tests], cwd=tree, env=own, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:
         output, _ = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # with the processes that tests have started
         process.communicate()
-        return "time limit"
+        return "time limit", {}
+    found = json.loads(known.read_text())
     if process.returncode == 0:
-        return ""
+        return "", found
     failed = [line.split(" - ")[0] for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0] if failed else f"exit status {process.returncode}"
+    return failed[0] if failed else f"exit status {process.returncode}", found
 
 
-def run(area, count, seed, limit):
-    """Survivors and number of mutants of an area."""
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder) / "base"
-        shutil.copytree(ROOT, base, ignore=shutil.ignore_patterns(".git", ".venv", ".hypothesis"))
-        begin = time.perf_counter()
-        if word := noticed(base, area, None):  # this compiles what the copies then find
+def changed(tree, path, begin, end, new):
+    """Put ``new`` between two places of a file of a linked tree, which then has a file of its own."""
+    source = (tree / path).read_bytes()
+    (tree / path).unlink()
+    (tree / path).write_bytes(source[:begin] + new.encode() + source[end:])
+
+
+class Clean:
+    """A copy of the tree in which the area's tests pass and what they compile is kept; mutants are made of it."""
+
+    def __init__(self, folder, area, limit=None, quick=float("inf")):
+        self.folder, self.area, self.quick, self.first = Path(folder), area, quick, {}
+        self.tree = self.folder / "base"
+        if not self.tree.exists():
+            leave = shutil.ignore_patterns(".git", ".venv", ".hypothesis")
+            shutil.copytree(ROOT, self.tree, ignore=leave)
+        word, found = noticed(self.tree, area)
+        if word:
             sys.exit(f"{area}: the tests fail without a mutant: {word}")
-        seconds = time.perf_counter() - begin
-        limit = limit or 60 + 4 * seconds  # a mutant is compiled again, and its failure may be a lock
-        print(f"== {area}: its tests pass in {seconds:.0f} s; time limit {limit:.0f} s", flush=True)
-        survivors, mutants = [], sample(area, count, seed, base)
-        for number, (path, line, kind, old, new, begin, end) in enumerate(mutants):
-            tree = linked(base, Path(folder) / str(number))
-            source = (tree / path).read_bytes()
-            (tree / path).unlink()
-            (tree / path).write_bytes(source[:begin] + new.encode() + source[end:])
-            word = noticed(tree, area, limit)
-            shutil.rmtree(tree)
-            row = f"{path}:{line}: {kind}: {' '.join(old.split())} -> {new}"
-            print(f"{word or 'SURVIVED':40.40} {row}", flush=True)
-            survivors += [] if word else [row]
+        self.seconds = found["seconds"]
+        clean = sum(s for s in self.seconds.values() if s <= quick)
+        self.limit = limit or 60 + 4 * clean  # a mutant is compiled again, and its failure may be a lock
+        print(f"== {area}: its {len(self.seconds)} tests take {sum(self.seconds.values()):.0f} s, the quick ones "
+              f"{clean:.0f} s; time limit {self.limit:.0f} s", flush=True)
+
+    def noticed(self, path, begin, end, new):
+        """What the tests say to this mutant."""
+        tree = linked(self.tree, self.folder / "mutant")
+        changed(tree, path, begin, end, new)
+        first = self.first.setdefault(str(path), [])
+        word, found = noticed(tree, self.area, self.limit, self.seconds, first, self.quick)
+        first += found.get("failed", [])
+        shutil.rmtree(tree)
+        return word
+
+
+def run(area, count, seed, limit, quick, folder):
+    """Survivors and number of mutants of an area."""
+    clean = Clean(folder, area, limit, quick)
+    survivors, mutants = [], sample(area, count, seed, clean.tree)
+    for path, line, kind, old, new, begin, end in mutants:
+        started = time.perf_counter()
+        word = clean.noticed(path, begin, end, new)
+        row = f"{path}:{line}: {kind}: {' '.join(old.split())} -> {new}"
+        print(f"{time.perf_counter() - started:4.0f} s {word or 'SURVIVED':60.60} {row}", flush=True)
+        survivors += [] if word else [row]
     return survivors, len(mutants)
 
 
@@ -169,10 +228,13 @@ def main():
     parser.add_argument("--count", type=int, default=15, help="mutants of each area")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, help="seconds a mutant; default a minute and four clean runs")
+    parser.add_argument("--quick", type=float, default=float("inf"), help="leave out tests that take more seconds")
     given = parser.parse_args()
     if unknown := set(given.areas) - set(AREAS):
         parser.error(f"AREA must be one of {', '.join(AREAS)}, got {', '.join(sorted(unknown))}")
-    results = {area: run(area, given.count, given.seed, given.limit) for area in given.areas or AREAS}
+    with tempfile.TemporaryDirectory() as folder:
+        results = {area: run(area, given.count, given.seed, given.limit, given.quick, folder)
+                   for area in given.areas or AREAS}
     print("\n== survivors")
     for area, (survivors, count) in results.items():
         print(f"{area}: {count - len(survivors)} of {count} noticed", *survivors, sep="\n  ")
