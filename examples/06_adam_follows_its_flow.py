@@ -15,7 +15,7 @@ def main():
     """(computed, theory, tolerance): the order, and Adam against its scheme on its flow."""
     study = oo.convergence(oo.Adam(0.01), oo.problems.sine_bowl(), t_end=1.0, levels=8)
     mild = ADAM.refined(10)
-    scheme = oo.Discretization(mild.flow(), mild.scheme(), mild.h)
+    scheme = oo.Discretization(mild.flow, mild.scheme, mild.h)
     return [(study.order, 1.0, 0.05), (oo.deviation(mild, scheme, PROBLEM), 0.0, 1e-12)]
 
 

@@ -42,9 +42,11 @@ class SpeedLimit(Optimizer):
     c: float = positive(1.0)
     kernel = staticmethod(limited)
 
+    @property
     def flow(self):
         return oo.flows.Flow("limited flow", "x' = -g/(1 + |g|/c)", limited_field, {"c": self.c})
 
+    @property
     def scheme(self):
         return oo.schemes.explicit_euler
 
@@ -56,7 +58,7 @@ def main():
     """(computed, theory, tolerance): update against scheme-on-flow, and the order."""
     mine = SpeedLimit(0.05)
     study = oo.convergence(mine, oo.problems.sine_bowl(), t_end=1.0, levels=6)
-    return [(oo.deviation(mine, oo.Discretization(mine.flow(), mine.scheme(), mine.h), PROBLEM), 0.0, 1e-12),
+    return [(oo.deviation(mine, oo.Discretization(mine.flow, mine.scheme, mine.h), PROBLEM), 0.0, 1e-12),
             (study.order, 1.0, 0.05)]
 
 

@@ -16,7 +16,7 @@ SIZE = (9.6, 7.6)
 
 def main():
     """(computed, theory, tolerance): the order of each, and how many there are."""
-    flowing = [optimizer for optimizer in OPTIMIZERS if optimizer.flow() is not None]
+    flowing = [optimizer for optimizer in OPTIMIZERS if optimizer.flow is not None]
     studies = [oo.convergence(o, PROBLEM, t_end=64 * o.h, levels=8, start="consistent") for o in flowing]
     return [(len(studies), 14, 0)] + [(study.order, 1.0, 0.05) for study in studies]
 

@@ -17,7 +17,7 @@ METHODS = (oo.GradientDescent(0.03), oo.GradientDescent(0.0075), oo.Momentum(0.0
 
 def main():
     """(computed, theory, tolerance): one flow for each pair, and equal flow time at the end."""
-    frictions = [METHODS[2].flow().constants["a"], METHODS[3].flow().constants["a"]]
+    frictions = [METHODS[2].flow.constants["a"], METHODS[3].flow.constants["a"]]
     ends = [oo.record(method, PROBLEM, t_end=T_END).t[-1] for method in METHODS]
     return [(frictions[0], frictions[1], 1e-12), (ends, np.full(4, T_END), 0.08)]
 

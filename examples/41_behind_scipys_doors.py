@@ -13,7 +13,7 @@ from odeopt.interop import minimize_method, solver_class
 
 PROBLEM = oo.problems.beale()
 ADAM, STEPS = oo.Adam(0.02), 100
-FLOW = ADAM.flow()
+FLOW = ADAM.flow
 Y0 = ADAM.flow_start(PROBLEM.x0, PROBLEM.grad(PROBLEM.x0)).ravel()
 
 

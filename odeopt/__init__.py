@@ -7,11 +7,11 @@ that flow (:func:`compare`, :func:`convergence`).
 import importlib
 
 from . import flows, optimizers, problems, schedules, schemes
+from .discretization import Discretization
 from .optimizers import *  # noqa: F403 - the registry decides which optimizers there are
 from .problems import Problem
 from .record import record
 from .reference import Reference, reference
-from .schemes import Discretization
 from .trajectory import Trajectory
 
 __version__ = "0.1.0"

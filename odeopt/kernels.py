@@ -12,8 +12,6 @@ default form it is (``adamw`` is ``adam`` with decay in its ``p``); ``optimizer.
 instance.
 """
 
-import dataclasses as _dataclasses
-
 from numba.core.dispatcher import Dispatcher as _Dispatcher
 
 from . import optimizers as _optimizers
@@ -30,8 +28,7 @@ def _collect():
                 if _names_of_arguments(value.py_func) == signature:
                     found[name] = value
     for name, cls in _optimizers.ALL.items():
-        given = {f.name: 1.0 for f in _dataclasses.fields(cls) if f.default is _dataclasses.MISSING}
-        found[name] = cls(**given).kernel
+        found[name] = cls.default().kernel
     return found
 
 

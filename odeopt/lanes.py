@@ -171,7 +171,7 @@ def gradients_for(problem, optimizer):
     """``(compiled gradients of a block, "")``, or ``(None, why the trajectories go one by one)``."""
     reason = specialized.why_not(problem, optimizer)
     if not reason and not elementwise(optimizer):
-        reason = f"{optimizer.name} does not treat each coordinate by itself"
+        reason = f"{optimizer.title} does not treat each coordinate by itself"
     if reason:
         return None, reason
     with specialized.LOCK:

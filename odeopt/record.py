@@ -8,11 +8,12 @@ import sys
 import numpy as np
 
 from . import archive, checks, drive, fingerprint, specialized
+from .discretization import Discretization
+from .method import checked_method
 from .optimizers import Optimizer
 from .problems.base import checked
 from .schedules import Controller, Schedule, constant
 from .schedules import driven as driving
-from .schemes import Discretization
 from .schemes.base import LEAST_ATOL
 from .store import Store
 from .trajectory import Trajectory
@@ -25,10 +26,11 @@ CONTROLLERS = {
     "PID": (0.58, -0.21, 0.10, 0.9, 0.2, 5.0),
 }
 _MANY = 10_000_000
+_MANY_SIZES = 10_000  # a longer vector of steps is not written into the run's spec
 
 
 def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_end=None, gtol=0.0,
-           start="cold", memory=False, resume=None, controller="PI", progress=False, specialize=None):
+           start="cold", memory=False, resume=None, controller=None, progress=False, specialize=None):
     """Run ``method`` on ``problem`` and return the :class:`Trajectory`.
 
     Parameters
@@ -52,7 +54,7 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         Stop at this flow time. A Discretization lands on it exactly; an optimizer stops at the
         first step that reaches it.
     gtol : float
-        Stop when the gradient norm is not above it (optimizers only). 0 stops where the gradient is exactly 0
+        Stop when the gradient norm is not above it (of an optimizer). 0 stops where the gradient is exactly 0
         and the method's memory does not move the point either.
     start : {"cold", "consistent"} or (slots, n) array
         Initial memory of an optimizer: zeros, the page's smooth start, or given.
@@ -63,8 +65,8 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         given. Method, problem and schedule must be those of the run, by what they do and not by their
         names (:mod:`odeopt.fingerprint` says what that sees); so must ``every`` and ``memory``. ``x0``
         and ``start`` come from there. Optimizers only.
-    controller : {"I", "PI", "PID"} or 6 numbers
-        Step-size controller of error-controlled runs: (b1, b2, b3, safety > 0, smallest factor in (0, 1),
+    controller : {"I", "PI", "PID"} or 6 numbers, optional
+        Step-size controller of error-controlled runs, default "PI": (b1, b2, b3, safety > 0, smallest factor in (0, 1),
         largest factor >= 1). A rejected step that these would not shorten takes the smallest factor.
     progress : bool
         Show a progress bar on stderr (only if that is a terminal).
@@ -83,9 +85,11 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     Raises
     ------
     TypeError, ValueError
-        Arguments of a wrong type, shape or range; a start where f or its gradient is not finite.
+        Arguments of a wrong type, shape or range; options that this kind of method cannot honour; a start
+        where f or its gradient is not finite.
     """
     checked(problem)
+    checked_method(method)
     every = checks.integer("every", every, 1)
     memory, progress = checks.switch("memory", memory), checks.switch("progress", progress)
     specialize = None if specialize is None else checks.switch("specialize", specialize)
@@ -95,20 +99,29 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     if steps is not None:
         steps = checks.integer("steps", steps, 0)
     if isinstance(method, Optimizer):
+        _refuse("an Optimizer, whose step is its own", controller=(controller, None))
         steps = steps if steps is not None else 1000 if t_end is None else _MANY
         gtol = checks.real("gtol", gtol, 0.0)
         with _ticks(progress, steps) as tick:
             return _record_optimizer(method, problem, x0, steps, every, schedule, limit, must_reach, gtol, start,
                                      memory, resume, tick, specialize)
-    if not isinstance(method, Discretization):
-        raise TypeError(f"method must be an Optimizer or a Discretization, got {type(method).__name__}")
-    if schedule is not None or resume is not None:
-        raise ValueError("schedule and resume must be None for a Discretization")
+    _refuse("a Discretization", schedule=(schedule, None), resume=(resume, None), gtol=(gtol, 0.0),
+            start=(start, "cold"), specialize=(specialize, None))
+    if method.rtol is None:
+        _refuse("a Discretization with fixed steps (without rtol)", controller=(controller, None))
     if steps is None:
         many = np.size(method.h) > 1
         steps = np.size(method.h) if many else 1000 if t_end is None else _MANY
     with _ticks(progress, steps) as tick:
         return _record_scheme(method, problem, x0, steps, every, limit, must_reach, memory, controller, tick)
+
+
+def _refuse(what, **options):
+    """ValueError for an option, given as (value, default), that ``what`` cannot honour."""
+    for name, (value, default) in options.items():
+        same = value is default if default is None else isinstance(value, type(default)) and value == default
+        if not same and not (name == "gtol" and checks.real("gtol", value, 0.0) == 0.0):
+            raise ValueError(f"{name} must be {default!r} for {what}, got {checks.shown(value)}")
 
 
 @contextlib.contextmanager
@@ -176,7 +189,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
     p, span = optimizer.p_for(problem.x0), _span(optimizer, (first, second), driven)
     counters, clock = drive.fresh_counters()
     if not isinstance(start, str):
-        start = checks.array("start", start, (len(optimizer.slots), problem.dim), of=f"the slots of {optimizer.name}")
+        start = checks.array("start", start, (len(optimizer.slots), problem.dim), of=f"the slots of {optimizer.title}")
     origin = {"problem": fingerprint.of_problem(problem), "method": fingerprint.of_method(optimizer),
               "schedule": fingerprint.of_others(schedule), "start": fingerprint.of_value(start)}
     if resume is None:
@@ -216,7 +229,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
     if resume is not None:
         columns = _joined(resume, columns, int(counters[drive.K]))
     run = drive.finish(columns, counters, clock, status, message, repr(optimizer), problem.name, x, s, every)
-    run.final["origin"] = json.dumps(origin)
+    run.final["origin"], run.final["spec"] = json.dumps(origin), json.dumps(optimizer.spec())
     if rule:
         run.final["decisions"] = numbers
     return run
@@ -298,7 +311,7 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
         loop = drive.compiled(drive.adaptive_loop) if compiled else drive.adaptive_loop
         old = np.empty_like(z)
         tolerances = np.array([method.rtol, max(method.atol, LEAST_ATOL)])
-        gains = _gains(controller, scheme)
+        gains = _gains("PI" if controller is None else controller, scheme)
         clock[drive.STEP] = hs[0]
 
         def call(k_stop):
@@ -312,8 +325,11 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
         message += "; in the interpreter: rhs or step is plain Python, which odeopt.abi.kernel compiles"
     _keep_start(counters, clock, store, f, start_g, hs[0], z[0], z[1:])
     columns, trials = store.columns(int(counters[drive.RECORDS])), store.trials(int(counters[drive.K]))
-    return drive.finish(columns, counters, clock, status, message, method.name, problem.name, z[0], z[1:], every,
-                        trials)
+    run = drive.finish(columns, counters, clock, status, message, repr(method), problem.name, z[0], z[1:], every,
+                       trials)
+    if np.size(method.h) <= _MANY_SIZES:
+        run.final["spec"] = json.dumps(method.spec())
+    return run
 
 
 def _gains(controller, scheme):

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import checks
+from .discretization import Discretization
 from .flows import Flow
+from .method import checked_method
 from .optimizers import Optimizer
 from .problems.base import checked
 from .scheduled import Moving, ScheduledSolution
@@ -93,15 +95,15 @@ class Reference:
 
 
 def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, solver="auto", start="cold",
-              t0=0.0, check=True, reuse=False, schedule=None, steps=None, progress=False):
-    """Solve the flow of an optimizer (or a flow) with scipy's ``solve_ivp``.
+              t0=None, check=True, reuse=False, schedule=None, steps=None, progress=False):
+    """Solve the flow of a method (or a flow) with scipy's ``solve_ivp``.
 
     Parameters
     ----------
-    method : Optimizer or Flow
+    method : Optimizer, Discretization or Flow
     problem : Problem
     x0 : (n,) or (rows, n) array, optional
-        Start; (n,) takes its memory from ``start`` (an Optimizer) or at rest (a Flow).
+        Start; (n,) takes its memory from ``start`` (an Optimizer) or at rest (a Discretization, a Flow).
     t_end : float > 0
         Flow time.
     rtol, atol : float
@@ -119,8 +121,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         of scipy's RK45, for sweeps: on compiled problems it is several times faster than the others (a
         test compares their solutions).
     start : {"cold", "consistent"}
-    t0 : float
-        Flow time of the start.
+    t0 : float, optional
+        Flow time of the start; default 0, for a Discretization its own.
     check : bool
         Solve again at 100 times the tolerances to estimate the solution's own uncertainty (for a large
         state in a thread, at the same time).
@@ -152,7 +154,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
     """
     if t_end is None:
         raise ValueError("t_end must be given (flow time > 0)")
-    t0 = checks.real("t0", t0)
+    own = method.t0 if isinstance(method, Discretization) else 0.0
+    t0 = own if t0 is None else checks.real("t0", t0)
     t_end = checks.real("t_end", t_end, t0, open_low=True)
     checks.choice("solver", solver, METHODS)
     for name, value in (("check", check), ("reuse", reuse), ("progress", progress)):
@@ -329,15 +332,17 @@ def _moving(method, schedule, t0):
 
 
 def start_state(method, problem, x0=None, start="cold"):
-    """``(flow, z0)`` of an Optimizer or Flow at ``x0``."""
+    """``(flow, z0)`` of a method or a Flow at ``x0``; for a Discretization or a Flow that may be a whole state."""
     checked(problem)
+    if isinstance(method, Flow):
+        method.check(problem)
+        return method, method.state("x0", problem.x0 if x0 is None else x0, problem.dim)
+    checked_method(method, "method must be an Optimizer, a Discretization or a Flow")
+    flow = method.flow
+    if flow is None:
+        raise ValueError(f"method must have a classical flow, and {method.title} has none")
+    flow.check(problem)
     if isinstance(method, Optimizer):
-        flow = method.flow()
-        if flow is None:
-            raise ValueError(f"method must have a classical flow, and {method.name} has none")
         x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
         return flow, method.flow_start(x0, problem.grad(x0), start)
-    if not isinstance(method, Flow):
-        raise TypeError(f"method must be an Optimizer or a Flow, got {type(method).__name__}")
-    method.check(problem)
-    return method, method.state("x0", problem.x0 if x0 is None else x0, problem.dim)
+    return flow, method.flow_start(flow.state("x0", problem.x0 if x0 is None else x0, problem.dim), None, start)

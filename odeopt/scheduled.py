@@ -37,7 +37,7 @@ class Moving:
         ones = np.ones((len(optimizer.slots), 1))
         once, twice = (optimizer.to_flow(np.ones(1), factor * ones)[1:] for factor in (1, 2))
         if not np.allclose(twice, 2 * once, rtol=1e-12, atol=0):
-            raise ValueError(f"schedule must be None for the reference of {optimizer.name}: "
+            raise ValueError(f"schedule must be None for the reference of {optimizer.title}: "
                              "its memory is not proportional to its slots")
 
     @functools.cached_property
@@ -69,11 +69,11 @@ class Moving:
 
     def changes_the_flow(self):
         """Whether the flow in its own time depends on the driven hyperparameters (asked by moving them)."""
-        here, unit, flow_moves = self.base.flow().p, self.scale(self.base), False
+        here, unit, flow_moves = self.base.flow.p, self.scale(self.base), False
         for schedule in self.schedules:
             value = getattr(self.base, schedule.drives)
             moved = self.base.changed(**{schedule.drives: 0.9 * value if value else 1e-3})
-            flow_moves |= not np.array_equal(moved.flow().p, here)
+            flow_moves |= not np.array_equal(moved.flow.p, here)
             self.units_move |= not np.array_equal(self.scale(moved), unit)
         return flow_moves or self.units_move
 
@@ -87,7 +87,7 @@ class ScheduledSolution:
     """
 
     def __init__(self, moving, problem, z0, t_end, steps, rtol, atol, solver):
-        flow = moving.base.flow()
+        flow = moving.base.flow
         rows, n = z0.shape
         p = flow.p.copy()
         field = flow.field(problem, p)
@@ -96,7 +96,7 @@ class ScheduledSolution:
         def fun(kappa, y):
             now = moving.at(kappa)
             h, u = now.h, moving.scale(now) if moving.units_move else unit
-            p[:] = now.flow().p
+            p[:] = now.flow.p
             dz = field(kappa * h, u * y[:-1].reshape(rows, n))
             return np.append(h * dz / u, h)
 

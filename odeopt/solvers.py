@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from . import drive
+from .discretization import Discretization
 from .record import record
-from .schemes import Discretization, dormand_prince
+from .schemes import dormand_prince
 from .schemes.base import LEAST_ATOL
 
 PATIENCE_EXPLICIT = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff

@@ -2,6 +2,7 @@
 
 import functools
 import html
+import json
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -24,6 +25,7 @@ FINAL = {
     "k": Entry("int64", **_COUNT), "every": Entry("int64", low=1, high=checks.LARGEST), "t": Entry("float64"),
     "sum": Entry("float64"), "carry": Entry("float64"), "x": Entry("float64", "n"), "s": Entry("float64", "slots n"),
     "decisions": Entry("float64", "6", optional=True), "origin": Entry("text", optional=True),
+    "spec": Entry("text", optional=True),
 }
 LOG = {"t": Entry("float64", "trials"), "h": Entry("float64", "trials"), "error": Entry("float64", "trials"),
        "accepted": Entry("bool", "trials")}
@@ -56,7 +58,7 @@ class Trajectory:
     method, problem : str
     final : dict
         Full state after the last step (k, t, sum, carry, x, s), the stride ``every``, and ``origin``, what
-        the run was made of (:mod:`odeopt.fingerprint`): what ``resume`` needs.
+        the run was made of (:mod:`odeopt.fingerprint`): what ``resume`` needs; and ``spec``, the method as text.
     step_log : dict or None
         For adaptive runs: arrays t, h, error (scaled; accepted when <= 1), accepted of every trial.
     """
@@ -93,6 +95,11 @@ class Trajectory:
         cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in rows)
         title = f"{html.escape(self.method)} on {html.escape(self.problem)}"
         return f"<table><caption>{title}</caption>{cells}</table>"
+
+    @property
+    def spec(self) -> dict:
+        """What the method was, as :func:`odeopt.method.method_from` reads it; {} where the run does not say."""
+        return json.loads(self.final.get("spec", "{}"))
 
     @property
     def ok(self):

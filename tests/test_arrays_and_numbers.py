@@ -17,7 +17,7 @@ from odeopt.studies.periodic import step_jacobian
 from odeopt.studies.suggest import suggest
 
 BEALE, HIMMELBLAU = oo.problems.beale(), oo.problems.himmelblau()
-ADAM = oo.Adam(1e-3).flow()
+ADAM = oo.Adam(1e-3).flow
 GRADIENT = oo.flows.gradient_flow()
 STATE = oo.Adam().init(np.ones(2))
 SDE = st.sde(oo.Momentum(0.01))

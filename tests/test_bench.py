@@ -16,7 +16,7 @@ def test_arrays_that_a_kernel_moves():
     """Independent counts: rows of n numbers besides x, from the papers' algorithms."""
     expected = {"gradientdescent": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamax": 2,
                 "amsgrad": 3, "adagrad": 1, "adadelta": 2, "lion": 1, "signgd": 0, "rprop": 2, "nadam": 2}
-    found = {o.name: kernels.full_rows(o) for o in kernels.instances()}
+    found = {o.key: kernels.full_rows(o) for o in kernels.instances()}
     assert {name: found[name] for name in expected} == expected
 
 

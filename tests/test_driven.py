@@ -22,7 +22,7 @@ S, PLANE = oo.schedules, oo.problems.beale()
     (oo.Adam(), "beta1", "[0, 1)"),
     (oo.Adagrad(0.1), "lr", "[0, 1e+150]"),  # a schedule may end at 0
     (oo.ErrorControlledEuler(0.1), "tol", "[0, inf)"),
-], ids=lambda value: getattr(value, "name", value))
+], ids=lambda value: getattr(value, "key", value))
 def test_the_interval_is_what_the_constructor_takes_in_this_form(optimizer, name, words):
     assert driven.interval_in_words(optimizer, name) == words
     inner = optimizer.optimizer if optimizer.wrapper else optimizer
@@ -55,13 +55,13 @@ def test_what_decides_the_form_or_the_start_is_not_driven(optimizer, name):
 @pytest.mark.parametrize("optimizer", [
     oo.Adagrad(0.1), oo.Adadelta(), oo.Amos(0.01), oo.AdaptiveGains(1e-4), oo.SWA(oo.Adagrad(0.1)), oo.Adam(),
     oo.RMSprop(1e-3, form="scalar"), oo.Momentum(1e-3, reading="stormer_verlet"),
-], ids=lambda optimizer: optimizer.name)
+], ids=lambda optimizer: optimizer.key)
 def test_a_step_size_may_begin_and_end_at_0(optimizer):
     """A step of 0 moves nothing; and there the run does not stop."""
     for schedule, still in ((S.cosine(8), slice(9, None)), (S.ramp(0.0, optimizer.lr, 8, drives="lr"), slice(0, 2))):
         run = oo.record(optimizer, PLANE, steps=12, schedule=schedule)
         assert run.status == "completed" and np.ptp(run.x[:, 0]) > 0
-        if "velocity" not in optimizer.slots:
+        if "velocity" not in optimizer.slot_names:
             assert (run.x[still] == run.x[still][0]).all()
 
 

@@ -9,7 +9,6 @@ import odeopt as oo
 from odeopt.flows import gradient_flow, heavy_ball_flow, look_ahead_flow
 from odeopt.schemes import explicit_euler, semi_implicit_euler, stormer_verlet
 from odeopt.studies.equivalence import Side, deviation, own_scheme, two_step
-from odeopt.studies.stability import default_of
 from odeopt.studies.statements import STATEMENTS, Equivalences, equivalences
 
 # Deviations that must be met, written here and not read from the statements themselves.
@@ -33,8 +32,8 @@ def test_statement_holds(name):
 @pytest.mark.parametrize("cls", [c for c in oo.optimizers.ALL.values() if not getattr(c, "is_wrapper", False)],
                          ids=lambda c: c.__name__)
 def test_every_optimizer_with_a_scheme_is_its_scheme(cls):
-    problem, optimizer = oo.problems.log_cosh_valley(10.0), default_of(cls)
-    if optimizer.flow() is None or optimizer.scheme() is None:
+    problem, optimizer = oo.problems.log_cosh_valley(10.0), cls.default()
+    if optimizer.flow is None or optimizer.scheme is None:
         pytest.skip("no classical flow or no generic scheme: the page says so")
     first, second = own_scheme(optimizer, problem, steps=100)
     assert deviation(first, second, problem, 100) < 1e-12

@@ -53,7 +53,7 @@ def test_a_zero_gradient_does_not_move_when_eps_is_zero(row, dtype):
 def test_a_zero_gradient_is_a_rest_point_of_the_flow_too(row):
     opt, x = without_eps(row), np.zeros(2)
     problem = oo.problems.quadratic([1.0, 2.0])
-    field = opt.flow().field(problem)
+    field = opt.flow.field(problem)
     for kind in ("cold", "consistent"):
         slope = field(0.0, opt.flow_start(x, np.zeros(2), kind))
         np.testing.assert_array_equal(slope[0], 0.0)

@@ -16,7 +16,7 @@ from odeopt.studies.controllers import step_control
 from odeopt.studies.inner import gather, partial_results
 from odeopt.studies.suggest import suggest
 
-PAIR = (gradient_flow(), schemes.heun)
+PAIR = oo.Discretization(gradient_flow(), schemes.heun, 0.025)
 
 
 class Stops:

@@ -11,11 +11,11 @@ import odeopt
 ROOT = pathlib.Path(odeopt.__file__).parent
 # From the ground up; names in one entry may import each other.
 LAYERS = (
-    ("machine_code", "abi", "archive", "checks", "fingerprint", "sums", "threads"),
+    ("machine_code", "abi", "archive", "checks", "fingerprint", "spec", "sums", "threads"),
     ("problems",),
     ("flows",),
     ("schemes",),
-    ("optimizers", "kernels"),
+    ("method", "discretization", "optimizers", "kernels"),
     ("schedules", "drive", "store", "trajectory", "record", "specialized", "lanes", "stochastic"),
     ("reference", "scheduled", "solvers", "scheme_solvers", "stabilized"),
     ("studies",),

@@ -44,7 +44,7 @@ def test_nadam_differs_from_semi_implicit_euler_by_first_order(warm_up):
         opt = oo.NAdam(0.02, momentum_decay=warm_up).refined(factor)
         run = oo.record(opt, BOWL, t_end=0.6)
         z = opt.flow_start(BOWL.x0, BOWL.grad(BOWL.x0))
-        scheme = oo.Discretization(opt.flow(), oo.schemes.semi_implicit_euler, opt.h)
+        scheme = oo.Discretization(opt.flow, oo.schemes.semi_implicit_euler, opt.h)
         generic = oo.record(scheme, BOWL, z, steps=int(run.k[-1]))
         distance.append(np.abs(run.x - generic.x).max())
     slopes = np.log2(np.array(distance[:-1]) / distance[1:])
@@ -124,13 +124,13 @@ def test_mini_batches_mislead_rprop_and_not_rmsprop():
     epoch, share = np.array([0.1] * 9 + [-0.9]), {}
     for opt in (oo.Rprop(step_max=1.0), oo.Rprop(step_max=1.0, variant="rprop+"), oo.RMSprop(0.01, decay=0.999)):
         x, s, way = np.zeros(1), opt.cold_start(np.zeros(1)), 0.0
-        if opt.name == "rmsprop":
+        if opt.key == "rmsprop":
             s[0] = (epoch**2).mean()
         for k, g in enumerate(np.tile(epoch, 100)):
             before = x[0]
             opt.kernel(k, opt.p, x, np.array([g]), s)
             way += abs(x[0] - before)
-        share[getattr(opt, "variant", opt.name)] = -x[0] / way
+        share[getattr(opt, "variant", opt.key)] = -x[0] / way
     assert share["irprop-"] > 0.99 and share["rprop+"] > 0.7 and abs(share["rmsprop"]) < 0.01
 
 

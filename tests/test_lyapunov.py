@@ -23,7 +23,7 @@ VALLEY, L = oo.problems.log_cosh_valley(10.0), 10.0
     (nesterov_flow(), VALLEY, {}),
     (nesterov_flow(), oo.problems.quartic(2), {}),
     (nesterov_flow(5.0), VALLEY, {}),
-], ids=lambda v: getattr(v, "name", None))
+], ids=lambda v: getattr(v, "key", getattr(v, "equation", None)))
 def test_flows_keep_their_energies_and_the_rates_that_follow(flow, problem, options):
     study = oo.lyapunov(flow, problem, t_end=12.0, steps=600, **options)
     assert study.holds and study.violation == -1

@@ -38,7 +38,7 @@ SMOOTH = [
 
 
 @pytest.mark.parametrize(("opt", "order"), [(o, q) for o, orders in SMOOTH for q in orders],
-                         ids=lambda v: v if isinstance(v, int) else f"{v.name}")
+                         ids=lambda v: v if isinstance(v, int) else f"{v.key}")
 def test_iterates_follow_the_modified_flow_to_its_order(opt, order):
     """Both sides: order q of the flow of order q, and no better of the flow of order q - 1."""
     for problem in (BOWL, VALLEY):
@@ -150,9 +150,9 @@ def blind():
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda: oo.modified_flow(oo.Adagrad(0.1)), "optimizer must be one of"),
-    (lambda: oo.modified_flow(Momentum(0.1), 3), "order must be 1 or 2 for momentum"),
-    (lambda: oo.modified_flow(oo.AMSGrad(0.1)), "optimizer must be one of"),
+    (lambda: oo.modified_flow(oo.Adagrad(0.1)), "optimizer must be one whose page has"),
+    (lambda: oo.modified_flow(Momentum(0.1), 3), r"order must be one of \(1, 2\) for momentum"),
+    (lambda: oo.modified_flow(oo.AMSGrad(0.1)), "optimizer must be one whose page has"),
     (lambda: oo.modified_flow(NAdam(0.1)), "momentum_decay must be None"),
     (lambda: oo.modified_flow(RMSprop(0.1, centered=True)), "centered must be False"),
     (lambda: oo.modified_flow(Nesterov(0.1, momentum=None)), "momentum must be constant"),

@@ -52,12 +52,12 @@ def things():
     return {
         "trained": trained(), "problem": BEALE, "own problem": problem, "own flow": flow, "own scheme": scheme,
         "schemes": [value for value in vars(oo.schemes).values() if isinstance(value, oo.schemes.Scheme)],
-        "own tableau": rk4, "discretization": oo.Discretization(oo.Adam(1e-2).flow(), oo.schemes.rk4, 1e-3),
+        "own tableau": rk4, "discretization": oo.Discretization(oo.Adam(1e-2).flow, oo.schemes.rk4, 1e-3),
         "own discretization": oo.Discretization(flow, scheme, 1e-2), "schedule": HALVES,
         "rule": oo.schedules.ReduceLROnPlateau(), "noise": st.gaussian(np.eye(2)),
         "solvers": [solver_class(oo.schemes.rk4), solver_class(oo.Discretization(
             oo.flows.gradient_flow(), oo.schemes.heun, 1e-2), BEALE)],
-        "field": oo.Momentum(1e-2).flow().field(BEALE), "sde": st.sde(oo.GradientDescent(1e-2)),
+        "field": oo.Momentum(1e-2).flow.field(BEALE), "sde": st.sde(oo.GradientDescent(1e-2)),
         "reference": oo.reference(oo.Adam(1e-2), BEALE, t_end=0.1, schedule=oo.schedules.cosine(30)),
         "jitted": oo.reference(oo.Adam(1e-2), BEALE, t_end=0.1, solver="jitted"),
         "run": oo.record(oo.Adam(1e-2), BEALE, steps=5, schedule=oo.schedules.cosine(9)),
@@ -111,7 +111,7 @@ def test_another_process_uses_what_is_sent_to_it():
 
 
 def test_kernels_of_the_package_travel_by_name():
-    for thing in (oo.Adam(1e-2).flow(), oo.schemes.rk4, HALVES, st.gaussian(1.0), BEALE):
+    for thing in (oo.Adam(1e-2).flow, oo.schemes.rk4, HALVES, st.gaussian(1.0), BEALE):
         assert len(pickle.dumps(thing)) < 3000
         again = pickle.loads(pickle.dumps(thing))
         for name, value in vars(thing).items():
@@ -124,7 +124,7 @@ def test_no_address_is_in_what_is_sent():
     state = trained()[1]
     assert state._plan[0] is not None
     assert pickle.loads(pickle.dumps(state))._plan[0] is copy.deepcopy(state)._plan[0] is None
-    field, z = oo.Momentum(1e-2).flow().field(BEALE), np.ones((2, 2))
+    field, z = oo.Momentum(1e-2).flow.field(BEALE), np.ones((2, 2))
     addresses = field._first[0].tobytes()
     for sent in (pickle.dumps(field), dumps(field)):  # as a pool and as a cluster do
         assert addresses not in sent and np.array_equal(pickle.loads(sent)(0.0, z), field(0.0, z))

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 import odeopt as oo
 from odeopt import plotting
 from odeopt.plotting import gallery
-from odeopt.plotting.style import LOOKS, look
+from odeopt.plotting.style import look
 from odeopt.studies.basins import basins
 from odeopt.studies.tuning import Tuned, tune
 
@@ -284,10 +284,13 @@ def test_equal_finishers_are_told_apart(comparisons):
 # The look -----------------------------------------------------------------------------------------
 
 
-def test_every_optimizer_has_a_look_of_its_own():
-    missing = set(oo.optimizers.ALL) - set(LOOKS)
-    assert not missing, f"add a colour and a marker to plotting/style.py: {missing}"
-    assert len(set(LOOKS.values())) == len(LOOKS)
+LOOKS = {name: cls.look for name, cls in (oo.optimizers.ALL | oo.optimizers.WRAPPERS).items() if cls.look}
+
+
+def test_no_two_optimizers_look_alike():
+    """A page may name its look; else it is made from its key."""
+    every = [look(name) for name in (*oo.optimizers.ALL, *oo.optimizers.WRAPPERS)]
+    assert len(set(every)) == len(every)
     assert look("gd") == look("GradientDescent") == LOOKS["gradientdescent"]
 
 

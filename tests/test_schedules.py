@@ -571,7 +571,7 @@ def test_numbers_of_numpy_make_plain_learning_rates(rule):
     (oo.RMSprop(1e-2), "momentum"), (oo.Amos(0.05), "momentum"), (oo.Nesterov(1e-3, momentum=None), "momentum"),
     (oo.Adagrad(0.1, initial_accumulator=0.5), "initial_accumulator"),
     (oo.Rprop(), "lr"), (oo.SWA(oo.Rprop()), "lr"), (oo.Momentum(1e-3), "dampening"),
-], ids=lambda value: getattr(value, "name", value))
+], ids=lambda value: getattr(value, "key", value))
 def test_a_schedule_drives_what_the_kernel_reads(optimizer, name):
     problem, schedule = oo.problems.rosenbrock(100), oo.schedules.ramp(0.5, 0.9, 50, drives=name)
     for run in (oo.record, oo.sample):
@@ -582,7 +582,7 @@ def test_a_schedule_drives_what_the_kernel_reads(optimizer, name):
 @pytest.mark.parametrize(("optimizer", "name"), [
     (oo.Adam(), "eps"), (oo.RMSprop(1e-2, form="scalar"), "eps"), (oo.AdaptiveGains(1e-2), "gain_min"),
     (oo.SWA(oo.Momentum(0.1)), "momentum"), (oo.Amos(0.05, momentum=0.5), "momentum"), (oo.Rprop(), "step_min"),
-], ids=lambda value: getattr(value, "name", value))
+], ids=lambda value: getattr(value, "key", value))
 def test_numbers_that_matter_late_are_read(optimizer, name):
     value = getattr(optimizer, name)
     schedule = oo.schedules.ramp(value, value, 5, drives=name)

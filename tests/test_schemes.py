@@ -145,7 +145,7 @@ def test_coasting_ahead_is_look_ahead_but_for_weights():
     adam = oo.Adam(0.01)
     ahead = oo.schemes.partitioned_euler((2, 1, 0, 1, 0), look_ahead=True)  # the mean predicted with the same gradient
     coasting = oo.schemes.coasting_euler("memory", "still", "weight", "still")
-    x = [oo.record(oo.Discretization(adam.flow(), s, adam.h), BOWL, steps=1).x[-1] - BOWL.x0 for s in (ahead, coasting)]
+    x = [oo.record(oo.Discretization(adam.flow, s, adam.h), BOWL, steps=1).x[-1] - BOWL.x0 for s in (ahead, coasting)]
     # first step: g (1 - b)(b + 1)/(1 - b^2) = g, against Dozat's g (1 + b (1 - b)/(1 - b^2))
     np.testing.assert_allclose(np.abs(x[0]), 0.01, rtol=1e-6)
     np.testing.assert_allclose(np.abs(x[1]), 0.01 * (1 + 0.9 / 1.9), rtol=1e-6)
@@ -157,7 +157,7 @@ def test_coasting_ahead_is_look_ahead_but_for_weights():
     (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.0), "h must be"),
     (lambda: oo.Discretization(GRADIENT, oo.schemes.heun, 0.1, rtol=1e-3), "rtol needs an embedded scheme"),
     (lambda: oo.record(oo.Discretization(GRADIENT, oo.schemes.stormer_verlet, 0.1), BOWL), "second-order flow"),
-    (lambda: oo.record(oo.Discretization(oo.Adam().flow(), oo.schemes.implicit_euler, 0.1), BOWL), "gradient flow"),
+    (lambda: oo.record(oo.Discretization(oo.Adam().flow, oo.schemes.implicit_euler, 0.1), BOWL), "gradient flow"),
     (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 1], [0, 0]], [0.5, 0.5], order=2), "strictly lower"),
     (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0], [1, 0]], [0.5, 0.6], order=2), "b must sum to 1, got 1.1"),
     (lambda: oo.schemes.explicit_runge_kutta("x", [[0, 0], [0.5, 0]], [0.5, 0.5], order=2), "b c = 0.5 for order 2"),

@@ -176,7 +176,7 @@ OPTIMIZERS = [oo.GradientDescent(1e-3), oo.Momentum(1e-4), oo.Nesterov(1e-4), oo
 
 
 def flow_field(optimizer, problem=BEALE):
-    flow = optimizer.flow()
+    flow = optimizer.flow
     field = flow.field(problem)
     return flow, lambda t, y: field(t, y.reshape(flow.rows, problem.dim)).ravel()
 

@@ -297,7 +297,7 @@ def made(name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_optimizer_is_its_own_run_or_refused(name, start):
     optimizer = made(name)
-    if optimizer.flow() is None:
+    if optimizer.flow is None:
         with pytest.raises(ValueError, match="classical flow"):
             solver_class(optimizer, BEALE)
         return
@@ -339,7 +339,7 @@ def test_nfev_of_an_optimizer_is_what_the_problem_was_asked():
 
     problem = oo.Problem(lambda x: float(x @ x), grad, x0=[1.0, 2.0])
     for optimizer, more in ((oo.GradientDescent(0.01), {}), (oo.Adam(0.01), {"dense_output": True})):
-        flow = optimizer.flow()
+        flow = optimizer.flow
         y0 = optimizer.flow_start(problem.x0, 2 * problem.x0).ravel()
         field = flow.field(problem)
         asked = []

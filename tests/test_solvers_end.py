@@ -110,7 +110,8 @@ def test_errors_of_the_field_and_of_its_jacobian_pass_through():
 def test_studies_say_where_their_reference_ends():
     friction = oo.flows.Flow("friction r/t", "x'' + (3/t) x' + g = 0", friction_rhs, slots=("velocity x'",))
     for solver in ("auto", "RK45", "jitted"):
-        found = oo.convergence((friction, oo.schemes.rk4), BEALE, t_end=0.1, levels=3, solver=solver)
+        method = oo.Discretization(friction, oo.schemes.rk4, 0.1 / 16)
+        found = oo.convergence(method, BEALE, t_end=0.1, levels=3, solver=solver)
         assert not found.asymptotic and "the reference ends at t = 0: state or field are not finite" in found.message
     pole = oo.Problem(lambda x: -float(x[0] ** 3) / 3, lambda x: -x * x, dim=1, x0=[1.0], f_min=-1.0,
                       hess=lambda x: -2.0 * x[:, None])

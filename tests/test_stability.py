@@ -11,7 +11,7 @@ import odeopt as oo
 from odeopt.studies import periodic, tunings
 from odeopt.studies.amplification import amplification_matrix, spectral_radius
 from odeopt.studies.regions import SpectralRadiusMap, StabilityRegion, stability_region
-from odeopt.studies.stability import StabilityTable, default_of, limit_formula, stability_limit, stability_table
+from odeopt.studies.stability import StabilityTable, limit_formula, stability_limit, stability_table
 
 # Independent theory (LITERATURE D1 and the pages): limit of lr * curvature / preconditioner.
 LIMITS = [
@@ -74,7 +74,7 @@ def test_limit_beside_the_step_counts_the_decay():
 
 
 @pytest.mark.parametrize("optimizer", [oo.SignGD(lr=1), oo.NormalizedGD(lr=1), oo.Lion(), oo.Rprop(),
-                                       oo.ErrorControlledEuler(tol=1), oo.AdaptiveGains(lr=1)], ids=lambda o: o.name)
+                                       oo.ErrorControlledEuler(tol=1), oo.AdaptiveGains(lr=1)], ids=lambda o: o.key)
 def test_steps_that_do_not_shrink_with_the_gradient_have_no_matrix(optimizer):
     with pytest.raises(ValueError, match="must be linear at the minimum"):
         amplification_matrix(optimizer)
@@ -259,7 +259,7 @@ def test_adams_orbit_sits_at_the_stability_limit_and_repels():
     adam = oo.Adam(lr=lr, eps=0)
     orbit = oo.period_two_orbit(adam, 4.0)
     assert orbit.amplitude == pytest.approx(lr / 38, rel=1e-13)
-    preconditioner = math.sqrt(orbit.state[1 + adam.slots.index("square")])
+    preconditioner = math.sqrt(orbit.state[1 + adam.slot_names.index("square")])
     assert 4.0 / preconditioner == pytest.approx(stability_limit(adam, vary="curvature"), rel=1e-10)
     assert orbit.growth == pytest.approx(1.0494, abs=5e-5) and not orbit.attracting
     assert periodic.simulated_growth(adam, 4.0) == pytest.approx(orbit.growth, rel=1e-5)
@@ -305,7 +305,7 @@ def test_bad_input_is_named():
         amplification_matrix(oo.Adam(eps=2.0))
     with pytest.raises(ValueError, match="vary"):
         stability_limit(oo.Adam(), vary="beta")
-    with pytest.raises(ValueError, match="learning rate and a momentum"):
+    with pytest.raises(ValueError, match="must have a momentum"):
         oo.spectral_radius_map(oo.GradientDescent(lr=1))
     with pytest.raises(TypeError, match="Optimizer or a Scheme"):
         stability_region(3)
@@ -314,7 +314,7 @@ def test_bad_input_is_named():
 
 
 def test_table_survives_saving(tmp_path):
-    table = stability_table([default_of(oo.GradientDescent), default_of(oo.Adam)])
+    table = stability_table([oo.GradientDescent.default(), oo.Adam.default()])
     table.save(tmp_path / "t.json")
     again = StabilityTable.load(tmp_path / "t.json")
     assert again.rows() == table.rows() and "against their formulas" in repr(again)

@@ -11,7 +11,7 @@ from odeopt.studies.convergence import solve
 
 BOWL = oo.problems.sine_bowl()
 GRADIENT = flows.gradient_flow()
-METHODS = [oo.GradientDescent(0.05), oo.Momentum(0.01), (GRADIENT, schemes.heun),
+METHODS = [oo.GradientDescent(0.05), oo.Momentum(0.01), oo.Discretization(GRADIENT, schemes.heun, 3 / 64),
            oo.Discretization(GRADIENT, schemes.dormand_prince, 3 / 16),
            oo.Discretization(GRADIENT, schemes.dormand_prince, 0.1, rtol=1e-3, atol=1e-5), oo.optimizers.Rprop()]
 
@@ -53,8 +53,9 @@ def test_gradients_for_an_error(study):
 
 
 def test_own_flow_times():
-    study = oo.work_precision([oo.GradientDescent(0.1), oo.optimizers.Adam(0.01), (GRADIENT, schemes.rk4)], BOWL,
-                              steps=20, levels=2, repeats=1)
+    rk4 = oo.Discretization(GRADIENT, schemes.rk4, 2.0 / 64)
+    study = oo.work_precision([oo.GradientDescent(0.1), oo.optimizers.Adam(0.01), rk4], BOWL, steps=20,
+                              levels=2, repeats=1)
     assert np.allclose(study.t_end, [2.0, 0.2, 2.0]) and np.array_equal(study.gradients[:2, 0], [20, 20])
 
 
@@ -72,7 +73,8 @@ def test_table_and_files(study, tmp_path):
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda: oo.work_precision([(GRADIENT, schemes.heun)], BOWL), "t_end must be given"),
+    (lambda: oo.work_precision([oo.Discretization(GRADIENT, schemes.heun, 0.1)], BOWL), "t_end must be given"),
+    (lambda: oo.work_precision([(GRADIENT, schemes.heun)], BOWL), r"Discretization\(flow, scheme, h\) makes one"),
     (lambda: oo.work_precision(["adam"], BOWL, t_end=1.0), "methods must hold Optimizers"),
     (lambda: oo.work_precision(METHODS[:1], BOWL, labels=["a", "b"]), "labels must name"),
 ])

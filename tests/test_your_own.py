@@ -12,6 +12,7 @@ import odeopt as oo
 from odeopt import kernels
 from odeopt.abi import kernel
 from odeopt.flows import Flow
+from odeopt.method import Slot
 from odeopt.optimizers.base import Optimizer, fraction, number, positive
 
 
@@ -47,11 +48,13 @@ class Own(Optimizer):
     lr: float = positive(scales="h")
     beta: float = fraction(0.9, scales="1 - c h")
     kernel = staticmethod(own_update)
-    slots = ("mean",)
+    slots = (Slot("mean", "average", "g"),)
 
+    @property
     def flow(self):
         return Flow("own", "x' = -(g + m)/2, tau m' = g - m", own_field, {"tau": self.lr / (1 - self.beta)}, ("mean",))
 
+    @property
     def scheme(self):
         return oo.schemes.semi_implicit_euler
 
@@ -73,13 +76,14 @@ class NoTime(Own):
 
 @dataclass(frozen=True)
 class ShortFlow(Own):
+    @property
     def flow(self):
         return Flow("own", "x' = -(g + m)/2", own_field, {"tau": 1.0})
 
 
 @dataclass(frozen=True)
 class TwoSlots(Own):
-    slots = ("mean", "another")
+    slots = (*Own.slots, Slot("another"))
 
     def cold_start(self, x):
         return np.zeros((1, x.size))
@@ -109,7 +113,7 @@ class Undecorated(Own):
 def test_a_page_of_ones_own_is_a_first_order_scheme():
     own, problem = Own(0.02), oo.problems.sine_bowl()
     assert own.title == "Own"
-    assert oo.deviation(own, oo.Discretization(own.flow(), own.scheme(), own.h), problem) < 1e-12
+    assert oo.deviation(own, oo.Discretization(own.flow, own.scheme, own.h), problem) < 1e-12
     assert oo.convergence(own, problem, t_end=1.0, levels=6).order == pytest.approx(1, abs=0.05)
 
 
@@ -117,7 +121,7 @@ def test_a_page_of_ones_own_is_a_first_order_scheme():
     (NoSlots, r"NoSlots.kernel must stay inside its arrays, slots = \(\) and 2 numbers in p: index 0 is out of bounds"),
     (NoKernel, r"NoKernel must have a kernel"),
     (NoTime, r"NoTime.kernel must return the flow time of the step, got None"),
-    (ShortFlow, r"the field of ShortFlow.flow\(\) must stay inside its arrays, slots = \(\) and 1 constants"),
+    (ShortFlow, r"the field of ShortFlow.flow must stay inside its arrays, slots = \(\) and 1 constants"),
     (TwoSlots, r"TwoSlots.cold_start must give 2 rows"),
     (Plain, r"Plain.nu must be declared with positive, "),
     (Undecorated, r"Undecorated must stand under @dataclass\(frozen=True\)"),
@@ -136,7 +140,7 @@ def test_what_only_compiled_code_can_do_is_left_to_it():
 def test_what_is_wrong_with_a_class():
     with pytest.raises(TypeError, match=r"Bare.kernel must be a property or staticmethod"):
         type("Bare", (Optimizer,), {"kernel": own_update})
-    with pytest.raises(TypeError, match=r"Word.slots must be a tuple of names, got 'mean'"):
+    with pytest.raises(TypeError, match=r"Word.slots must be a tuple of Slot, got 'mean'"):
         type("Word", (Optimizer,), {"slots": "mean"})
     with pytest.raises(ValueError, match="scales must be one of 'fixed', 'h'"):
         number(scales="lr")

@@ -38,7 +38,7 @@ def rows(quick=False):
             begin = time.perf_counter()
             group = ensemble(optimizer, problem, starts, steps)
             wall = time.perf_counter() - begin
-            found.append({"problem": problem.name, "optimizer": optimizer.name,
+            found.append({"problem": problem.name, "optimizer": optimizer.key,
                           "ns a step in blocks": cost[True] * 1e9,
                           "one by one": cost[False] * 1e9, "times blocks": cost[False] / cost[True],
                           "specialised": alone * 1e9, "specialised times blocks": alone / cost[True],

@@ -8,7 +8,6 @@ n = 10,000, one sees by how much); on all threads the memory is what is short, a
 that uses the machine. CPU time on one thread, wall time on several.
 """
 
-import dataclasses
 import time
 
 import numpy as np
@@ -65,16 +64,11 @@ STREAMS = (stream0, stream1, stream2, stream3)  # by the number of rows
 
 def instances():
     """An instance of every optimizer that stands alone (SWA wraps another)."""
-    made = []
-    for cls in optimizers.ALL.values():
-        missing = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
-        if set(missing) <= {"lr", "tol"}:
-            made.append(cls(**dict.fromkeys(missing, 1e-3)))
-    return made
+    return [cls.default() for cls in optimizers.ALL.values()]
 
 
 def full_rows(optimizer):
-    """Rows of the state that hold a number for every parameter (they come first)."""
+    """Rows of the state that hold a number for every parameter and are used (found by trying; they come first)."""
     x, s = np.ones(4), np.zeros((len(optimizer.slots), 4))
     for k in range(3):
         optimizer.kernel(k, optimizer.p, x, np.array([1.0, -2.0, 3.0, 4.0]) * (-1) ** k, s)
@@ -91,7 +85,7 @@ def rows(quick=False, dtypes=("float64", "float32")):
                 moved = (1 + 2 * (1 + full)) * dtype.itemsize
                 for count in sorted({1, threads.available()}) if alone and size > threads.SLICE else (1,):
                     ns, fraction = measure(optimizer, size, dtype, full, count)
-                    found.append({"optimizer": optimizer.name, "dtype": str(dtype), "n": size, "threads": count,
+                    found.append({"optimizer": optimizer.key, "dtype": str(dtype), "n": size, "threads": count,
                                   "passes": "one" if alone else "several", "ns a parameter": ns,
                                   "bytes a parameter": moved, "GB/s": moved / ns, "of stream": fraction,
                                   "state bytes": full * dtype.itemsize})

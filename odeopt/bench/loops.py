@@ -28,7 +28,7 @@ def rows(quick=False):
     for optimizer, key in ((GradientDescent(LR), "gradientdescent"), (Adam(LR), "adam")):
         def add(what, seconds_a_step, optimizer=optimizer, key=key):
             ns = seconds_a_step * 1e9
-            found.append({"optimizer": optimizer.name, "loop": what, "ns a step": ns,
+            found.append({"optimizer": optimizer.key, "loop": what, "ns a step": ns,
                           "times C": ns / c.get(key, float("nan")),
                           "times rounded C": ns / c.get(f"{key}_rounded", float("nan"))})
 

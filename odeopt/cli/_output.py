@@ -120,8 +120,6 @@ def optimizers_of(args, problem, x0, steps):
 
     words = list(optimizers.ALL) if args.optimizers == "all" else args.optimizers.split(",")
     classes = list(dict.fromkeys(optimizers.by_name(word.strip()) for word in words))
-    if args.optimizers == "all":  # a wrapper such as SWA needs an optimizer to wrap
-        classes = [cls for cls in classes if not getattr(cls, "wrapper", False)]
     chosen = {cls.__name__.lower(): {} for cls in classes}
     for item in args.set:
         word, equals, value = item.partition("=")

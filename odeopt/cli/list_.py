@@ -2,6 +2,8 @@
 
 import re
 
+from ..method import STARTS
+
 KINDS = ("problems", "optimizers", "flows", "schemes", "schedules")
 
 
@@ -64,22 +66,18 @@ def _short(value):
 
 def optimizer_table():
     """The optimizers as a Markdown table, from the pages themselves."""
-    import dataclasses
-
     from .. import optimizers
 
     lines = ["| optimizer | flow | scheme | how the hyperparameters move with the step h | order |",
              "|---|---|---|---|---|"]
     for cls in optimizers.ALL.values():
-        if cls.wrapper:
-            continue
-        needed = {f.name: 1e-2 for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
-        opt = cls(**needed)
-        flow, scheme, orders = opt.flow(), opt.scheme(), opt.orders
+        opt = cls.default()
+        flow, scheme = opt.flow, opt.scheme
+        orders = [opt.declared_order(start) for start in STARTS]
         moving = {name: law for name, law in opt.scaling().items() if law != "fixed"}
         laws = ", ".join(f"{name} {'=' if 'c' in law else '∝'} {law}" for name, law in moving.items())
         equation = flow.equation.replace("|", r"\|") if flow else "no classical flow"
-        order = "–" if orders is None else " / ".join("none" if o is None else f"{o:g}" for o in orders.values())
+        order = " / ".join("none" if o is None else f"{o:g}" for o in orders) if flow else "–"
         lines.append(f"| [{cls.title}](odeopt/optimizers/{cls.__module__.rpartition('.')[2]}.py) | "
                      f"{equation} | {scheme.name if scheme else '–'} | "
                      f"{laws if flow else '–'} | {order} |")

@@ -3,19 +3,19 @@
 Probes the amplification matrix of each method on a quadratic of curvature c from its own kernel
 (adaptive methods with their preconditioner P held fixed) and bisects for the largest stable
 lr c/P. Further tables: real stability intervals of the schemes, best tunings for curvatures in
-[mu, L] with the spectral radius measured, and the orbits of period two of RMSprop and Adam. Exit
+[mu, L] with the spectral radius measured, and the orbits of period two of adaptive methods. Exit
 status 1 when a measured limit, rate or equivalence is not its formula's. With --out, also the stability
 regions in the complex plane, the map of the spectral radius over lr and momentum, a CSV and a JSON file.
 """
 
 import sys
 
+from ..method import LINEAR
 from . import _output
 from ._words import number
 
 LIMITS = ("optimizer", "limit of lr c/P", "formula", "value", "deviation")
-REGIONS = ("gradientdescent", "momentum", "nesterov")
-SCHEMES = ("heun", "rk4", "rkc")
+SCHEMES = ("heun", "rk4", "rkc")  # whose regions are drawn
 
 
 def add_arguments(parser):
@@ -42,7 +42,7 @@ def run(args):
         return _finish(args, folder, chosen, {"limits": limits.rows()}, limits)
     intervals = [_interval(stability, scheme) for scheme in schemes.ALL.values() if _fits(scheme)]
     rates = tunings.tuning_table(args.mu, args.L)
-    orbits = [{"method": o.title, "lr": o.lr, **row} for o in chosen if _has_orbit(periodic, o)
+    orbits = [{"method": o.title, "lr": o.step, **row} for o in chosen if _has_orbit(periodic, o)
               for row in periodic.period_two_orbit(o).rows()]
     tables = {"limits": limits.rows(), "schemes": intervals, "tunings": rates.rows(),
               "orbits": orbits}
@@ -93,6 +93,11 @@ def _has_orbit(periodic, optimizer):
     return True
 
 
+def _is_linear(optimizer):
+    """Whether its region is one of lr c alone: nothing in its memory is held fixed."""
+    return optimizer.stability_limit() is not None and all(slot.role in LINEAR for slot in optimizer.slots)
+
+
 def _print(args, tables, limits):
     print(limits.headline() + "\n")
     measured = [row for row in tables["limits"] if not row["message"]]
@@ -125,7 +130,7 @@ def _write(folder, args, chosen, tables, limits):
     if "schemes" not in tables:
         print(f"\nwritten to {folder}: stability.csv, stability.json", file=sys.stderr)
         return
-    groups = {f"stability-optimizers.{args.format}": [o for o in chosen if o.name in REGIONS],
+    groups = {f"stability-optimizers.{args.format}": [o for o in chosen if _is_linear(o)],
               f"stability-schemes.{args.format}": [schemes.ALL[name] for name in SCHEMES]}
     groups = {name: members for name, members in groups.items() if members}
     for name, members in groups.items():

@@ -30,15 +30,17 @@ def add_arguments(parser):
 def run(args):
     """0, also when a run diverged (its error is inf)."""
     from .. import checks, flows, schemes
+    from ..discretization import Discretization
     from ..studies.workprecision import work_precision
 
     folder = _output.out_folder(args)
     problem, x0 = _output.problem_of(args)
     chosen = _output.optimizers_of(args, problem, x0, args.steps)
     words = [word.strip() for word in args.schemes.split(",") if word.strip()]
-    pairs = [(flows.gradient_flow(), schemes.ALL[checks.choice("--schemes", word, tuple(schemes.ALL))])
-             for word in words]
-    result = work_precision([*chosen, *pairs], problem, x0, args.time, args.levels, steps=args.steps, start=args.start,
+    time = args.steps * chosen[0].h if args.time is None else args.time
+    others = [Discretization(flows.gradient_flow(), schemes.ALL[checks.choice("--schemes", word, tuple(schemes.ALL))],
+                             time / 64) for word in words]
+    result = work_precision([*chosen, *others], problem, x0, args.time, args.levels, steps=args.steps, start=args.start,
                             progress=True)
     _output.interrupted(result)
     rows = result.rows()

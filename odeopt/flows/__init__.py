@@ -13,7 +13,7 @@ from .heavy_ball import heavy_ball_flow
 from .high_resolution import high_resolution_flow, high_resolution_start, nag_sc_flow
 from .linear import linear_test_flow, linear_test_problem
 from .look_ahead import look_ahead_flow
-from .modified import ModifiedFlow, modified_gradient_flow, modified_root_flow
+from .modified import ModifiedFlow, mean_age, modified_gradient_flow, modified_root_flow
 from .nadam import nadam_flow
 from .nesterov import nesterov_flow
 from .normalized import normalized_flow
@@ -41,6 +41,6 @@ ALL = {
     "normalized": normalized_flow,
 }
 
-__all__ = ["ALL", "Flow", "ModifiedFlow", "high_resolution_start", "linear_test_problem", "modified_gradient_flow",
-           "modified_root_flow",
+__all__ = ["ALL", "Flow", "ModifiedFlow", "high_resolution_start", "linear_test_problem", "mean_age",
+           "modified_gradient_flow", "modified_root_flow",
            *(factory.__name__ for factory in ALL.values())]

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -30,6 +31,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dx[i] = -p[3] * y
 
 
+@factory
 def adadelta_flow(tau, eps, eps_speed, lr=1.0):
     """x' = -lr sqrt((u + e)/(v + eps)) g; ``tau`` in flow time, ``eps`` in the unit of g^2,
     ``eps_speed`` (e) in that of (x/time)^2, ``lr`` a pure number."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import EPS_MODES, Flow
 
 
@@ -31,6 +32,7 @@ def rhs(fg, hv, data, t, p, z, dz):
             dx[i] = 0.0
 
 
+@factory
 def adagrad_flow(eps, *, eps_mode="outside", rate=0.0):
     """x' = -g/(sqrt(V) + eps)/(1 + rate t); eps in the unit of sqrt(V) (of V inside the root),
     ``rate`` in 1/flow time."""

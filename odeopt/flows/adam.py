@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import EPS_MODES, Flow
 
 
@@ -63,6 +64,7 @@ def _jacobian(t, z, g, hessian, p):
     return j.reshape(5 * n, 5 * n)
 
 
+@factory
 def adam_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0):
     """x' = -(m/q1)/(sqrt(v/q2) + eps) - drift x, tau1 m' = g - m, tau2 v' = g^2 - v, tau_i q_i' = 1 - q_i.
 

@@ -11,6 +11,7 @@ Sources: Kingma, Ba, arXiv:1412.6980, section 7.1; article 003.
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import EPS_MODES, Flow
 
 _BAND = 1.0 + 1e-9
@@ -39,6 +40,7 @@ def rhs(fg, hv, data, t, p, z, dz):
     dz[3, 0] = (1.0 - q1) / p[0]
 
 
+@factory
 def adamax_flow(tau1, tau2, eps, *, eps_mode="inside"):
     """x' = -(m/q1)/u, tau1 m' = g - m, tau1 q1' = 1 - q1, u the largest (|g| + eps) e^{-(t-s)/tau2} over s <= t.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import EPS_MODES, Flow
 
 FORMS = ("torch", "optax", "paper")
@@ -47,6 +48,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dx[i] = -(mean / root if root != 0.0 else 0.0) - p[5] * x[i]
 
 
+@factory
 def amsgrad_flow(tau1, tau2, eps, *, eps_mode="outside", decay=0.0, drift=0.0, form="torch"):
     """x' = -(m/q1)/(sqrt(w/q2) + eps) - drift x with w the largest v so far, the rest as in Adam's flow.
 

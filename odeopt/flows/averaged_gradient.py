@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -27,6 +28,7 @@ def _jacobian(t, z, g, hessian, p):
     return np.block([[-p[2] * one, -one], [(hessian + p[1] * one) / p[0], -one / p[0]]])
 
 
+@factory
 def averaged_gradient_flow(tau, *, decay=0.0, drift=0.0):
     """x' = -m - drift x, tau m' = g + decay x - m; ``tau`` in flow time, the rates in its inverse."""
     decay, drift = checks.real("decay", decay), checks.real("drift", drift)

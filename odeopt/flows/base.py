@@ -63,6 +63,8 @@ class Flow(abi.Portable):
         Hessian at z[0]; used by stiff solvers. Without one these take differences of the field.
     needs_hessian : bool
         Whether ``rhs`` calls ``hv``; then a problem without Hessian product is a ValueError.
+    energy : str
+        Name of the Lyapunov function that belongs to the flow (:func:`odeopt.lyapunov`); "" for none.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Flow(abi.Portable):
     order_of_position: int = 1
     jacobian: object = None
     needs_hessian: bool = False
+    energy: str = ""
 
     def __post_init__(self):
         checks.takes("rhs", self.rhs, _SIGNATURE, _CONTRACT)

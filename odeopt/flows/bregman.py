@@ -15,6 +15,7 @@ arXiv:1805.00521, for the larger friction.
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -33,6 +34,7 @@ def rhs(fg, hv, data, t, p, z, dz):
             dw[i] = -4.0 * c / (1.0 + p[2]) * dw[i] if power == 2.0 else 0.0
 
 
+@factory
 def bregman_flow(p=2.0, C=0.25, *, friction=None):
     """x'' + ((p + 1)/t) x' + C p^2 t^{p-2} g = 0 with ``p`` >= 2 and ``C`` > 0.
 

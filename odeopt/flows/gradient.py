@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -25,8 +26,9 @@ def _jacobian(t, z, g, hessian, p):
     return -hessian - p[0] * np.eye(z.shape[1])
 
 
+@factory
 def gradient_flow(decay=0.0):
     """x' = -g(x) - decay x; ``decay`` in 1/flow time (weight decay of plain gradient descent)."""
     decay = checks.real("decay", decay)
     equation = "x' = -g" if decay == 0 else "x' = -(g + decay x)"
-    return Flow("gradient flow", equation, rhs, {"decay": decay}, jacobian=_jacobian)
+    return Flow("gradient flow", equation, rhs, {"decay": decay}, jacobian=_jacobian, energy="gradient-convex")

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -28,6 +29,7 @@ def _jacobian(t, z, g, hessian, p):
     return np.block([[-p[2] * one, one], [-hessian - p[1] * one, -p[0] * one]])
 
 
+@factory
 def heavy_ball_flow(a, *, decay=0.0, drift=0.0):
     """x' = w - drift x, w' = -a w - g - decay x; all three in 1/flow time (``decay`` in the unit
     of curvature). ``decay`` is weight decay inside the gradient, ``drift`` beside it."""
@@ -36,4 +38,4 @@ def heavy_ball_flow(a, *, decay=0.0, drift=0.0):
     if decay or drift:
         equation = "x' = w - drift x, w' = -a w - g - decay x"
     return Flow("heavy ball", equation, rhs, {"a": a, "decay": decay, "drift": drift},
-                ("velocity",), order_of_position=2, jacobian=_jacobian)
+                ("velocity",), order_of_position=2, jacobian=_jacobian, energy="mechanical")

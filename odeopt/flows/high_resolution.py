@@ -25,6 +25,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 KINDS = ("nag-sc", "heavy-ball", "nag-c")
@@ -47,6 +48,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dx[i] = w[i]
 
 
+@factory
 def high_resolution_flow(s, mu=0.0, *, kind="nag-sc"):
     """x'' + 2 sqrt(mu) x' + sqrt(s) H x' + (1 + sqrt(mu s)) g = 0, and its kin by ``kind``.
 
@@ -86,6 +88,7 @@ def high_resolution_start(x, g, s, mu=0.0, *, kind="nag-sc", velocity="matched")
     return 0.0, np.array([x, -factor * root * g])
 
 
+@factory
 def nag_sc_flow(mu):
     """x'' + 2 sqrt(mu) x' + g = 0, the heavy ball with the critical friction of curvature ``mu``.
 

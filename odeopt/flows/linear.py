@@ -14,6 +14,7 @@ from .. import checks
 from ..abi import kernel
 from ..problems import Problem
 from ..problems.base import checked
+from ..spec import factory
 from .base import Flow
 
 
@@ -40,6 +41,7 @@ class _LinearTest(Flow):
         super().check(problem)
 
 
+@factory
 def linear_test_flow():
     """z' = c z, with c from the data of :func:`linear_test_problem`, and on no other problem (ValueError)."""
     return _LinearTest("linear test equation", "z' = c z", rhs)

@@ -9,6 +9,7 @@ Source: Muehlebach, Jordan, arXiv:1905.07436.
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -24,6 +25,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dz[0, i] = w[i]
 
 
+@factory
 def look_ahead_flow(d, b, c=1.0):
     """q'' + 2 d q' + c g(q + b q') = 0; ``d`` in 1/flow time, ``b`` in flow time."""
     return Flow("look-ahead heavy ball", "q'' + 2d q' + c g(q + b q') = 0", rhs,

@@ -31,6 +31,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import EPS_MODES, Flow
 
 
@@ -127,6 +128,13 @@ class ModifiedFlow(Flow):
     penalty: str = ""
 
 
+def mean_age(beta, ahead=False):
+    """Mean age in steps of what a running memory with factor ``beta`` holds; with look-ahead (Nesterov) the share
+    beta of it counts."""
+    return beta * (beta if ahead else 1.0) / (1 - beta)
+
+
+@factory
 def modified_gradient_flow(h, c, *, order=2, decay=0.0, drift=0.0, name="gradient descent"):
     """x' = -(g + c H g); ``h`` is the flow time of a step and ``c`` a time, ``decay`` in the unit of curvature
     and ``drift`` in 1/flow time. Order 3 is gradient descent's own (``c`` = h/2, no ``drift``); order 1
@@ -150,6 +158,7 @@ def modified_gradient_flow(h, c, *, order=2, decay=0.0, drift=0.0, name="gradien
                         needs_hessian=True, h=h, order=order, coefficient=c / 2, penalty=penalty)
 
 
+@factory
 def modified_root_flow(h, beta1, beta2, eps, *, order=2, eps_mode="inside", decay=0.0, drift=0.0, name="Adam"):
     """x' = -g/D - (h/2) (k1 - k2 w)/D H(g/D); ``eps`` in the unit of g^2 (of g outside the root), ``decay`` in
     that of curvature, ``drift`` in 1/flow time. Of ``beta1`` and ``beta2`` only the lags beta/(1 - beta), in

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import EPS_MODES, Flow
 
 
@@ -33,6 +34,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dx[i] = (-(m[i] + fresh * (gi - m[i])) / root if root != 0.0 else 0.0) - p[5] * x[i]
 
 
+@factory
 def nadam_flow(tau1, tau2, eps, rate, *, eps_mode="outside", decay=0.0, drift=0.0):
     """x' = -((1 - mu) g + mu m)/(sqrt(v/q2) + eps) with mu = 1 - exp(-rate t)/2, m, v and q2 as in Adam's flow.
 

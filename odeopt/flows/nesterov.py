@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -36,8 +37,9 @@ def _jacobian(t, z, g, hessian, p):
     return np.block([[np.zeros((n, n)), np.eye(n)], [-force, -friction * np.eye(n)]])
 
 
+@factory
 def nesterov_flow(r=3.0):
     """x'' + (r/t) x' + g = 0; ``r`` is a pure number."""
     r = checks.real("r", r)
     return Flow("Nesterov", f"x'' + ({r:g}/t) x' + g = 0", rhs, {"r": r}, ("velocity",),
-                order_of_position=2, jacobian=_jacobian)
+                order_of_position=2, jacobian=_jacobian, energy="nesterov")

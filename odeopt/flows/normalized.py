@@ -11,6 +11,7 @@ Cortes, Finite-time convergent gradient flows, Automatica 42 (2006).
 import numpy as np
 
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -32,6 +33,7 @@ def rhs(fg, hv, data, t, p, z, dz):
             dx[i] = -(dx[i] / largest) / length
 
 
+@factory
 def normalized_flow():
     """x' = -g/|g|; no constants, time in the unit of length of x."""
     return Flow("normalised gradient flow", "x' = -g/|g|", rhs)

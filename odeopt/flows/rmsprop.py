@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import EPS_MODES, Flow
 
 
@@ -103,6 +104,7 @@ def _jacobian(inside):
     return jacobian
 
 
+@factory
 def rmsprop_flow(tau, eps, *, eps_mode="inside", bias_correction=False, decay=0.0, centered=False, friction=None):
     """x' = -g/sqrt(v + eps), v' = (g^2 - v)/tau; ``tau`` in flow time, ``eps`` in the unit of g^2
     (of g when it stands outside the root), ``decay`` in the unit of curvature, ``friction`` (the a

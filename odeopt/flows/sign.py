@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Flow
 
 
@@ -25,6 +26,7 @@ def rhs(fg, hv, data, t, p, z, dz):
         dx[i] = -dx[i] / np.hypot(dx[i], p[0])
 
 
+@factory
 def sign_flow(eps):
     """x' = -g/sqrt(g^2 + eps^2); ``eps`` > 0 in the unit of the gradient."""
     return Flow("regularised sign flow", "x' = -g/√(g² + eps²)", rhs, {"eps": checks.positive("eps", eps)})

@@ -22,11 +22,10 @@ Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094; stability limits as on 
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal, norm
 
-from ..optimizers import GradientDescent, Momentum, Nesterov
+from ..method import LINEAR
 
 PRODUCTS = 30
 MARGIN = 1.1
-SUPPORTED = (GradientDescent, Momentum, Nesterov)
 
 
 def spectrum_ends(product, n, products=PRODUCTS):
@@ -60,11 +59,17 @@ def _norm(v):
 
 
 def check_auto_lr(cls, **given):
-    """An instance of ``cls`` with lr = 1; ValueError where ``lr="auto"`` has no rule for it."""
-    if cls not in SUPPORTED:
-        raise ValueError(f"lr='auto' is for {', '.join(c.__name__ for c in SUPPORTED)}; "
-                         f"{cls.__name__} needs a number")
-    return cls(lr=1.0, **given)
+    """An instance of ``cls`` with step size 1; ValueError where ``lr="auto"`` has no rule for it."""
+    probe = cls(**{cls.step_name: 1.0} | given)
+    if not has_rule(probe):
+        raise ValueError(f"lr='auto' needs a method whose step is linear in the gradients and that has a stability "
+                         f"limit, as GradientDescent, Momentum and Nesterov; {cls.__name__} needs a number")
+    return probe
+
+
+def has_rule(optimizer):
+    """Whether the curvature alone says how long a step may be."""
+    return optimizer.stability_limit() is not None and all(slot.role in LINEAR for slot in optimizer.slots)
 
 
 def auto_lr(cls, product, n, **given):
@@ -72,7 +77,8 @@ def auto_lr(cls, product, n, **given):
 
     Parameters
     ----------
-    cls : GradientDescent, Momentum or Nesterov
+    cls : subclass of Optimizer
+        One with a stability limit whose step is linear in the gradients.
     product : callable
         ``product(v)`` is the Hessian at the start times ``v``.
     n : int
@@ -87,16 +93,9 @@ def auto_lr(cls, product, n, **given):
     if not np.isfinite(estimate) or estimate <= 0.0:
         raise ValueError(f"lr='auto' needs a curvature at x0, and the Hessian there has norm {estimate}")
     largest = MARGIN * estimate
-    if cls is GradientDescent:
-        lr, rule = (2 / (largest + mu), "2/(L + mu)") if mu > 0 else (1 / largest, "1/L")
-    elif cls is Momentum:
-        m = probe.momentum
-        lr, rule = (1 + m) / largest, "(1 + m)/L"
-        if probe.form == "ema":
-            lr, rule = lr / (1 - m), "(1 + m)/((1 - m) L)"
-        elif probe.form == "torch":
-            lr, rule = lr / (1 - probe.dampening), "(1 + m)/((1 - dampening) L)"
+    limit = probe.stability_limit()
+    if probe.slots or not mu > 0:
+        lr, rule = 0.5 * limit.value / largest, f"half of the stability limit ({limit.formula})/L"
     else:
-        m = 1.0 if probe.momentum is None else probe.momentum
-        lr, rule = (1 + m) / ((1 + 2 * m) * largest), "(1 + m)/((1 + 2 m) L)"
+        lr, rule = limit.value / (largest + mu), f"{limit.formula}/(L + mu)"
     return float(lr), f"lr = {lr:.6g} = {rule} with L = {largest:.4g}, mu = {mu:.4g} at x0"

@@ -18,10 +18,10 @@ def made(method, problem, start):
             raise ValueError("method must have one step h, not a vector of them")
         return type("DiscretizationSolver", (DiscretizationSolver,),
                     {"scheme": method.scheme, "rows": method.flow.rows, "method": method, "problem": problem})
-    flow = method.flow()
+    flow = method.flow
     if flow is None:
-        raise ValueError(f"method must have a classical flow, and {method.name} has none")
-    return type("OptimizerSolver", (OptimizerSolver,), {"scheme": method.scheme(), "rows": flow.rows,
+        raise ValueError(f"method must have a classical flow, and {method.title} has none")
+    return type("OptimizerSolver", (OptimizerSolver,), {"scheme": method.scheme, "rows": flow.rows,
                 "optimizer": method, "problem": problem, "start": start})
 
 
@@ -116,7 +116,7 @@ class OptimizerSolver(DiscretizationSolver):
         return 1.0  # not used: the update says how far it went
 
     def _flow(self):
-        return self.optimizer.flow()
+        return self.optimizer.flow
 
     def _stages(self):
         return None

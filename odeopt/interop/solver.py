@@ -1,9 +1,10 @@
 """``solver_class``: the package's schemes and optimizers as methods of SciPy's ``solve_ivp``."""
 
 from .. import checks
+from ..discretization import Discretization
 from ..optimizers import Optimizer
 from ..scheme_solvers import RungeKuttaSolver, SchemeSolver, tableau
-from ..schemes import Discretization, Scheme
+from ..schemes import Scheme
 from .flow_solvers import made
 
 

@@ -4,10 +4,8 @@ import dataclasses
 
 from .. import checks, optimizers
 from ..optimizers import Optimizer
-from .auto_lr import SUPPORTED, auto_lr, check_auto_lr
+from .auto_lr import auto_lr, check_auto_lr, has_rule
 from .line_search import NAMES
-
-PROJECTED = ("gradientdescent", "normalizedgd", "signgd", "errorcontrolledeuler", "adagrad", "rmsprop")
 
 
 def class_of(method):
@@ -25,7 +23,7 @@ def _optimizer(method, options):
             return (method.changed(**options) if options else method), None
         options = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)} | options
     needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in options]
-    if needed == ["lr"] and cls in SUPPORTED:
+    if needed == ["lr"] and has_rule(cls.default()):
         options, needed = {**options, "lr": "auto"}, []
     if needed:
         raise ValueError(f"{needed[0]} must be given: {cls.__name__} has no default for it "
@@ -44,17 +42,15 @@ def check_projection(method, options):
     Then P(x - D g) = x says that g_i = 0, or that g_i pushes against the bound that x_i is on: the
     conditions of a constrained minimum (Bertsekas, SIAM J. Control Optim. 20 (1982) 221).
     """
-    name = class_of(method).__name__.lower()
-
-    def value(key):
-        return options.get(key, getattr(method, key, False))
-
-    sound = name in PROJECTED and not value("momentum")
-    if value("centered"):
-        sound = False  # the centred mean square may vanish at an active bound
-    if not sound:
-        raise ValueError(f"bounds must be None for {name}: a projected step with memory may stop at a "
-                         f"point that is no solution (use {', '.join((*PROJECTED, *NAMES))})")
+    cls = class_of(method)
+    if isinstance(method, Optimizer):
+        given = method.changed(**{k: v for k, v in options.items() if not isinstance(v, str) or k != "lr"})
+    else:
+        given = cls.default(**{k: v for k, v in options.items() if not isinstance(v, str) or k != "lr"})
+    if not given.projection_is_sound:
+        sound = [name for name, one in optimizers.ALL.items() if one.default().projection_is_sound]
+        raise ValueError(f"bounds must be None for {given.key}: a projected step with memory may stop at a "
+                         f"point that is no solution (use {', '.join((*sound, *NAMES))})")
 
 
 class UpdateStepper:

@@ -26,5 +26,24 @@ def by_name(name):
     return ALL[ALIASES.get(key) or checks.choice("optimizer", key, (*ALL, *ALIASES))]
 
 
+def class_of(key, module=None):
+    """The optimizer class with this :attr:`Optimizer.key`: the package's, or one defined in ``module``, which must
+    have been imported. ValueError where there is none."""
+    own = {**ALL, **WRAPPERS}
+    if module is None:
+        return own[checks.choice("method", key, tuple(own))]
+    for cls in _subclasses(Optimizer):
+        if cls.__module__ == module and cls.__name__.lower() == key:
+            return cls
+    raise ValueError(f"method must be an optimizer that is known here, got {key!r} of the module {module!r}: "
+                     "import that module first")
+
+
+def _subclasses(cls):
+    for child in cls.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
 __all__ = ["ALIASES", "ALL", "Optimizer", "State", "WRAPPERS", "by_name",
            *(cls.__name__ for cls in (*ALL.values(), *WRAPPERS.values()))]

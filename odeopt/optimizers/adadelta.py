@@ -28,8 +28,9 @@ import numpy as np
 from .. import checks
 from ..abi import kernel, precision
 from ..flows import adadelta_flow
+from ..method import Slot
 from ..schemes import partitioned_euler
-from .base import Optimizer, fraction, nonnegative, number, positive
+from .base import Optimizer, fraction, nonnegative, number, positive, square_behind
 
 
 @kernel
@@ -68,6 +69,7 @@ class Adadelta(Optimizer):
     """
 
     title = "Adadelta"
+    look = ("#2F9E95", "h")
 
     lr: float = positive(1.0)
     rho: float = fraction(0.9, scales="1 - c h")
@@ -87,7 +89,7 @@ class Adadelta(Optimizer):
 
     @property
     def slots(self):
-        return ("square", "square step")
+        return (Slot("square", "square", "g^2"), Slot("square step", "square", "x^2"))
 
     @property
     def p(self):
@@ -98,13 +100,23 @@ class Adadelta(Optimizer):
     def h(self):
         return 1 - self.rho
 
-    @property
-    def orders(self):
-        return {"cold": None, "consistent": 1.0}
+    def declared_order(self, start="cold"):
+        return None if start == "cold" else super().declared_order(start)
 
+    def held(self, slot, preconditioner):
+        """sqrt(v + eps) against sqrt(u + eps_step), which is set to 1."""
+        if slot.name == "square step":
+            return 1.0 - self._eps_step
+        return square_behind(preconditioner, self.eps, True, self.rho)
+
+    def stability_limit(self):
+        return self.limit(2.0, "2")
+
+    @property
     def flow(self):
         return adadelta_flow(1.0, self.eps, self._eps_step / self.h**2, self.lr)
 
+    @property
     def scheme(self):
         return partitioned_euler((1, 0, 1))
 

@@ -24,8 +24,9 @@ import numpy as np
 
 from ..abi import kernel, precision
 from ..flows import adagrad_flow
+from ..method import Slot
 from ..schemes import semi_implicit_euler
-from .base import Optimizer, nonnegative, number, variant
+from .base import Optimizer, nonnegative, number, square_behind, variant
 
 
 @kernel
@@ -63,6 +64,7 @@ class Adagrad(Optimizer):
     """
 
     title = "Adagrad"
+    look = ("#117733", "p")
 
     lr: float = number(1e-2, 1e-150, 1e150, scales="sqrt(h)")  # its square is the step in flow time
     eps: float = nonnegative(1e-10)
@@ -74,7 +76,7 @@ class Adagrad(Optimizer):
 
     @property
     def slots(self):
-        return ("square sum",)
+        return (Slot("square sum", "sum", "g^2"),)
 
     @property
     def p(self):
@@ -90,14 +92,34 @@ class Adagrad(Optimizer):
         """The scheme reads the learning-rate decay at the end of a step, the update at its start."""
         return -self.h if self.lr_decay else 0.0
 
-    @property
-    def orders(self):
-        return {"cold": 1.0 if self.initial_accumulator else 0.5, "consistent": 1.0}
+    def declared_order(self, start="cold"):
+        cold = start == "cold" and not self.initial_accumulator
+        return 0.5 if cold else super().declared_order(start)
 
+    @property
+    def order_condition(self):
+        """Below it eps makes the cold start smooth, and its order 1."""
+        if self.initial_accumulator or not self.eps:
+            return ""
+        return "from the cold start h above the flow's " + ("eps/g^2" if self.eps_mode == "inside" else "(eps/g)^2")
+
+    def held(self, slot, preconditioner):
+        return square_behind(preconditioner, self.eps, self.eps_mode == "inside")
+
+    def stability_limit(self):
+        """None with lr_decay: every lr is stable late enough."""
+        return None if self.lr_decay else self.limit(2.0, "2")
+
+    @property
+    def projection_is_sound(self):
+        return True
+
+    @property
     def flow(self):
         eps = self.eps * (self.h if self.eps_mode == "inside" else self.lr)
         return adagrad_flow(eps, eps_mode=self.eps_mode, rate=self.lr_decay / self.h)
 
+    @property
     def scheme(self):
         return semi_implicit_euler
 

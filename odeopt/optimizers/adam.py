@@ -33,9 +33,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
-from ..flows import adam_flow
+from ..flows import adam_flow, mean_age, modified_root_flow
+from ..method import Slot
 from ..schemes import semi_implicit_euler
-from .base import Optimizer, fraction, nonnegative, positive, variant
+from .base import Optimizer, fraction, nonnegative, positive, square_behind, variant
 
 
 @kernel
@@ -84,6 +85,9 @@ class Adam(Optimizer):
     """
 
     title = "Adam"
+    momentum_name = "beta1"
+    modified_orders = (1, 2)
+    look = ("#DD8800", "D")
 
     lr: float = positive(1e-3, scales="h")
     beta1: float = fraction(0.9, scales="1 - c h")
@@ -97,7 +101,8 @@ class Adam(Optimizer):
 
     @property
     def slots(self):
-        return ("mean", "square", "mean weight", "square weight")
+        return (Slot("mean", "average", "g"), Slot("square", "square", "g^2"), Slot("mean weight", "weight"),
+                Slot("square weight", "weight"))
 
     @property
     def p(self):
@@ -109,9 +114,28 @@ class Adam(Optimizer):
         """Memory times of the two averages, in flow time."""
         return tuple(self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
 
+    @property
     def flow(self):
         inner, outer = self.split_decay()
         return adam_flow(*self.taus, self.eps, eps_mode=self.eps_mode, decay=inner, drift=outer)
 
+    @property
     def scheme(self):
         return semi_implicit_euler
+
+    def held(self, slot, preconditioner):
+        keep = 1.0 if slot.role == "supremum" else self.beta2
+        return square_behind(preconditioner, self.eps, self.eps_mode == "inside", keep)
+
+    def stability_limit(self):
+        return self.limit(2 * (1 + self.beta1) / (1 - self.beta1), "2 (1 + β1)/(1 - β1)")
+
+    def modified_flow(self, order):
+        inner, outer = self.split_decay()
+        ages = self._mean_age(), mean_age(self.beta2)
+        return modified_root_flow(self.lr, *(age / (1 + age) for age in ages), self.eps, order=order,
+                                  eps_mode=self.eps_mode, decay=inner, drift=outer, name=self.title)
+
+    def _mean_age(self):
+        """Mean age in steps of the gradients in the numerator."""
+        return mean_age(self.beta1)

@@ -20,14 +20,16 @@ Weight decay: add weight_decay |x|^2/2 to the objective; that is what torch does
 Sources: Kingma, Ba, arXiv:1412.6980, algorithm 2; article 003.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..abi import kernel, precision
 from ..flows import adamax_flow
+from ..method import Slot
 from ..schemes import catching_up_euler
-from .base import Optimizer, fraction, nonnegative, positive, variant
+from .base import Optimizer, fraction, nonnegative, positive, square_behind, variant
 
 
 @kernel
@@ -72,6 +74,8 @@ class AdaMax(Optimizer):
     """
 
     title = "AdaMax"
+    momentum_name = "beta1"
+    look = ("#8C564B", "X")
 
     lr: float = positive(2e-3, scales="h")
     beta1: float = fraction(0.9, scales="1 - c h")
@@ -83,7 +87,7 @@ class AdaMax(Optimizer):
 
     @property
     def slots(self):
-        return ("mean", "maximum", "mean weight")
+        return (Slot("mean", "average", "g"), Slot("maximum", "supremum", "g"), Slot("mean weight", "weight"))
 
     @property
     def p(self):
@@ -94,12 +98,21 @@ class AdaMax(Optimizer):
     def _bound(self):
         return self.eps if self.eps_mode == "inside" else 0.0
 
+    @property
     def flow(self):
         tau1, tau2 = (self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
         return adamax_flow(tau1, tau2, self.eps, eps_mode=self.eps_mode)
 
+    @property
     def scheme(self):
         return catching_up_euler(2, offset=self._bound)
+
+    def held(self, slot, preconditioner):
+        """max(beta2 u, |g| + eps) does not feel an eps below u."""
+        return math.sqrt(square_behind(preconditioner, self.eps - self._bound, False, self.beta2**2))
+
+    def stability_limit(self):
+        return self.limit(2 * (1 + self.beta1) / (1 - self.beta1), "2 (1 + β1)/(1 - β1)")
 
     def flow_start(self, x, g, kind="cold"):
         """u jumps to |g| + eps at t = 0."""

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
+from ..method import Slot
 from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
@@ -76,6 +77,8 @@ class AdaptiveGains(Optimizer):
     """
 
     title = "adaptive gains"
+    momentum_name = "momentum"
+    look = ("#A08A2C", "X")
     full_batch_only = True
 
     lr: float = positive()
@@ -95,7 +98,8 @@ class AdaptiveGains(Optimizer):
 
     @property
     def slots(self):
-        return ("gain", "velocity", "previous gradient")
+        return (Slot("gain", "step"), Slot("velocity", "velocity", "x per step"),
+                Slot("previous gradient", "previous", "g"))
 
     @property
     def p(self):

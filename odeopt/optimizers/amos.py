@@ -38,6 +38,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel, precision
+from ..method import Slot
 from ..sums import sum_of_squares
 from .base import Optimizer, fraction, nonnegative, positive
 
@@ -117,6 +118,8 @@ class Amos(Optimizer):
     """
 
     title = "Amos"
+    momentum_name = "momentum"
+    look = ("#7A3DB8", "*")
 
     lr: float = positive()
     eta: float = positive(1.0)
@@ -131,7 +134,8 @@ class Amos(Optimizer):
 
     @property
     def slots(self):
-        return ("square", "decay", "weight", "mean move")[: 4 if self.momentum else 3]
+        return (Slot("square", "square", "g^2"), Slot("decay", "step"), Slot("weight", "weight"),
+                Slot("mean move", "velocity", "x"))[: 4 if self.momentum else 3]
 
     @property
     def p(self):

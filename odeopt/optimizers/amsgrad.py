@@ -23,6 +23,7 @@ import numpy as np
 
 from ..abi import kernel, precision
 from ..flows import amsgrad_flow
+from ..method import Slot
 from ..schemes import catching_up_euler
 from .adam import Adam
 from .base import variant
@@ -77,6 +78,8 @@ class AMSGrad(Adam):
     """
 
     title = "AMSGrad"
+    modified_orders = ()
+    look = ("#C2533B", "h")
 
     form: str = variant("torch", "optax", "paper")
 
@@ -84,17 +87,20 @@ class AMSGrad(Adam):
 
     @property
     def slots(self):
-        return ("mean", "square", "maximum", "mean weight", "square weight")
+        return (Slot("mean", "average", "g"), Slot("square", "square", "g^2"),
+                Slot("maximum", "supremum", "g^2"), Slot("mean weight", "weight"), Slot("square weight", "weight"))
 
     @property
     def p(self):
         """Adam's, then 1 each for: mean corrected, v corrected before the maximum, after it."""
         return np.append(super().p, [self.form != "paper", self.form == "optax", self.form == "torch"])
 
+    @property
     def flow(self):
         inner, outer = self.split_decay()
         return amsgrad_flow(*self.taus, self.eps, eps_mode=self.eps_mode, decay=inner, drift=outer, form=self.form)
 
+    @property
     def scheme(self):
         return catching_up_euler(3, 2, divisor=5 if self.form == "optax" else 0)
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from ..abi import kernel, precision
 from ..flows import gradient_flow
+from ..method import Slot
 from ..schemes import explicit_euler
 from .base import Optimizer, positive, variant
 
@@ -74,6 +75,7 @@ class BarzilaiBorwein(Optimizer):
     """
 
     title = "Barzilai–Borwein"
+    look = ("#2A4D8F", "^")
     aliases = ("bb",)
     full_batch_only = True
 
@@ -85,7 +87,8 @@ class BarzilaiBorwein(Optimizer):
 
     @property
     def slots(self):
-        return ("previous position", "previous gradient", "step")
+        return (Slot("previous position", "previous", "x"), Slot("previous gradient", "previous", "g"),
+                Slot("step", "step", "t"))
 
     @property
     def p(self):
@@ -101,8 +104,15 @@ class BarzilaiBorwein(Optimizer):
     def reduces(self):
         return True
 
+    @property
     def flow(self):
         return gradient_flow()
 
+    @property
+    def order_condition(self):
+        """s.y changes sign with it, and the step with s.y, whatever the scale."""
+        return "the curvature along the path keeps its sign"
+
+    @property
     def scheme(self):
         return explicit_euler

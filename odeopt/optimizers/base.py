@@ -6,12 +6,16 @@ the training-loop face) lives here.
 """
 
 import functools
+import inspect
+import math
+import warnings
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import ClassVar
 
 import numpy as np
 
 from .. import checks
+from ..method import LINEAR, STARTS, Limit
 from . import state as _state
 from .inside import check_inside
 
@@ -28,6 +32,18 @@ SCALING_LAWS = {
     "(1 - c h)/(1 + c h)": lambda value, f: _cayley(_cayley(value) / f),
     "h^2/(1 + c h)": None,  # lr of the Verlet reading, joint with the momentum: Momentum.refined
 }
+
+
+def square_behind(preconditioner, eps, inside, keep=1.0):
+    """The mean square v that a step at a vanishing gradient, which first makes ``keep`` v of it, divides by
+    ``preconditioner``: sqrt(keep v) + eps (``inside``: sqrt(keep v + eps))."""
+    if preconditioner <= (math.sqrt(eps) if inside else eps):
+        raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner:g} "
+                         f"with eps={eps:g}")
+    if keep == 0.0:
+        raise ValueError("method must keep a mean square over the steps to have a preconditioner, and this one keeps "
+                         "none")
+    return (preconditioner**2 - eps if inside else (preconditioner - eps) ** 2) / keep
 
 
 def _cayley(value):
@@ -75,7 +91,9 @@ class Optimizer:
     """Base of all optimizers. Instances are immutable; state is passed, never stored.
 
     Class attributes: ``title`` (for tables; default: the class name); ``aliases`` (further command-line names; the
-    command-line name is the lower-case class name); ``step_name``, the hyperparameter that is the step size;
+    command-line name :attr:`key` is the lower-case class name); ``step_name``, the hyperparameter that is the
+    step size; ``momentum_name``, the factor of the memory that moves the position, or None; ``modified_orders``,
+    those of its :meth:`modified_flow`; ``look``, colour and marker in pictures (default: made from the key);
     ``full_batch_only`` for rules that compare the gradients of two steps; ``wrapper`` for an optimizer made of
     another one, which the registry leaves out.
     """
@@ -83,6 +101,9 @@ class Optimizer:
     title: ClassVar[str] = ""
     aliases: ClassVar[tuple] = ()
     step_name: ClassVar[str] = "lr"
+    momentum_name: ClassVar[str | None] = None
+    modified_orders: ClassVar[tuple[int, ...]] = ()
+    look: ClassVar[tuple | None] = None
     full_batch_only: ClassVar[bool] = False
     wrapper: ClassVar[bool] = False
 
@@ -91,8 +112,11 @@ class Optimizer:
         if not isinstance(vars(cls).get("kernel"), (type(None), staticmethod, property)):
             raise TypeError(f"{cls.__name__}.kernel must be a property or staticmethod(...): "
                             "a compiled function as it stands would be called as a method")
+        for name in ("flow", "scheme", "h", "t0", "slots", "p"):
+            if inspect.isfunction(vars(cls).get(name)):
+                raise TypeError(f"{cls.__name__}.{name} must be a property: @property stands above its def")
         if isinstance(vars(cls).get("slots"), str):
-            raise TypeError(f"{cls.__name__}.slots must be a tuple of names, got {checks.shown(cls.slots)}")
+            raise TypeError(f"{cls.__name__}.slots must be a tuple of Slot, got {checks.shown(cls.slots)}")
         cls.title = cls.title or cls.__name__
 
     def __post_init__(self):
@@ -119,7 +143,7 @@ class Optimizer:
 
     @property
     def slots(self):
-        """Names of the rows of the state ``s``."""
+        """The rows of the state ``s``, each a :class:`odeopt.method.Slot` (name, role, unit)."""
         return ()
 
     @property
@@ -132,10 +156,12 @@ class Optimizer:
         """Time on the scheme's clock at step 0, for flows whose field depends on time."""
         return 0.0
 
+    @property
     def flow(self):
         """The flow that the update discretises, or None where there is no classical one."""
         return None
 
+    @property
     def scheme(self):
         """The scheme that, applied to :meth:`flow` with step :attr:`h`, is the update."""
         return None
@@ -143,21 +169,57 @@ class Optimizer:
     def to_flow(self, x, s):
         """The flow state z that position ``x`` and slots ``s`` stand for (same rows, same units by
         default; pages with slots in units of one step rescale)."""
-        return np.vstack([x[None, :], s[: self.flow().rows - 1]])
+        return np.vstack([x[None, :], s[: self.flow.rows - 1]])
 
     def cold_start(self, x):
         """Slots of a fresh run: zeros, unless the page says otherwise."""
         return np.zeros((len(self.slots), np.size(x)))
 
+    def settle(self, x, g, s):
+        """Correct slots ``s`` that were made by replaying the past, in place (default: nothing to correct)."""
+
     def consistent_start(self, x, g):
         """Slots at which the flow starts smoothly at ``x`` with gradient ``g`` (default: cold)."""
         return self.cold_start(x)
 
+    def declared_order(self, start="cold"):
+        """Order of the iterates against the flow from this start, "cold" or "consistent": 1, unless the page
+        says otherwise. None where there is no flow, or no order at practical steps."""
+        checks.choice("start", start, STARTS)
+        return None if self.flow is None else 1.0
+
     @property
-    def orders(self):
-        """Order of the iterates against the flow by kind of start (None: none at practical steps, see
-        the page); None where there is no flow."""
-        return None if self.flow() is None else {"cold": 1.0, "consistent": 1.0}
+    def order_condition(self):
+        """When :meth:`declared_order` holds, beyond smoothness along the path; "" for always."""
+        return ""
+
+    def stability_limit(self):
+        """The largest stable :attr:`step_name` on curvature 1 with preconditioner 1 as a
+        :class:`odeopt.method.Limit`; None where the page gives none."""
+        return None
+
+    def held(self, slot, preconditioner):
+        """Value of ``slot``, one of those that are not linear in the gradients, with which a step at a
+        vanishing gradient divides by ``preconditioner``. ValueError where there is none."""
+        raise ValueError(f"method must be linear at the minimum to have an amplification matrix, and {self.key} "
+                         f"remembers a {slot.name!r}")
+
+    def modified_flow(self, order):
+        """The flow of the position alone that the iterates follow to ``order`` (one of ``modified_orders``) in
+        the step, the factors of the memory held fixed; ValueError for a variant whose flow is not known."""
+        raise ValueError(f"order must be that of a modified flow, and none is known for {self.title}, got {order}")
+
+    @property
+    def noise_enters(self):
+        """``(row, factor)``: the row of the flow's state that the gradient drives, and by which factor, where it
+        enters linearly and nowhere else (then gradient noise is additive noise in that row); else None."""
+        return None
+
+    @property
+    def projection_is_sound(self):
+        """Whether steps that are projected onto a box can only come to rest where the box's solution is: the
+        step is made of the present gradient alone, with its sign in each coordinate."""
+        return False
 
     @property
     def reduces(self):
@@ -179,9 +241,62 @@ class Optimizer:
     # What follows from it ----------------------------------------------------------------------
 
     @property
-    def name(self):
+    def key(self):
         """Command-line name: the lower-case class name."""
         return type(self).__name__.lower()
+
+    @property
+    def name(self):
+        """The former name of :attr:`key`."""
+        warnings.warn("Optimizer.name is now Optimizer.key", DeprecationWarning, stacklevel=2)
+        return self.key
+
+    @property
+    def slot_names(self):
+        """Names of the rows of the state ``s``."""
+        return tuple(slot.name for slot in self.slots)
+
+    @property
+    def step(self):
+        """The step size: the value of :attr:`step_name`."""
+        return getattr(self, self.step_name)
+
+    def with_step(self, value):
+        """The same optimizer with another step size."""
+        return self.changed(**{self.step_name: value})
+
+    @classmethod
+    def default(cls, **hyperparameters):
+        """An instance with default hyperparameters but for those given; a step size without a default is 0.01."""
+        needed = {f.name: 0.01 for f in fields(cls) if f.name == cls.step_name and f.default is MISSING}
+        return cls(**needed | hyperparameters)
+
+    def spec(self):
+        """``{"method": key, hyperparameter: value, ...}``: what files keep of an optimizer. "module" is in
+        it for a class that is not the package's own."""
+        words = {"method": self.key}
+        if not type(self).__module__.startswith(__package__ + "."):
+            words["module"] = type(self).__module__
+        return words | {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_spec(cls, values):
+        """The optimizer with these hyperparameters; ValueError for an unknown name."""
+        for name in values:
+            checks.choice("hyperparameter", name, [f.name for f in fields(cls)])
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+    def frozen(self, preconditioner=1.0):
+        """Memory (slots,) at which a step at a vanishing gradient divides by ``preconditioner``; nan for the
+        slots that are linear in the gradients."""
+        return np.array([math.nan if slot.role in LINEAR else 1.0 if slot.role == "weight" else
+                         self.held(slot, preconditioner) for slot in self.slots])
+
+    @property
+    def forgetting(self):
+        """The largest factor by which a memory fades in a step; 0 without memory."""
+        factors = (getattr(self, name) for name, law in self.scaling().items() if law.startswith(("1 - c", "(1 - c")))
+        return max((f for f in factors if f is not None), default=0.0)
 
     @property
     def p(self):
@@ -201,11 +316,19 @@ class Optimizer:
 
     @property
     def _decoupled(self):
-        return self.weight_decay_mode == "decoupled"
+        return getattr(self, "weight_decay_mode", "coupled") == "decoupled"
 
     def split_decay(self):
         """``weight_decay`` as (inside the gradient, beside the step), by ``weight_decay_mode``."""
-        return (0.0, self.weight_decay) if self._decoupled else (self.weight_decay, 0.0)
+        decay = getattr(self, "weight_decay", 0.0)
+        return (0.0, decay) if self._decoupled else (decay, 0.0)
+
+    def limit(self, bare, formula):
+        """The :class:`odeopt.method.Limit` of a page whose limit without weight decay d is ``bare`` = E:
+        E/(1 + d) if the decay is part of the gradient, E/(1 + d E/2) if it stands beside the step (the
+        eigenvalue -1 then needs 2 - lr d in place of 2)."""
+        inner, outer = self.split_decay()
+        return Limit(float(bare / (1 + inner + outer * bare / 2)), formula + ", with decay" * bool(inner or outer))
 
     def scaling(self):
         """How each numeric hyperparameter moves with the step: name -> key of SCALING_LAWS."""
@@ -232,7 +355,7 @@ class Optimizer:
 
     def start(self, x, g=None, kind="cold"):
         """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
-        checks.choice("start", kind, ("cold", "consistent"))
+        checks.choice("start", kind, STARTS)
         check_inside(self)
         s = self.consistent_start(x, g) if kind == "consistent" else self.cold_start(x)
         return np.ascontiguousarray(s, dtype=np.float64)

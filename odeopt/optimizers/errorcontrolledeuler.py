@@ -51,6 +51,7 @@ class ErrorControlledEuler(Optimizer):
 
     title = "error-controlled Euler"
     step_name = "tol"
+    look = ("#3B9AD9", "s")
 
     tol: float = positive(scales="h")
 
@@ -65,8 +66,14 @@ class ErrorControlledEuler(Optimizer):
     def reduces(self):
         return True
 
+    @property
     def flow(self):
         return gradient_flow()
 
+    @property
     def scheme(self):
         return explicit_euler
+
+    @property
+    def projection_is_sound(self):
+        return True

@@ -15,7 +15,7 @@ Source: article 000, eq. 4-6.
 from dataclasses import dataclass
 
 from ..abi import kernel, precision
-from ..flows import gradient_flow
+from ..flows import gradient_flow, modified_gradient_flow
 from ..schemes import explicit_euler
 from .base import Optimizer, nonnegative, positive, variant
 
@@ -47,6 +47,9 @@ class GradientDescent(Optimizer):
     """
 
     title = "gradient descent"
+    modified_orders = (1, 2, 3)
+    noise_enters = (0, 1.0)
+    look = ("#0072B2", "o")
     aliases = ("gd",)
 
     lr: float = positive(scales="h")
@@ -55,8 +58,20 @@ class GradientDescent(Optimizer):
 
     kernel = staticmethod(gradient_descent)
 
+    @property
     def flow(self):
         return gradient_flow(self.weight_decay)
 
+    @property
     def scheme(self):
         return explicit_euler
+
+    def stability_limit(self):
+        return self.limit(2.0, "2")
+
+    @property
+    def projection_is_sound(self):
+        return True
+
+    def modified_flow(self, order):
+        return modified_gradient_flow(self.lr, self.lr / 2, order=order, decay=self.weight_decay)

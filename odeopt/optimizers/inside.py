@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import interpreted
+from ..method import ROLES, Slot
 
 _LONG_AXES = 6  # of the arrays on which a kernel is tried
 
@@ -26,10 +27,16 @@ def check_inside(optimizer, dimensions=1):
 def _try_inside(optimizer, kernel, dimensions):
     """:func:`check_inside`, on two coordinates along each axis."""
     shape = tuple(2 if axis < _LONG_AXES else 1 for axis in range(dimensions))
-    slots, x = tuple(optimizer.slots), np.resize([1.0, 0.5], math.prod(shape))
+    x = np.resize([1.0, 0.5], math.prod(shape))
+    for slot in optimizer.slots:
+        if not isinstance(slot, Slot):
+            raise TypeError(f"{type(optimizer).__name__}.slots must hold Slot(name, role, unit), "
+                            f"got {checks.shown(slot)}")
+        checks.choice(f"the role of the slot {slot.name!r}", slot.role, ROLES)
+    slots = optimizer.slot_names
     p, g, name = optimizer.p_for(x.reshape(shape)), np.resize([0.3, -0.2], x.size), type(optimizer).__name__
     try:
-        flow = optimizer.flow()
+        flow = optimizer.flow
     except ValueError:  # numbers so small that the flow's constants are none: says so itself where it is asked for
         flow = None
     s = np.array(optimizer.cold_start(x), dtype=np.float64)
@@ -45,7 +52,7 @@ def _try_inside(optimizer, kernel, dimensions):
         if z.shape != (flow.rows, x.size):
             raise TypeError(f"{name}.to_flow must give {flow.rows} rows, the position and the flow's slots "
                             f"{flow.slots}, got the shape {z.shape} for {x.size} coordinates")
-        flow.check_inside(name=f"{name}.flow()")
+        flow.check_inside(name=f"{name}.flow")
 
 
 _tried_inside = functools.lru_cache(1024)(_try_inside)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
+from ..method import Slot
 from .base import Optimizer, fraction, nonnegative, positive
 
 
@@ -54,6 +55,8 @@ class Lion(Optimizer):
     """
 
     title = "Lion"
+    momentum_name = "beta1"
+    look = ("#882255", ">")
 
     lr: float = positive(1e-4, scales="h")
     beta1: float = fraction(0.9, scales="1 - c h")
@@ -64,4 +67,4 @@ class Lion(Optimizer):
 
     @property
     def slots(self):
-        return ("mean",)
+        return (Slot("mean", "average", "g"),)

@@ -36,7 +36,8 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel, precision
-from ..flows import averaged_gradient_flow, heavy_ball_flow
+from ..flows import averaged_gradient_flow, heavy_ball_flow, mean_age, modified_gradient_flow
+from ..method import Slot
 from ..schemes import semi_implicit_euler, stormer_verlet
 from .base import Optimizer, fraction, nonnegative, positive, variant
 
@@ -128,6 +129,9 @@ class Momentum(Optimizer):
     """
 
     title = "momentum"
+    momentum_name = "momentum"
+    modified_orders = (1, 2)
+    look = ("#D55E00", "^")
 
     lr: float = positive(scales="h^2")
     momentum: float = fraction(0.9, scales="1 - c h")
@@ -159,16 +163,22 @@ class Momentum(Optimizer):
 
     @property
     def slots(self):
-        return ({"heavy_ball": "velocity", "torch": "buffer", "ema": "mean"}[self.form],)
+        return ({"heavy_ball": Slot("velocity", "velocity", "x per step"), "torch": Slot("buffer", "velocity", "g"),
+                 "ema": Slot("mean", "average", "g")}[self.form],)
 
     @property
     def p(self):
         """(lr, momentum, dampening, weight_decay, 1 for decoupled)."""
         return self.numbers_and(self._decoupled)
 
-    @property
-    def orders(self):
-        return {"cold": 1.0, "consistent": 2.0 if self._verlet else 1.0}
+    def declared_order(self, start="cold"):
+        return 2.0 if self._verlet and start == "consistent" else super().declared_order(start)
+
+    def stability_limit(self):
+        bare = 2 * (1 + self.momentum)
+        if self.form == "ema":
+            return self.limit(bare / (1 - self.momentum), "2 (1 + μ)/(1 - μ)")
+        return self.limit(bare / (1 - self.dampening), "2 (1 + μ)" + "/(1 - dampening)" * bool(self.dampening))
 
     @property
     def h(self):
@@ -178,6 +188,7 @@ class Momentum(Optimizer):
             return math.sqrt(2 * self.lr / (1 + self.momentum))
         return math.sqrt(self.lr * (1 - self.dampening))
 
+    @property
     def flow(self):
         h, (inner, outer) = self.h, self.split_decay()
         if self.form == "ema":
@@ -186,10 +197,26 @@ class Momentum(Optimizer):
             return heavy_ball_flow(2 / h * (1 - self.momentum) / (1 + self.momentum))
         return heavy_ball_flow((1 - self.momentum) / h, decay=inner, drift=self.lr * outer / h)
 
+    @property
     def scheme(self):
         if self.dampening:  # torch's first buffer is g, not (1 - dampening) g
             return None
         return stormer_verlet if self._verlet else semi_implicit_euler
+
+    @property
+    def noise_enters(self):
+        return 1, (1 - self.momentum) / self.h if self.form == "ema" else 1.0
+
+    def modified_flow(self, order):
+        inner, outer = self.split_decay()
+        h = self.lr if self.form == "ema" else self.lr * (1 - self.dampening) / (1 - self.momentum)
+        return modified_gradient_flow(h, h * (0.5 + mean_age(self.momentum)), order=order, decay=inner,
+                                      drift=self.lr * outer / h, name=self.title)
+
+    def settle(self, x, g, s):
+        """A run's first gradient enters torch's buffer undamped: that is taken out."""
+        if self.dampening:
+            s[0] -= self.dampening / self.momentum * (g + self.split_decay()[0] * x)
 
     def to_flow(self, x, s):
         """Velocity per step becomes velocity per flow time (sign and lr as the form has them)."""
@@ -204,7 +231,7 @@ class Momentum(Optimizer):
 
     def flow_start(self, x, g, kind="cold"):
         """Both starts of the Verlet reading stand for a ball at rest: its slot is a half-step velocity."""
-        return self.flow().start(x) if self._verlet else super().flow_start(x, g, kind)
+        return self.flow.start(x) if self._verlet else super().flow_start(x, g, kind)
 
     def scaling(self):
         laws = super().scaling()
@@ -220,5 +247,5 @@ class Momentum(Optimizer):
         if not self._verlet:
             return super().refined(factor)
         h = self.h / checks.real("factor", factor, 1e-100, 1e100)
-        half = 0.5 * self.flow().constants["a"] * h
+        half = 0.5 * self.flow.constants["a"] * h
         return replace(self, lr=h * h / (1 + half), momentum=(1 - half) / (1 + half))

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
-from ..flows import adam_flow, nadam_flow
+from ..flows import adam_flow, mean_age, nadam_flow
+from ..method import Slot
 from ..schemes import coasting_euler
 from .adam import Adam
 from .base import Optimizer, number
@@ -84,6 +85,7 @@ class NAdam(Adam):
     """
 
     title = "NAdam"
+    look = ("#E0A800", "<")
 
     momentum_decay: float | None = number(4e-3, 0.0, scales="h", optional=True)
 
@@ -91,7 +93,8 @@ class NAdam(Adam):
 
     @property
     def slots(self):
-        return ("mean", "square", "mean weight", "square weight")
+        return (Slot("mean", "average", "g"), Slot("square", "square", "g^2"), Slot("mean weight", "weight"),
+                Slot("square weight", "weight"))
 
     @property
     def p(self):
@@ -100,6 +103,7 @@ class NAdam(Adam):
         numbers = Optimizer.p.fget(self)
         return np.array([*numbers, self.eps_mode == "inside", self._decoupled, self.momentum_decay is not None])
 
+    @property
     def flow(self):
         inner, outer = self.split_decay()
         common = {"eps_mode": self.eps_mode, "decay": inner, "drift": outer}
@@ -110,9 +114,23 @@ class NAdam(Adam):
             raise ValueError(f"lr must not be so small that the rate of the warm-up is no number, got {self.lr!r}")
         return nadam_flow(*self.taus, self.eps, rate, **common)
 
+    @property
     def scheme(self):
         return coasting_euler("memory", "still", "weight", "still") if self.momentum_decay is None else None
+
+    def stability_limit(self):
+        bare = 2 * (1 + self.beta1) / ((1 - self.beta1) * (1 + 2 * self.beta1))
+        return self.limit(bare, "2 (1 + β1)/((1 - β1)(1 + 2 β1))")
 
     def to_flow(self, x, s):
         """The product P is no part of the warmed-up flow (it is 0 there)."""
         return np.vstack([x[None, :], s] if self.momentum_decay is None else [x[None, :], s[:2], s[3:]])
+
+    def modified_flow(self, order):
+        if self.momentum_decay is not None:
+            raise ValueError("momentum_decay must be None (constant momentum) for the modified flow of nadam, "
+                             f"got {self.momentum_decay}")
+        return super().modified_flow(order)
+
+    def _mean_age(self):
+        return mean_age(self.beta1, ahead=True)

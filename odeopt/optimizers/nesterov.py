@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
-from ..flows import heavy_ball_flow, nesterov_flow
+from ..flows import heavy_ball_flow, mean_age, modified_gradient_flow, nesterov_flow
+from ..method import Slot
 from ..schemes import look_ahead_euler
 from .base import Optimizer, nonnegative, number, positive
 
@@ -81,6 +82,9 @@ class Nesterov(Optimizer):
     """
 
     title = "Nesterov"
+    momentum_name = "momentum"
+    modified_orders = (1, 2)
+    look = ("#AA3377", "v")
 
     lr: float = positive(scales="h^2")
     momentum: float | None = number(0.9, 0.0, 1.0, open_high=True, scales="1 - c h", optional=True)
@@ -97,12 +101,13 @@ class Nesterov(Optimizer):
 
     @property
     def slots(self):
-        return ("velocity",)
+        return (Slot("velocity", "velocity", "x per step"),)
 
     @property
     def h(self):
         return math.sqrt(self.lr)
 
+    @property
     def flow(self):
         if self.momentum is None:
             return nesterov_flow(3.0)
@@ -113,8 +118,31 @@ class Nesterov(Optimizer):
         """The fading momentum reads 1 - 3 h/t at t = 2 h first."""
         return 2 * self.h if self.momentum is None else 0.0
 
+    @property
     def scheme(self):
         return look_ahead_euler
 
+    @property
+    def noise_enters(self):
+        return None if self.momentum is None else (1, 1.0)
+
+    def modified_flow(self, order):
+        if self.momentum is None:
+            raise ValueError("momentum must be constant for the modified flow of nesterov, got None")
+        h = self.lr / (1 - self.momentum)
+        return modified_gradient_flow(h, h * (0.5 + mean_age(self.momentum, ahead=True)), order=order,
+                                      decay=self.weight_decay, name=self.title)
+
+    def behind(self, k, x, s):
+        """The iterate y_k behind the extrapolated point: x = y_k + m (y_k - y_{k-1}), where the slot keeps
+        y_k - y_{k-1}; m = (k - 1)/(k + 2) for the fading momentum."""
+        m = np.maximum(np.asarray(k) - 1, 0) / (np.asarray(k) + 2) if self.momentum is None else self.momentum
+        return x - np.multiply.outer(m, np.ones(x.shape[-1])) * s[..., 0, :]
+
     def to_flow(self, x, s):
         return np.vstack([x[None, :], s / self.h])
+
+    def stability_limit(self):
+        if self.momentum is None:
+            return self.limit(4 / 3, "4/3")
+        return self.limit(2 * (1 + self.momentum) / (1 + 2 * self.momentum), "2 (1 + μ)/(1 + 2 μ)")

@@ -57,6 +57,7 @@ class NormalizedGD(Optimizer):
     """
 
     title = "normalised descent"
+    look = ("#4A5FC1", "p")
 
     lr: float = positive(scales="h")
 
@@ -66,8 +67,14 @@ class NormalizedGD(Optimizer):
     def reduces(self):
         return True
 
+    @property
     def flow(self):
         return normalized_flow()
 
+    @property
     def scheme(self):
         return explicit_euler
+
+    @property
+    def projection_is_sound(self):
+        return True

@@ -45,10 +45,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
-from ..flows import gradient_flow, rmsprop_flow
+from ..flows import gradient_flow, mean_age, modified_root_flow, rmsprop_flow
+from ..method import Slot
 from ..schemes import explicit_euler, partitioned_euler, semi_implicit_euler
 from ..sums import scaled_norm
-from .base import Optimizer, fraction, nonnegative, positive, switch, variant
+from .base import Optimizer, fraction, nonnegative, positive, square_behind, switch, variant
 
 
 @kernel
@@ -186,6 +187,9 @@ class RMSprop(Optimizer):
     """
 
     title = "RMSprop"
+    momentum_name = "momentum"
+    modified_orders = (1, 2)
+    look = ("#009E73", "s")
 
     lr: float = positive(scales="h")
     decay: float = fraction(0.9, scales="1 - c h")
@@ -227,9 +231,10 @@ class RMSprop(Optimizer):
 
     @property
     def slots(self):
+        square, weight = Slot("square", "square", "g^2"), Slot("weight", "weight")
         if self._general:
-            return ("buffer", "square", "mean", "weight")
-        return ("square", "weight") if self._scalar or self.bias_correction else ("square",)
+            return (Slot("buffer", "velocity", "x per step/lr"), square, Slot("mean", "average", "g"), weight)
+        return (square, weight) if self._scalar or self.bias_correction else (square,)
 
     @property
     def p(self):
@@ -237,16 +242,38 @@ class RMSprop(Optimizer):
         centered, nesterov)."""
         return self.numbers_and(self.eps_mode == "inside", self.bias_correction, self.centered, self.nesterov)
 
+    def declared_order(self, start="cold"):
+        order = super().declared_order(start)
+        if start == "consistent" or self._scalar:
+            return order
+        return 0.5 if not self.bias_correction else None if self.centered else order
+
     @property
-    def orders(self):
-        if self.bias_correction or self._scalar:
-            return {"cold": None if self.centered else 1.0, "consistent": 1.0}
-        return {"cold": 0.5, "consistent": 1.0}
+    def order_condition(self):
+        """Below it eps makes the cold start smooth, and its order 1."""
+        if not self.eps or self._scalar or self.bias_correction:
+            return ""
+        return "from the cold start h above " + ("eps tau/g^2" if self.eps_mode == "inside" else "eps^2 tau/g^2")
+
+    def held(self, slot, preconditioner):
+        return square_behind(preconditioner, self.eps, self.eps_mode == "inside", self.decay)
+
+    def stability_limit(self):
+        bare = 2 * (1 + self.momentum)
+        if self.nesterov:
+            return self.limit(bare / (1 + 2 * self.momentum), "2 (1 + μ)/(1 + 2 μ)")
+        return self.limit(bare, "2 (1 + μ)" if self.momentum else "2")
+
+    @property
+    def projection_is_sound(self):
+        """Not centered: that mean square may vanish at an active bound."""
+        return not self._general
 
     @property
     def h(self):
         return math.sqrt(self.lr) if self.momentum else self.lr
 
+    @property
     def flow(self):
         if self._scalar:
             return gradient_flow(self.weight_decay)
@@ -255,6 +282,7 @@ class RMSprop(Optimizer):
                             bias_correction=self.bias_correction, centered=self.centered,
                             friction=(1 - self.momentum) / h if self.momentum else None)
 
+    @property
     def scheme(self):
         if self._scalar:
             return explicit_euler
@@ -284,3 +312,14 @@ class RMSprop(Optimizer):
         if self.momentum:
             return laws | {"lr": "h^2"}
         return laws | {"momentum": "fixed"}
+
+    def modified_flow(self, order):
+        """A buffer of quotients holds numerator and root back alike."""
+        for name, needed in (("form", "vector"), ("centered", False)):
+            if getattr(self, name) != needed:
+                raise ValueError(f"{name} must be {needed!r} for the modified flow of rmsprop, "
+                                 f"got {getattr(self, name)!r}")
+        buffer = mean_age(self.momentum, self.nesterov)
+        ages = buffer, buffer + mean_age(self.decay)
+        return modified_root_flow(self.lr / (1 - self.momentum), *(age / (1 + age) for age in ages), self.eps,
+                                  order=order, eps_mode=self.eps_mode, decay=self.weight_decay, name=self.title)

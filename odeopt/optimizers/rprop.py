@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
+from ..method import Slot
 from .base import Optimizer, fraction, number, positive, variant
 
 
@@ -99,6 +100,7 @@ class Rprop(Optimizer):
     """
 
     title = "Rprop"
+    look = ("#777711", "P")
     full_batch_only = True
 
     lr: float = positive(1e-2)
@@ -119,7 +121,8 @@ class Rprop(Optimizer):
 
     @property
     def slots(self):
-        return ("step", "previous gradient", "previous move")[: 3 if self.variant == "rprop+" else 2]
+        return (Slot("step", "step", "x"), Slot("previous gradient", "previous", "g"),
+                Slot("previous move", "previous", "x"))[: 3 if self.variant == "rprop+" else 2]
 
     @property
     def h(self):

@@ -49,10 +49,15 @@ class SignGD(Optimizer):
     """
 
     title = "sign descent"
+    look = ("#332288", "D")
 
     lr: float = positive(scales="h")
 
     kernel = staticmethod(sign_gd)
+
+    @property
+    def projection_is_sound(self):
+        return True
 
     @staticmethod
     def regularised(eps):

@@ -192,9 +192,9 @@ def _form(optimizer):
 def _plan(optimizer, state):
     """Kernel and hyperparameters of each block: what does not change from step to step."""
     variants = _variants(optimizer, state.groups)
-    if optimizer.name != state.method or [(v.slots, v.reduces) for v in variants] != [
+    if optimizer.key != state.method or [(v.slot_names, v.reduces) for v in variants] != [
             (state.names, reduces) for reduces in state.reduces]:
-        raise ValueError(f"state must come from this optimizer: {optimizer.name} with slots {optimizer.slots}, "
+        raise ValueError(f"state must come from this optimizer: {optimizer.key} with slots {optimizer.slot_names}, "
                          f"got {state.method} with {state.names}")
     forms = [_form(v) for v in variants]
     sliced = {(j, indices[0]) for j, indices, cut in state.blocks if cut} if state._plan[2] != forms else ()
@@ -222,8 +222,8 @@ def init(optimizer, x, groups=None):
     # As the optimizer has checked and converted them: what is kept can be written to a file.
     groups = [(indices, {name: getattr(v, "start_at" if v.wrapper and name == "start" else name) for name in overrides})
               for v, (indices, overrides) in zip(variants, groups)]
-    if len({v.slots for v in variants}) > 1:
-        raise ValueError(f"groups must keep the slots {optimizer.slots}, got {[v.slots for v in variants]}")
+    if len({v.slot_names for v in variants}) > 1:
+        raise ValueError(f"groups must keep the slots {optimizer.slot_names}, got {[v.slot_names for v in variants]}")
     blocks = []
     for j, (indices, _) in enumerate(groups):
         for part in [indices] if variants[j].reduces else [[i] for i in indices]:
@@ -246,7 +246,7 @@ def init(optimizer, x, groups=None):
                 blocks.append(((j, part, (cut.start, cut.stop) if sliced else None), s))
     blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
     return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [v.reduces for v in variants],
-                 [block for block, _ in blocks], [a.shape for a in arrays], optimizer.slots, optimizer.name,
+                 [block for block, _ in blocks], [a.shape for a in arrays], optimizer.slot_names, optimizer.key,
                  not isinstance(x, (list, tuple)))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import abi, checks
 from ..abi import kernel
+from ..method import Slot, method_from
 from .base import Optimizer
 
 
@@ -64,6 +65,7 @@ class SWA(Optimizer):
     """
 
     title = "SWA"
+    look = ("#555555", "P")
     wrapper = True
 
     optimizer: Optimizer = field(metadata={"check": _optimizer, "numeric": False})
@@ -93,7 +95,7 @@ class SWA(Optimizer):
 
     @property
     def slots(self):
-        return (*self.optimizer.slots, "average")
+        return (*self.optimizer.slots, Slot("average", "mean iterate", "x"))
 
     def _p(self, p, function_type):
         return np.array([*p, self.start_at, *abi.addresses(self.optimizer.kernel, function_type)])
@@ -122,6 +124,10 @@ class SWA(Optimizer):
         return self.optimizer.step_name
 
     @property
+    def momentum_name(self):
+        return self.optimizer.momentum_name
+
+    @property
     def h(self):
         return self.optimizer.h
 
@@ -129,15 +135,38 @@ class SWA(Optimizer):
     def t0(self):
         return self.optimizer.t0
 
+    def declared_order(self, start="cold"):
+        return self.optimizer.declared_order(start)
+
     @property
-    def orders(self):
-        return self.optimizer.orders
+    def order_condition(self):
+        return self.optimizer.order_condition
 
+    def stability_limit(self):
+        return self.optimizer.stability_limit()
+
+    def spec(self):
+        """The wrapped optimizer's under "optimizer"."""
+        return {"method": self.key, "optimizer": self.optimizer.spec(), "start": self.start_at}
+
+    @classmethod
+    def from_spec(cls, values):
+        return cls(method_from(values["optimizer"]), values["start"])
+
+    @property
+    def modified_orders(self):
+        return self.optimizer.modified_orders
+
+    def modified_flow(self, order):
+        return self.optimizer.modified_flow(order)
+
+    @property
     def flow(self):
-        return self.optimizer.flow()
+        return self.optimizer.flow
 
+    @property
     def scheme(self):
-        return self.optimizer.scheme()
+        return self.optimizer.scheme
 
     def to_flow(self, x, s):
         return self.optimizer.to_flow(x, s[:-1])

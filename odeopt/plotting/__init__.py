@@ -1,7 +1,7 @@
 """Pictures: each function takes data and an Axes, draws, and returns the Axes. None computes a study.
 
 Use them inside ``with odeopt.plotting.style():``, which is the look of every figure of the
-package: one colour and one marker for each optimizer everywhere (``style.LOOKS``).
+package: one colour and one marker for each optimizer everywhere (``style.look``).
 """
 
 from .animation import race, save_animation
@@ -11,10 +11,10 @@ from .maps import contours, principal_plane, trajectories
 from .panels import error_panels, panel_shape, path_panels
 from .space import phase_portrait, surface
 from .studies import basins, convergence, spectral_radius_map, stability_region, work_precision
-from .style import LOOKS, STYLE_SHEET, look, looks, style
+from .style import STYLE_SHEET, look, looks, style
 
 __all__ = [
-    "LOOKS", "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence",
+    "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence",
     "error_panels", "errors", "gradient_norms", "learning_rates", "look", "looks", "objectives", "panel_shape",
     "path_panels", "phase_portrait", "principal_plane", "race", "save_animation", "spectral_radius_map",
     "stability_region", "step_lengths", "style", "surface", "trajectories", "work_precision",

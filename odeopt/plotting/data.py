@@ -48,7 +48,7 @@ def lines(items, labels=None):
             raise ValueError(f"runs must have at least one record, the trajectory of {run.method} is empty")
         runs.append(run)
     titles = [getattr(getattr(item, "method", None), "title", "") for item in items]
-    chosen = looks([run.method for run in runs], labels, titles)
+    chosen = looks([run.spec or run.method for run in runs], labels, titles)
     chosen = [replace(style, label=f"{style.label}: diverged at step {run.final['k']}")
               if run.status == "diverged" else style for style, run in zip(chosen, runs)]
     return [Line(run, getattr(item, "reference", None), None if item is run else item, style)

@@ -129,6 +129,6 @@ def _words(comparison):
     if comparison is None:
         return ""
     if comparison.reference is None:
-        return "no classical flow" if comparison.method.flow() is None else "no reference"
+        return "no classical flow" if comparison.method.flow is None else "no reference"
     order = f", order {comparison.order:.2f}" if np.isfinite(comparison.order) else ""
     return f"max error {comparison.max_error:.2g}{order}"

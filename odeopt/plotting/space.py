@@ -94,7 +94,7 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
     chosen = lines(runs, labels)
     for line in chosen:
         method = getattr(line.comparison, "method", None)
-        flow = method.flow() if method is not None else None
+        flow = method.flow if method is not None else None
         if flow is None or flow.order_of_position != 2:
             raise ValueError(f"runs must be Comparisons with a second-order flow, {line.look.label} is none")
         if line.run.memory is None:

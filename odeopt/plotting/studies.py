@@ -33,7 +33,7 @@ def convergence(studies, ax, *, labels=None, legend=True, triangle=True):
     if not studies:
         raise ValueError("studies must hold at least one convergence study, got none")
     words = labels or _names(studies)
-    chosen = looks([getattr(s, "hyperparameters", "") or getattr(s, "label", "") for s in studies], words)
+    chosen = looks([getattr(s, "spec", None) or getattr(s, "label", "") for s in studies], words)
     shown = {}
     for study, style in zip(studies, chosen):
         h, error = np.asarray(study.h, dtype=float), positive(study.error)
@@ -91,7 +91,7 @@ def work_precision(study, ax, *, cost="gradients", of="error", legend=True):
     """
     checks.choice("cost", cost, _COSTS)
     checks.choice("of", of, ("error", "gap"))
-    chosen = looks(study.methods, study.labels)
+    chosen = looks(study.specs, study.labels)
     values = getattr(study, of)
     for i, style in enumerate(chosen):
         x, y = positive(getattr(study, cost)[i]), positive(values[i])
@@ -109,7 +109,7 @@ def stability_region(study, ax, *, mark=True):
 
     ``mark`` writes the end of the real stability interval at its place.
     """
-    color = look("gradientdescent")[0]
+    color = look(study.key)[0]
     radius = np.where(np.isfinite(study.radius), study.radius, 1e6)
     ax.contourf(study.re, study.im, radius, (0.0, 0.25, 0.5, 0.75, 1.0),
                 colors=("#7FAED3", "#A3C6E1", "#C4DBEC", "#E2EDF6"))
@@ -168,7 +168,7 @@ def basins(study, ax, *, flow=False, problem=None, legend=True):
         contours(problem, ax, ((study.x[0], study.x[-1]), (study.y[0], study.y[-1])), lines_only=True, minima=False)
     for m in study.minima:
         ax.plot(*m, marker="*", ms=13, color="#FFD447", mec="#222222", mew=0.8, ls="none", zorder=6)
-    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="gradient flow" if flow else looks([study.method])[0].label)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="gradient flow" if flow else looks([study.spec])[0].label)
     ax.grid(False)
     if legend:
         handles = [Line2D([], [], marker="*", ms=11, color="#FFD447", mec="#222222", mew=0.7, ls="none",

@@ -1,6 +1,5 @@
 """The look: one style sheet, and one colour and marker for each optimizer wherever it appears."""
 
-import ast
 import colorsys
 import contextlib
 import pathlib
@@ -17,31 +16,6 @@ from . import layout, palette
 
 STYLE_SHEET = pathlib.Path(__file__).with_name("odeopt.mplstyle")
 
-# Command-line name -> (colour, marker). Hues after Okabe and Ito (2008) and P. Tol (2021), darkened
-# where they would be too pale for a line on white; methods of one family share a hue region and
-# differ in marker and lightness, so that the table also reads without colour.
-LOOKS = {
-    "gradientdescent": ("#0072B2", "o"),
-    "barzilaiborwein": ("#2A4D8F", "^"),
-    "errorcontrolledeuler": ("#3B9AD9", "s"),
-    "normalizedgd": ("#4A5FC1", "p"),
-    "signgd": ("#332288", "D"),
-    "momentum": ("#D55E00", "^"),
-    "nesterov": ("#AA3377", "v"),
-    "rprop": ("#777711", "P"),
-    "adaptivegains": ("#A08A2C", "X"),
-    "rmsprop": ("#009E73", "s"),
-    "adagrad": ("#117733", "p"),
-    "adadelta": ("#2F9E95", "h"),
-    "adam": ("#DD8800", "D"),
-    "adamw": ("#B36B00", "d"),
-    "amsgrad": ("#C2533B", "h"),
-    "adamax": ("#8C564B", "X"),
-    "nadam": ("#E0A800", "<"),
-    "lion": ("#882255", ">"),
-    "amos": ("#7A3DB8", "*"),
-    "swa": ("#555555", "P"),
-}
 _MARKERS = "os^vDPXph<>"
 _TWINS = 4
 FLOW = "#222222"  # the exact flow where it belongs to no single optimizer
@@ -86,12 +60,22 @@ class Look:
 
 
 def look(name):
-    """``(colour, marker)`` of a command-line name; the same one for ever for names not in the table."""
+    """``(colour, marker)`` of a command-line name: what its page says, or the same ones for ever from the name.
+
+    Hues on the pages are after Okabe and Ito (2008) and P. Tol (2021), darkened where they would be too pale for a line
+    on white; methods of one family share a hue region and differ in marker and lightness, so that pictures also read
+    without colour.
+    """
     key = str(name).lower().replace("-", "").replace("_", "").replace(" ", "")
     key = optimizers.ALIASES.get(key, key)
-    if key in LOOKS:
-        return LOOKS[key]
+    cls = _pages().get(key)
+    if cls is not None and cls.look:
+        return cls.look
     return palette.color(key), _MARKERS[zlib.crc32(key.encode()) // 64 % len(_MARKERS)]
+
+
+def _pages():
+    return optimizers.ALL | optimizers.WRAPPERS
 
 
 def shade(color, place, of):
@@ -104,15 +88,13 @@ def shade(color, place, of):
     return to_hex(colorsys.hls_to_rgb(hue, light, saturation * (1 - 0.5 * max(span, 0.0))))
 
 
-def parse(method):
-    """``(command-line name, hyperparameters)`` of an optimizer or of its repr."""
-    text = method if isinstance(method, str) else repr(method)
-    try:
-        call = ast.parse(text, mode="eval").body
-        values = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-        return call.func.id.lower(), values
-    except (SyntaxError, ValueError, AttributeError):
-        return text.partition("(")[0], {}
+def described(method):
+    """``(command-line name, hyperparameters)`` of a method, of its ``spec``, or of words of any kind."""
+    if not isinstance(method, (dict, str)):
+        method = method.spec()
+    if isinstance(method, str):
+        return method.partition("(")[0], {}
+    return method.get("method", ""), {name: value for name, value in method.items() if name != "method"}
 
 
 def number(value):
@@ -121,14 +103,14 @@ def number(value):
 
 
 def looks(methods, labels=None, titles=None):
-    """A :class:`Look` for each method of one figure.
+    """A :class:`Look` for each method of one figure, given as a method, its ``spec`` or words.
 
     The label is the optimizer's title with its step size, and whatever else tells two runs of the
     same optimizer apart. No two methods share a colour; up to four runs of one optimizer share its hue and
     differ in lightness and marker. ``titles`` are for optimizers that the package does not know.
     """
-    parsed = [parse(m) for m in methods]
-    names = [name for name, _ in parsed]
+    found = [described(m) for m in methods]
+    names = [name for name, _ in found]
     places = [names[:i].count(name) for i, name in enumerate(names)]
     wanted = []
     for name, place in zip(names, places):
@@ -137,14 +119,16 @@ def looks(methods, labels=None, titles=None):
         wanted.append(shade(color, place, count) if count <= _TWINS else color if place == 0 else None)
     colors = palette.assign([f"{name} {place}" for name, place in zip(names, places)], wanted)
     result = []
-    for i, (name, values) in enumerate(parsed):
-        twins = [v for n, v in parsed if n == name]
+    for i, (name, values) in enumerate(found):
+        twins = [v for n, v in found if n == name]
         marker = look(name)[1]
         if len(twins) > 1 and marker in _MARKERS:
             marker = _MARKERS[(_MARKERS.find(marker) + places[i]) % len(_MARKERS)]
-        title = optimizers.ALL[name].title if name in optimizers.ALL else (titles and titles[i]) or name
+        cls = _pages().get(name)
+        title = cls.title if cls else (titles and titles[i]) or name
+        first = cls.step_name if cls and isinstance(cls.step_name, str) else "lr"
         keys = [key for key in values if any(t.get(key) != values[key] for t in twins)]
-        keys = [key for key in ("lr", "tol") if key in values and key not in keys] + keys
+        keys = [key for key in (first,) if key in values and key not in keys] + keys
         words = ", ".join(f"{key} {number(values[key])}" for key in keys)
         label = labels[i] if labels else f"{title}, {words}" if words else title
         result.append(Look(colors[i], marker, layout.label(label)))

@@ -30,7 +30,7 @@ def entry(optimizer, name):
                          f"got {name!r} = {value!r} of {optimizer!r}")
     if not reads(optimizer, changed[0]):
         raise ValueError(f"schedule drives must be a number that the kernel reads at each step, got {name!r}, "
-                         f"which {optimizer.name} in this form reads at the start alone or never")
+                         f"which {optimizer.title} in this form reads at the start alone or never")
     return int(changed[0])
 
 

@@ -1,7 +1,7 @@
 """Generic one-step integrators of any :class:`~odeopt.flows.Flow`."""
 
 from .armijo import BACKTRACKING, armijo_euler
-from .base import Discretization, Scheme
+from .base import Scheme
 from .catching_up import catching_up_euler
 from .chebyshev import chebyshev_steps, silver_steps
 from .coasting import coasting_euler
@@ -28,6 +28,6 @@ ALL = {
     "exponential-euler": exponential_euler,
 }
 
-__all__ = ["ALL", "BACKTRACKING", "Discretization", "Scheme", "armijo_euler",
+__all__ = ["ALL", "BACKTRACKING", "Scheme", "armijo_euler",
            "catching_up_euler", "chebyshev_steps", "coasting_euler", "explicit_runge_kutta",
            "partitioned_euler", "runge_kutta_chebyshev", "silver_steps", *(k.replace("-", "_") for k in ALL)]

@@ -1,4 +1,4 @@
-"""``Scheme``: a one-step method for any flow, and ``Discretization``: a flow, a scheme and a step."""
+"""``Scheme``: a one-step method for any flow."""
 
 from dataclasses import dataclass
 
@@ -100,51 +100,3 @@ class Scheme(abi.Portable):
 
     def __repr__(self):
         return f"<Scheme {self.name}, order {self.order}>"
-
-
-@dataclass(frozen=True, eq=False)
-class Discretization:
-    """``scheme`` applied to ``flow`` with step ``h``: what :func:`odeopt.record` runs for a flow.
-
-    Parameters
-    ----------
-    flow : Flow
-    scheme : Scheme
-    h : float or (N,) array
-        Step in flow time; an array gives the step of each of N steps.
-    rtol, atol : float, optional
-        For embedded schemes only: with ``rtol`` given, steps are accepted or rejected by the
-        local error estimate and ``h`` is the first trial step.
-    t0 : float
-        Time at the start, for flows whose field depends on it.
-    """
-
-    flow: object
-    scheme: Scheme
-    h: object
-    rtol: float | None = None
-    atol: float = 1e-9
-    t0: float = 0.0
-
-    def __post_init__(self):
-        for name, kind in (("flow", Flow), ("scheme", Scheme)):
-            if not isinstance(getattr(self, name), kind):
-                raise TypeError(f"{name} must be a {kind.__name__}, got {checks.shown(getattr(self, name))}")
-        if checks.dimensions(self.h) == 0:
-            h = checks.real("h", self.h, 0.0, open_low=True)
-        else:
-            h = checks.point("h", self.h)
-            if not (h > 0).all():
-                raise ValueError(f"h must be a positive step (or a vector of them), got {h.min():.6g} in it")
-        given = {"h": h, "t0": checks.real("t0", self.t0), "atol": checks.real("atol", self.atol, 0)}
-        if self.rtol is not None:
-            given["rtol"] = checks.real("rtol", self.rtol, 0, 1, open_low=True)
-            if not self.scheme.embedded_order:
-                raise ValueError(f"rtol needs an embedded scheme, and {self.scheme.name} has no error estimate")
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def name(self):
-        """Scheme and flow in words."""
-        return f"{self.scheme.name} on {self.flow.name}"

@@ -18,6 +18,7 @@ Differential Equations 26 (1977), section 5.
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Scheme
 
 
@@ -47,6 +48,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     return 0.0
 
 
+@factory
 def catching_up_euler(row, bound_row=None, *, divisor=0, offset=0.0):
     """Keep row ``row`` above ``offset`` plus |g| (``bound_row`` None) or row ``bound_row``, the
     latter divided by element 0 of row ``divisor`` when that is not 0."""

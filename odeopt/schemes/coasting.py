@@ -19,6 +19,7 @@ the package's own.
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Scheme
 
 _ROLES = {"still": 0.0, "memory": 1.0, "weight": 2.0}
@@ -56,6 +57,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     return 0.0
 
 
+@factory
 def coasting_euler(*roles):
     """The scheme for a flow whose rows of memory have these ``roles``, in the order of ``flow.slots``.
 

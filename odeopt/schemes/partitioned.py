@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Scheme
 
 
@@ -47,6 +48,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     return 0.0
 
 
+@factory
 def partitioned_euler(stages, *, look_ahead=False):
     """The scheme for ``stages``, one stage number (from 0) for each row of z, the position first."""
     if not np.iterable(stages):

@@ -27,6 +27,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Scheme
 
 
@@ -100,6 +101,7 @@ def chebyshev_coefficients(stages, damping=0.05):
     return ChebyshevCoefficients(s, w0, w1, 2 * w0 / w1, (w0 + 1) / w1, (w0 - 1) / w1, 1 / t_new)
 
 
+@factory
 def runge_kutta_chebyshev(stages=10, damping=0.05):
     """The scheme with ``stages`` >= 1 gradients a step; ``damping`` >= 0 (0: the longest interval, and
     |R_s| = 1 at s - 1 points inside it)."""

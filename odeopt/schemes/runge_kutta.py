@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from .base import Scheme
 
 
@@ -55,6 +56,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     return np.sqrt(total)
 
 
+@factory
 def explicit_runge_kutta(name, a, b, b_hat=None, *, order, embedded_order=0):
     """A scheme from its tableau: ``a`` (s, s) strictly lower triangular, ``b`` and ``b_hat`` (s,).
 

@@ -161,7 +161,7 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
     if optimizer.full_batch_only and noise is not None:
-        raise ValueError(f"noise must be None for {optimizer.name}, which compares successive exact gradients")
+        raise ValueError(f"noise must be None for {optimizer.title}, which compares successive exact gradients")
     steps, old = checks.integer("steps", steps, 1), resume
     source, kernel, c, size = _source(noise, problem)
     if not isinstance(schedule, (Schedule, type(None))):

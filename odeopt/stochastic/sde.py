@@ -17,7 +17,7 @@ import numpy as np
 from .. import abi, checks
 from ..abi import kernel
 from ..flows import Flow
-from ..optimizers import GradientDescent, Momentum, Nesterov, Optimizer
+from ..optimizers import Optimizer
 from ..problems.base import checked
 from . import loops
 from .noise import Noise
@@ -93,16 +93,14 @@ def sde(optimizer, order=1):
         raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
     checks.choice("order", order, (1, 2))
     h = optimizer.h
-    if isinstance(optimizer, GradientDescent):
-        flow = optimizer.flow() if order == 1 else modified_gradient_flow(h, optimizer.weight_decay)
-        return SDE(flow, float(np.sqrt(h)), 0, h)
-    if order == 2:
-        raise ValueError(f"order must be 1 for {optimizer.name}: the modified SDE is for GradientDescent")
-    if isinstance(optimizer, Momentum) or (isinstance(optimizer, Nesterov) and optimizer.momentum is not None):
-        factor = (1 - optimizer.momentum) / h if getattr(optimizer, "form", "") == "ema" else 1.0
-        return SDE(optimizer.flow(), float(np.sqrt(h) * factor), 1, h)
-    raise ValueError(f"optimizer must be GradientDescent, Momentum or Nesterov with a constant momentum to have an SDE "
-                     f"with additive noise, got {optimizer!r}")
+    if optimizer.noise_enters is None:
+        raise ValueError("optimizer must be one into which the gradient enters linearly (GradientDescent, Momentum, "
+                         f"Nesterov with a constant momentum) to have an SDE with additive noise, got {optimizer!r}")
+    row, factor = optimizer.noise_enters
+    if order == 2 and row:
+        raise ValueError(f"order must be 1 for {optimizer.title}: the modified SDE is for methods without memory")
+    flow = optimizer.flow if order == 1 else modified_gradient_flow(h, optimizer.weight_decay)
+    return SDE(flow, float(np.sqrt(h) * factor), row, h)
 
 
 def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="weak_second_order", paths=1, seed=0,

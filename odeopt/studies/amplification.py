@@ -12,25 +12,19 @@ Rprop, Lion, normalised steps) have no such matrix, and the attempt is a ValueEr
 ``odeopt.studies.periodic`` shows where they end instead.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from .. import checks, drive
+from ..discretization import Discretization
 from ..flows import gradient_flow, linear_test_flow, linear_test_problem
 from ..optimizers import Optimizer
 from ..problems import quadratic
-from ..schemes import Discretization, Scheme
+from ..schemes import Scheme
 
 TINY = 2.0**-500
 _WEIGHTS = np.array([0.75, -0.625, 0.5, -0.375, 0.25])  # of a combination of unit states
 _BEGINNING = 16  # steps after which a multistep scheme has begun
 LATE = 10**15  # a step number at which starts, bias corrections and momentum warm-ups are over
-
-# Memory that is proportional to the gradients, by slot name; the rest is held at the value that
-# makes the preconditioner of the probed step what was asked for.
-LINEAR = ("velocity", "buffer", "mean", "momentum")
-
 
 def amplification_matrix(method, curvature=1.0, *, preconditioner=1.0, k=LATE):
     """The matrix that one step multiplies (x, memory) by, on curvature ``curvature``.
@@ -95,8 +89,8 @@ def spectral_radius(matrices):
 def probe(optimizer, c, preconditioner=1.0, k=LATE, *, check=False):
     """(n, r, r) matrices of an optimizer for curvatures ``c`` (n,); ``check``: refuse what is not linear."""
     optimizer = optimizer.optimizer if optimizer.wrapper else optimizer  # its average has no say in the next step
-    linear, memory = frozen_memory(optimizer, preconditioner)
-    rows = [0, *(1 + i for i in linear)]
+    memory = np.concatenate([[np.nan], optimizer.frozen(preconditioner)])
+    rows = np.flatnonzero(np.isnan(memory)).tolist()  # the position, and the slots that are linear in the gradients
     pairs = np.iscomplexobj(c)
 
     def step(state):  # (r, n) rows of x and linear memory, scaled by TINY
@@ -115,7 +109,7 @@ def probe(optimizer, c, preconditioner=1.0, k=LATE, *, check=False):
     columns = [step(unit(e)) / TINY for e in np.eye(len(rows))]
     matrices = np.moveaxis(np.array(columns), (0, 1, 2), (2, 1, 0))
     if check:
-        _check_linear(optimizer.name, matrices, lambda w: step(unit(w)) / TINY)
+        _check_linear(optimizer.key, matrices, lambda w: step(unit(w)) / TINY)
     used = [0, *(j for j in range(1, len(rows)) if not _idle(matrices, j))]
     return matrices[:, used][:, :, used]
 
@@ -139,44 +133,6 @@ def _check_linear(name, matrices, step):
                          "its step does not shrink in proportion to the gradient")
 
 
-def frozen_memory(optimizer, preconditioner=1.0):
-    """``(indices of the linear slots, column (1 + slots,) with the frozen values in the others)``.
-
-    The frozen values are those for which a step at a vanishing gradient divides by ``preconditioner``:
-    such a step first shrinks the running mean of squares by beta2, which is allowed for.
-    """
-    column, linear = np.zeros(1 + len(optimizer.slots)), []
-    eps, inside = getattr(optimizer, "eps", 0.0), getattr(optimizer, "eps_mode", "outside") == "inside"
-    if optimizer.name == "adadelta":  # sqrt(v + eps) against sqrt(u + eps_step), the latter set to 1
-        inside, eps_step = True, optimizer.p[3]
-    if optimizer.name == "adamax" and inside:
-        eps, inside = 0.0, False  # max(beta2 u, |g| + eps): not felt by a u above eps
-    square = preconditioner**2 - eps if inside else (preconditioner - eps) ** 2
-    if preconditioner <= (np.sqrt(eps) if inside else eps):
-        raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner:g} "
-                         f"with eps={eps:g}")
-    keep = next((getattr(optimizer, name) for name in ("beta2", "decay", "rho") if hasattr(optimizer, name)), 1.0)
-    if keep == 0.0 and any(slot in ("square", "maximum") for slot in optimizer.slots):
-        raise ValueError(f"method must keep a mean square over the steps, and {checks.shown(optimizer)} keeps none")
-    for i, slot in enumerate(optimizer.slots, 1):
-        if slot in LINEAR:
-            linear.append(i - 1)
-        elif slot.endswith("weight"):
-            column[i] = 1.0
-        elif slot == "square":
-            column[i] = square / keep
-        elif slot == "square sum":
-            column[i] = square
-        elif slot == "square step":
-            column[i] = 1.0 - eps_step
-        elif slot == "maximum":  # of squares (AMSGrad, kept) or of |g| (AdaMax, shrunk by beta2)
-            column[i] = square if "square" in optimizer.slots else np.sqrt(square) / keep
-        else:
-            raise ValueError(f"method must be linear at the minimum to have an amplification matrix, and "
-                             f"{optimizer.name} remembers a {slot!r}")
-    return linear, column
-
-
 def _of_scheme(scheme, c):
     if np.iscomplexobj(c):
         return _of_step(scheme.name, linear_test_flow(), scheme, 1.0, linear_test_problem(-c), np.complex128)
@@ -193,7 +149,7 @@ def _of_discretization(method, c):
     with np.errstate(all="ignore"):
         if not np.array_equal(field(1.0, z), field(2.75, z)):
             raise ValueError(f"method must have one amplification matrix, and the field of {flow.name} depends on time")
-    return _of_step(method.name, flow, method.scheme, float(np.ravel(method.h)[0]), problem, np.float64)
+    return _of_step(method.title, flow, method.scheme, float(np.ravel(method.h)[0]), problem, np.float64)
 
 
 def _of_step(name, flow, scheme, h, problem, dtype):
@@ -244,8 +200,3 @@ def _of_step(name, flow, scheme, h, problem, dtype):
     if kept and not np.array_equal(advance(np.zeros((rows, problem.dim)), rest.copy())[1][kept], rest[kept]):
         raise ValueError(f"method must take equal steps to have an amplification matrix, and {name} changes in each")
     return matrices
-
-
-def with_step(method, value):
-    """``method`` with its learning rate (or the step of a Discretization) set to ``value``."""
-    return replace(method, h=value) if isinstance(method, Discretization) else method.changed(lr=value)

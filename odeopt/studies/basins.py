@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
+from ..discretization import Discretization
 from ..flows import gradient_flow
-from ..schemes import Discretization, dormand_prince
+from ..schemes import dormand_prince
 from .base import Study
 from .ensemble import COMPLETED, CONVERGED, ensemble
 from .inner import gather, inner_run, partial_results
@@ -30,6 +31,8 @@ class Basins(Study):
     fidelity : float
         Share of the starts whose flow reaches a minimum from which the optimizer reaches the same one.
     message : str
+    spec : dict
+        The optimizer, as :func:`odeopt.method.method_from` reads it.
     """
 
     axes = "x: J; y: I; optimizer flow: I J; minima: m 2"
@@ -43,6 +46,7 @@ class Basins(Study):
     flow: np.ndarray = field(metadata={"dtype": np.int64})
     fidelity: float
     message: str
+    spec: dict
 
     def rows(self):
         """A row a minimum."""
@@ -118,7 +122,8 @@ def basins(optimizer, problem, window=None, *, resolution=61, steps=500, t_end=N
     same = float((found["optimizer"] == found["flow"])[reached].mean()) if reached.any() else float("nan")
     lost = int((found["optimizer"] < 0).sum())
     words = f"{lost} of {resolution**2} starts reach no minimum" + ("; interrupted" if interrupted else "")
-    return Basins(repr(optimizer), problem.name, x, y, minima, found["optimizer"], found["flow"], same, words)
+    return Basins(repr(optimizer), problem.name, x, y, minima, found["optimizer"], found["flow"], same, words,
+                  optimizer.spec())
 
 
 def _nearest(run, minima, radius):

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
-from ..optimizers import Optimizer
+from ..discretization import Discretization
+from ..method import checked_method
 from .base import Study, table
 from .convergence import Convergence, convergence, failed
 from .inner import gather, partial_results
@@ -60,7 +61,7 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
 
     Parameters
     ----------
-    optimizers : sequence of Optimizer
+    optimizers : sequence of Optimizer or Discretization
         Each is the coarsest level of its own study.
     problem, x0, t_end, levels
         As in :func:`odeopt.convergence`; a study whose slopes still move gets four levels more.
@@ -83,10 +84,9 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
     """
     checks.choice("start", start, ("both", "cold", "consistent"))
     for optimizer in optimizers:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizers must be Optimizers, got {type(optimizer).__name__}")
+        checked_method(optimizer, "optimizers must hold Optimizers and Discretizations")
     x = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
-    jobs = [(o, kind) for o in optimizers if o.flow() is not None for kind in _starts(o, problem, x, start)]
+    jobs = [(o, kind) for o in optimizers if o.flow is not None for kind in _starts(o, problem, x, start)]
 
     partial, errors = [], []
 
@@ -105,17 +105,19 @@ def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, st
             raise KeyboardInterrupt
         return measured
 
-    studies, interrupted = gather(jobs, study, progress=progress, describe=lambda job: job[0].title or job[0].name)
+    studies, interrupted = gather(jobs, study, progress=progress, describe=lambda job: job[0].title)
     studies += partial
     if errors and len(errors) == len(jobs):  # not one method's failure: the arguments'
         raise errors[0]
-    flowless = tuple(o.title or o.name for o in optimizers if o.flow() is None)
+    flowless = tuple(o.title for o in optimizers if o.flow is None)
     return Certificates(problem.name, tuple(studies), flowless, "interrupted" if interrupted else "")
 
 
 def _starts(optimizer, problem, x, start):
     if start != "both":
         return (start,)
+    if isinstance(optimizer, Discretization):
+        return ("cold",)
     g = problem.grad(x)
     same = np.array_equal(optimizer.start(x, g, "cold"), optimizer.start(x, g, "consistent"))
     return ("cold",) if same else ("cold", "consistent")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
+from ..discretization import Discretization
 from ..reference import Reference, reference
 from ..scheduled import Moving
 from ..trajectory import Trajectory
@@ -62,14 +63,14 @@ class Comparison:
 
     def row(self):
         """One line of the comparison table, as a dict."""
-        flow, scheme = self.method.flow(), self.method.scheme()
+        flow, scheme = self.method.flow, self.method.scheme
         return {
             "optimizer": self.method.title,
             "hyperparameters": repr(self.method),
             "flow": flow.name if flow else "none",
             "equation": flow.equation if flow else "no classical flow",
             "scheme": scheme.name if scheme else "none",
-            "h": self.method.h,
+            "h": float(np.max(self.method.h)),
             "steps": int(self.run.final["k"]),
             "gradients": int(self.run.n_grad[-1]),
             "flow time": float(self.run.final["t"]),
@@ -90,21 +91,23 @@ class Comparison:
                 f"f - f* {self.gap:.3g}{'; ' + self.message if self.message else ''}>")
 
 
-def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t_end=None, rtol=1e-10, atol=1e-12,
+def compare(method, problem, x0=None, steps=None, *, every=1, start="cold", t_end=None, rtol=1e-10, atol=1e-12,
             local=True, order=False, check=True, schedule=None, progress=False):
-    """Run ``optimizer`` and measure its distance to its flow.
+    """Run ``method`` and measure its distance to its flow.
 
     Parameters
     ----------
-    optimizer : Optimizer
+    method : Optimizer or Discretization
     problem : Problem
     x0 : (n,) array, optional
+        For a Discretization it may be a whole state (rows, n).
     steps, every, t_end, start
-        As in :func:`odeopt.record` (``steps`` is ignored when ``t_end`` is given).
+        As in :func:`odeopt.record` (``steps`` is ignored when ``t_end`` is given); ``start`` is for optimizers.
     rtol, atol : float
         Tolerances of the reference.
     local : bool
-        Measure local errors too (a short solve for each of some 24 steps).
+        Measure local errors too (a short solve for each of some 24 steps; of a Discretization only where
+        every step is recorded).
     order : bool
         Measure the order by two more runs, with h/2 and h/4.
     check : bool
@@ -126,29 +129,29 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
     every = checks.integer("every", every, 1)
     local, order, check = (checks.switch(name, value) for name, value in (
         ("local", local), ("order", order), ("check", check)))
-    run = inner_run(optimizer, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
-                 start=start, memory=local, progress=progress)
+    run = inner_run(method, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
+                    start=start, memory=local, progress=progress)
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     empty = np.zeros(0)
-    if optimizer.flow() is None:
-        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
-                          "no classical flow")
-    if len(run) < 2 or not run.t[-1] > 0:
-        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
-                          "no step to compare")
+
+    def alone(message):
+        return Comparison(method, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap, message)
+
+    if method.flow is None:
+        return alone("no classical flow")
+    if len(run) < 2 or not run.t[-1] > run.t[0]:
+        return alone("no step to compare")
     try:
-        optimizer.flow().check(problem)
+        method.flow.check(problem)
     except ValueError as error:  # a flow that needs Hessian products
-        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
-                          str(error))
-    solution = reference(optimizer, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
+        return alone(str(error))
+    solution = reference(method, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
                          schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100,
                          progress=progress)
     solved = solution.success or solution.exhausted  # a schedule that ends: the run may be a little further
     covered = (run.t <= solution.t_end * (1 + 1e-12)) | (schedule is not None and solved)
     if covered.sum() < 2:
-        return Comparison(optimizer, problem.name, run, None, empty, empty, empty, empty, np.nan, np.nan, gap,
-                          f"no reference beyond t = {solution.t_end:.3g}: {solution.message}")
+        return alone(f"no reference beyond t = {solution.t_end:.3g}: {solution.message}")
     t = run.t[covered]
     with np.errstate(over="ignore"):
         error = np.linalg.norm(run.x[covered] - solution(np.minimum(t, solution.t_end)), axis=1)
@@ -158,21 +161,21 @@ def compare(optimizer, problem, x0=None, steps=1000, *, every=1, start="cold", t
         messages.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")
     elif check and not solution.uncertainty <= 0.01 * largest:
         messages.append(f"reference uncertain by {solution.uncertainty:.1e}")
-    local_t, local_error = _local_errors(optimizer, problem, run, schedule) if local else (empty, empty)
+    local_t, local_error = _local_errors(method, problem, run, schedule) if local else (empty, empty)
     slope = np.nan
     if order and run.ok:
-        slope = _order(optimizer, problem, x0, solution, start, largest, schedule)
-    return Comparison(optimizer, problem.name, run, solution, t, error, local_t, local_error, largest, slope, gap,
+        slope = _order(method, problem, x0, solution, start, largest, schedule)
+    return Comparison(method, problem.name, run, solution, t, error, local_t, local_error, largest, slope, gap,
                       "; ".join(messages))
 
 
-def _order(optimizer, problem, x0, solution, start, largest, schedule=None):
+def _order(method, problem, x0, solution, start, largest, schedule=None):
     """Observed order from h/2 and h/4, if that from h (whose error is ``largest``) and h/2 is much the same."""
     schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
-    laws, errors = optimizer.scaling(), [largest]
+    laws, errors = method.scaling(), [largest]
     for factor in (2, 4):
         stretched = tuple(s.refined(factor, laws[s.drives]) for s in schedules) or None
-        run = inner_run(optimizer.refined(factor), problem, x0, None, factor, stretched, t_end=solution.t_end,
+        run = inner_run(method.refined(factor), problem, x0, None, factor, stretched, t_end=solution.t_end,
                         start=start)
         t = run.t[run.t <= solution.t_end]
         if not run.ok or t.size < 2:
@@ -183,23 +186,17 @@ def _order(optimizer, problem, x0, solution, start, largest, schedule=None):
     return float(order) if order > 0 and abs(order - before) <= UNSETTLED else np.nan
 
 
-def _local_errors(optimizer, problem, run, schedule=None):
+def _local_errors(method, problem, run, schedule=None):
     """Error of single steps, each started on the run's own state."""
-    schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
-    moving = Moving(optimizer, schedules)
     picked = np.unique(np.linspace(0, len(run) - 2, LOCAL_SAMPLES).astype(int))
-    flow = optimizer.flow()
+    step = _next_recorded(method, run) if isinstance(method, Discretization) else _next_made(
+        method, problem, run, schedule)
     times, errors = [], []
     for i in picked:
-        x, s, k = run.x[i].copy(), run.memory[i].copy(), int(run.k[i])
-        f, g = problem.value_and_grad(x)
-        if schedules:
-            optimizer = moving.at(k)
-            flow = optimizer.flow()
-        z = optimizer.to_flow(x, s)
-        dt = optimizer.kernel(k, optimizer.p_for(x), x, g, s)
-        if not (np.isfinite(x).all() and dt > 0):
+        found = step(i)
+        if found is None:
             break
+        flow, z, dt, x = found
         t = float(run.t[i])
         exact = reference(flow, problem, z, t + dt, rtol=1e-11, atol=1e-13, t0=t, check=False)
         if exact.success:
@@ -207,3 +204,29 @@ def _local_errors(optimizer, problem, run, schedule=None):
             errors.append(float(np.linalg.norm(x - exact(t + dt))))
     return np.array(times), np.array(errors)
 
+
+def _next_recorded(method, run):
+    """``i -> (flow, state, flow time of the step, position after it)``, where the next step is in the record."""
+
+    def step(i):
+        if run.k[i + 1] != run.k[i] + 1:
+            return None
+        return method.flow, np.vstack([run.x[i], run.memory[i]]), float(run.t[i + 1] - run.t[i]), run.x[i + 1]
+
+    return step
+
+
+def _next_made(optimizer, problem, run, schedule):
+    """As :func:`_next_recorded`, by one call of the update at the recorded state."""
+    schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
+    moving = Moving(optimizer, schedules)
+
+    def step(i):
+        x, s, k = run.x[i].copy(), run.memory[i].copy(), int(run.k[i])
+        g = problem.value_and_grad(x)[1]
+        now = moving.at(k) if schedules else optimizer
+        z = now.to_flow(x, s)
+        dt = now.kernel(k, now.p_for(x), x, g, s)
+        return (now.flow, z, dt, x) if np.isfinite(x).all() and dt > 0 else None
+
+    return step

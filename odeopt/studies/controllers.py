@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks, drive, schemes
+from ..discretization import Discretization
 from ..flows import gradient_flow
 from ..optimizers import ErrorControlledEuler
 from ..problems import quadratic
 from ..record import CONTROLLERS
-from ..schemes import Discretization, dormand_prince, explicit_euler
+from ..schemes import dormand_prince, explicit_euler
 from .base import Study
 from .inner import gather, inner_run, partial_results
 

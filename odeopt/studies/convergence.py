@@ -12,16 +12,15 @@ uncertainty. Where no two slopes agree, ``asymptotic`` is False and ``message`` 
 
 import functools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .. import checks
-from ..flows import Flow
-from ..optimizers import Optimizer
+from ..discretization import Discretization
+from ..method import STARTS, Method, checked_method
 from ..problems.base import checked
 from ..reference import reference, start_state
-from ..schemes import Discretization, Scheme
 from ..solvers import DENSE_JACOBIAN
 from .base import Study
 from .fit import curve_through, distance_to, fit_order, refinements
@@ -69,6 +68,8 @@ class Convergence(Study):
     expected : float
         The order that the optimizer's page declares for this start (or the scheme's); nan if none.
     message : str
+    spec : dict
+        The coarsest level, as :func:`odeopt.method.method_from` reads it.
     """
 
     axes = "h steps error final_error tail: L; slopes: L-1"
@@ -94,6 +95,7 @@ class Convergence(Study):
     asymptotic: bool
     expected: float
     message: str
+    spec: dict = field(default_factory=dict)
 
     @property
     def certified(self):
@@ -143,8 +145,8 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
 
     Parameters
     ----------
-    method : Optimizer, Discretization or (Flow, Scheme)
-        The coarsest level. A pair starts with h = ``t_end``/16.
+    method : Optimizer or Discretization
+        The coarsest level.
     problem : Problem
     x0 : (n,) or (rows, n) array, optional
         Start (a full flow state for a Discretization only).
@@ -163,7 +165,7 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         hyperparameters. Steps then count as ``method.h``/f of flow time each, and the flow stays
         that of ``method``.
     expected : float, optional
-        Order to certify; default: the optimizer's page, or the scheme.
+        Order to certify; default: what the method declares.
     rtol, atol : float
         Tolerances of the reference.
     solver : str
@@ -182,7 +184,7 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     """
     factors = refinements(levels, factor, 3)
     checks.choice("against", against, ("reference", "richardson"))
-    checks.choice("start", start, ("cold", "consistent"))
+    checks.choice("start", start, STARTS)
     ladder = _Ladder(method, problem, x0, t_end, start, refine)
     expected = expected_order(method, start) if expected is None else checks.real("expected", expected)
     if against == "reference" and ladder.flow is None:
@@ -230,17 +232,17 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         ladder.name, ladder.words, problem.name, ladder.flow.name if ladder.flow is not None else "none",
         ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end) if rows else math.nan, h,
         steps.astype(np.int64), error, final, float(uncertainty), fit.slopes, fit.order, fit.spread, fit.tail,
-        fit.asymptotic, expected, "; ".join(notes))
+        fit.asymptotic, expected, "; ".join(notes), ladder.method.spec())
 
 
 def failed(method, problem, start, against, message):
     """A study without levels of a method that could not be measured."""
-    none, flow, scheme = np.zeros(0), method.flow(), method.scheme()
+    none, flow, scheme = np.zeros(0), method.flow, method.scheme
     return Convergence(
         method.title, repr(method), problem.name, flow.name if flow is not None else "none",
         scheme.name if scheme is not None else "none", method.scaling(), start, against, math.nan, none,
         none.astype(np.int64), none, none, math.nan, none, math.nan, math.nan, none.astype(bool), False,
-        expected_order(method, start), message, status="failed")
+        expected_order(method, start), message, method.spec(), status="failed")
 
 
 def _distance(solution, t, x, ladder):
@@ -264,12 +266,10 @@ def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
     return reference(flow, problem, z0, t_end, solver=solver, **options)
 
 
-def expected_order(method, start="cold"):
-    """The order that a page (``orders``) or a scheme declares for this start; nan where none is."""
-    if isinstance(method, Optimizer):
-        order = (method.orders or {}).get(start)
-        return math.nan if order is None else float(order)
-    return float((method.scheme if isinstance(method, Discretization) else method[1]).order)
+def expected_order(method: Method, start: str = "cold") -> float:
+    """The order that the method declares for this start; nan where it declares none."""
+    order = method.declared_order(start)
+    return math.nan if order is None else float(order)
 
 
 class _Ladder:
@@ -279,42 +279,28 @@ class _Ladder:
         self.problem, self.start, self.refine, self.t0 = checked(problem), start, refine, 0.0
         if t_end is not None:
             t_end = checks.real("t_end", t_end, 0.0, open_low=True)
-        if isinstance(method, tuple):
-            if len(method) != 2 or not isinstance(method[0], Flow) or not isinstance(method[1], Scheme):
-                raise TypeError(f"method must be an Optimizer, a Discretization or (Flow, Scheme), "
-                                f"got {checks.shown(method)}")
-            if t_end is None:
-                raise ValueError("t_end must be given for a (Flow, Scheme)")
-            method = Discretization(*method, t_end / 16)
-        self.method = method
-        if isinstance(method, Optimizer):
-            self._optimizer(x0, t_end)
-        elif isinstance(method, Discretization):
-            self._discretization(x0, t_end)
+        self.method = checked_method(method)
+        self.flow, self.name, self.words = method.flow, method.title, repr(method)
+        self.scheme = "none" if method.scheme is None else method.scheme.name
+        self.scaling = method.scaling() if refine is None else {"hyperparameters": "as given"}
+        self.fixed = isinstance(method, Discretization)
+        self.t0 = method.t0 if self.fixed else 0.0  # an optimizer's is the clock of its scheme
+        if self.fixed:
+            self._fixed_step(x0, t_end)
         else:
-            raise TypeError(f"method must be an Optimizer, a Discretization or (Flow, Scheme), "
-                            f"got {type(method).__name__}")
+            self.x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+            self.given = _STEPS * method.h if t_end is None and refine else t_end
 
-    def _optimizer(self, x0, t_end):
-        method, problem = self.method, self.problem
-        self.name, self.words = method.title or method.name, repr(method)
-        self.x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
-        self.flow = method.flow()
-        scheme = method.scheme()
-        self.scheme = scheme.name if scheme is not None else "none"
-        self.scaling = method.scaling() if self.refine is None else {"hyperparameters": "as given"}
-        self.given = _STEPS * method.h if t_end is None and self.refine else t_end
-
-    def _discretization(self, x0, t_end):
+    def _fixed_step(self, x0, t_end):
+        """A Discretization: every level makes whole steps up to the same time, from any state of the flow."""
         method = self.method
         if self.refine is not None:
             raise ValueError("refine must be None for a Discretization")
         if np.size(method.h) != 1 or method.rtol is not None:
             raise ValueError("method must be a Discretization with one fixed step h")
-        self.x0, self.flow, self.scheme, self.t0 = x0, method.flow, method.scheme.name, method.t0
-        self.name = self.words = method.name
-        self.scaling = {"h": "h"}
-        self.start = "given" if np.ndim(x0) == 2 else "cold"
+        self.x0 = self.problem.x0 if x0 is None else x0
+        if np.ndim(x0) == 2:
+            self.start = "given"
         self.given = 16 * float(np.max(method.h)) if t_end is None else t_end
 
     @functools.cached_property
@@ -330,16 +316,14 @@ class _Ladder:
     @functools.cached_property
     def z0(self):
         """The flow's state at the start."""
-        if isinstance(self.method, Optimizer):
-            return start_state(self.method, self.problem, self.x0, self.start)[1]
-        return start_state(self.flow, self.problem, self.x0)[1]
+        return start_state(self.method, self.problem, self.x0, "cold" if self.start == "given" else self.start)[1]
 
     def _whole_steps(self, f):
         return max(1, round(self.t_end / float(np.max(self.method.h)) * f))
 
     def check(self, factors):
         """ValueError where rounding to whole steps makes two levels one."""
-        if isinstance(self.method, Discretization):
+        if self.fixed:
             steps = [self._whole_steps(f) for f in factors]
             if len(set(steps)) < len(steps):
                 raise ValueError(f"t_end must hold more steps at each level, got {self.t_end:.6g} with "
@@ -348,11 +332,11 @@ class _Ladder:
     def run(self, f):
         """``(h, t, x)`` of the level with steps ``f`` times smaller; x is inf where it diverged."""
         method, t_end = self.method, self.t_end
-        if isinstance(method, Discretization):
+        if self.fixed:
             # Whole steps up to t_end: a last, shorter step would be no refinement of the coarser run's.
             steps = self._whole_steps(f)
             h = t_end / steps
-            run = inner_run(replace(method, h=h), self.problem, self.z0, steps, self._stride(steps))
+            run = inner_run(method.with_step(h), self.problem, self.z0, steps, self._stride(steps))
             t = run.t - self.t0
         elif self.refine is not None:
             h = method.h / f

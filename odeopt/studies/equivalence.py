@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
+from ..discretization import Discretization
 from ..flows import Flow
 from ..optimizers import Optimizer
 from ..reference import reference
-from ..schemes import Discretization
 from .inner import inner_run
 
 
@@ -55,7 +55,7 @@ class Side:
             return self._flow_points(problem, x0, steps)
         if isinstance(self.method, Optimizer):
             run = inner_run(self.method, problem, x0, steps * self.every, self.every,
-                         start="cold" if self.start is None else self.start, memory=True)
+                            start="cold" if self.start is None else self.start, memory=True)
         elif isinstance(self.method, Discretization):
             run = inner_run(self.method, problem, x0 if self.start is None else self.start, steps * self.every,
                          self.every, memory=True)
@@ -133,9 +133,9 @@ def own_scheme(optimizer, problem, x0=None, steps=200):
     A method that chooses its step (error-controlled Euler, Barzilai-Borwein) is compared with the scheme at the
     steps that it chose in its first ``steps`` steps.
     """
-    flow, scheme = optimizer.flow(), optimizer.scheme()
+    flow, scheme = optimizer.flow, optimizer.scheme
     if flow is None or scheme is None:
-        raise ValueError(f"optimizer must have a classical flow and a scheme, and {optimizer.name} has not")
+        raise ValueError(f"optimizer must have a classical flow and a scheme, and {optimizer.title} has not")
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     h = _steps_taken(optimizer, problem, x0, steps)
     h = optimizer.h if np.abs(h / optimizer.h - 1).max() < 1e-13 else h

@@ -30,10 +30,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
+from ..discretization import Discretization
 from ..flows import Flow
-from ..optimizers import Optimizer
+from ..optimizers import Nesterov
 from ..reference import reference
-from ..schemes import Discretization
 from .base import Study, ended
 from .inner import inner_run
 
@@ -83,7 +83,6 @@ ENERGIES = {
     "nesterov": (_nesterov, True, ()),
     "nesterov-discrete": (None, True, ()),
 }
-_DEFAULTS = {"gradient flow": "gradient-convex", "heavy ball": "mechanical", "Nesterov": "nesterov"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,14 +170,13 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     """
     steps = checks.integer("steps", steps, 1)
     flow = method if isinstance(method, Flow) else getattr(method, "flow", None)
-    flow = flow() if isinstance(method, Optimizer) else flow
     if not isinstance(flow, Flow):
         raise TypeError(f"method must be a Flow, a Discretization or an Optimizer with a flow, "
                         f"got {checks.shown(method)}")
     if energy is None:
-        if flow.name not in _DEFAULTS:
+        if not flow.energy:
             raise ValueError(f"energy must be given for {flow.name}: one of {', '.join(map(repr, ENERGIES))}")
-        energy = _DEFAULTS[flow.name]
+        energy = flow.energy
     checks.choice("energy", energy, ENERGIES)
     function, needs_velocity, needs = ENERGIES[energy]
     if needs_velocity and flow.order_of_position != 2:
@@ -210,7 +208,7 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     rise = np.diff(values) - noise[1:] - noise[:-1]
     rise = rise / abs(values[0]) if values[0] != 0 else rise
     above = np.flatnonzero(~(rise <= tolerance))
-    return Lyapunov(repr(method) if isinstance(method, Optimizer) else method.name, problem.name, energy, k, t, values,
+    return Lyapunov(method.name if isinstance(method, Flow) else repr(method), problem.name, energy, k, t, values,
                     bound, f, int(k[above[0] + 1]) if above.size else -1,
                     float(rise.max()) if rise.size else 0.0, float(tolerance), status=status)
 
@@ -251,11 +249,10 @@ def _bound(energy, t, start, c):
 
 def _discrete_nesterov(method, problem, k, y, w, star):
     """The energy of the iterates x_k of the textbook form, whose extrapolation is where the optimizer stands."""
-    if not isinstance(method, Optimizer) or method.name != "nesterov" or method.momentum is not None:
+    if not isinstance(method, Nesterov) or method.momentum is not None:
         raise ValueError(f"energy 'nesterov-discrete' belongs to Nesterov(momentum=None), got {checks.shown(method)}")
     v = w * method.h
-    x = y - ((k - 1.0) / (k + 2.0))[:, None] * v  # the optimizer stands at the extrapolated point
-    x[0] = y[0]
+    x = method.behind(k, y, v[:, None])  # the optimizer stands at the extrapolated point
     z = x + ((k - 1.0) / 2)[:, None] * v
     z[0] = x[0]
     gap = np.array([problem.fun(p) for p in x]) - problem.fun(star)

@@ -31,14 +31,12 @@ import math
 import numpy as np
 
 from .. import checks
-from ..flows.modified import modified_gradient_flow, modified_root_flow
-from ..optimizers import Adam, AdamW, GradientDescent, Momentum, NAdam, Nesterov, RMSprop
+from ..optimizers import Optimizer
 from .convergence import Convergence, solve
 from .fit import distance_to, fit_order, refinements
 from .inner import gather, inner_run, partial_results
 
 _MOST_PAST = 10**6
-KNOWN = (GradientDescent, Momentum, Nesterov, RMSprop, Adam, AdamW, NAdam)
 
 
 def modified_flow(optimizer, order=2):
@@ -46,8 +44,9 @@ def modified_flow(optimizer, order=2):
 
     Parameters
     ----------
-    optimizer : GradientDescent, Momentum, Nesterov and NAdam (constant momentum), RMSprop (vector, not
-        centered), Adam or AdamW
+    optimizer : Optimizer
+        One with ``modified_orders``: GradientDescent, Momentum, Nesterov and NAdam (constant momentum), RMSprop
+        (vector, not centered), Adam, AdamW.
     order : {1, 2, 3}
         Order of the distance between the iterates and the flow; 1 is the limit flow, 3 is known for
         gradient descent.
@@ -66,52 +65,11 @@ def modified_flow(optimizer, order=2):
         A variant or an order that is not known.
     """
     checks.choice("order", order, (1, 2, 3))
-    if type(optimizer) not in KNOWN:
-        raise TypeError(f"optimizer must be one of {', '.join(cls.__name__ for cls in KNOWN)}, "
-                        f"got {checks.shown(optimizer)}")
-    if order == 3 and not isinstance(optimizer, GradientDescent):
-        raise ValueError(f"order must be 1 or 2 for {optimizer.name} (3 is known for gradient descent), got 3")
-    if isinstance(optimizer, GradientDescent):
-        h = optimizer.lr
-        return modified_gradient_flow(h, h / 2, order=order, decay=optimizer.weight_decay)
-    if isinstance(optimizer, RMSprop) and (optimizer.form != "vector" or optimizer.centered):
-        part, allowed = ("form", "vector") if optimizer.form != "vector" else ("centered", False)
-        raise ValueError(f"{part} must be {allowed!r} for the modified flow of rmsprop, "
-                         f"got {getattr(optimizer, part)!r}")
-    if (optimizer.momentum_decay if isinstance(optimizer, NAdam) else None) is not None:
-        raise ValueError("momentum_decay must be None (constant momentum) for the modified flow of nadam, "
-                         f"got {optimizer.momentum_decay}")
-    mu = getattr(optimizer, "momentum", 0.0)
-    if mu is None:
-        raise ValueError("momentum must be constant for the modified flow of nesterov, got None")
-    decay, outer = optimizer.split_decay() if hasattr(optimizer, "weight_decay_mode") else (optimizer.weight_decay, 0.0)
-    h = optimizer.lr if getattr(optimizer, "form", "") == "ema" else (
-        optimizer.lr * (1 - getattr(optimizer, "dampening", 0.0)) / (1 - mu))
-    common = {"order": order, "decay": decay, "drift": optimizer.lr * outer / h, "name": optimizer.title}
-    if isinstance(optimizer, (RMSprop, Adam)):
-        lags = _lags(optimizer)
-        return modified_root_flow(h, *(lag / (1 + lag) for lag in lags), optimizer.eps, eps_mode=optimizer.eps_mode,
-                                  **common)
-    lag = _lag(mu, ahead=isinstance(optimizer, Nesterov))
-    return modified_gradient_flow(h, h * (0.5 + lag), **common)
-
-
-def _lag(beta, ahead=False):
-    """Mean age in steps of what a memory with factor ``beta`` holds; with look-ahead the share beta of it counts."""
-    return beta * (beta if ahead else 1.0) / (1 - beta)
-
-
-def _lags(optimizer):
-    """Of the numerator and of the root: a buffer of quotients holds both back."""
-    if isinstance(optimizer, RMSprop):
-        buffer = _lag(optimizer.momentum, optimizer.nesterov)
-        return buffer, buffer + _lag(optimizer.decay)
-    return _lag(optimizer.beta1, isinstance(optimizer, NAdam)), _lag(optimizer.beta2)
-
-
-def _memory(optimizer):
-    """The factor by which the slowest memory fades in a step (0 without memory)."""
-    return max(getattr(optimizer, name, 0.0) for name in ("momentum", "decay", "beta1", "beta2"))
+    if not isinstance(optimizer, Optimizer) or not optimizer.modified_orders:
+        raise TypeError(f"optimizer must be one whose page has a modified flow, got {checks.shown(optimizer)}")
+    if order not in optimizer.modified_orders:
+        raise ValueError(f"order must be one of {optimizer.modified_orders} for {optimizer.title}, got {order}")
+    return optimizer.modified_flow(order)
 
 
 def slow_manifold_start(optimizer, problem, x0, flow):
@@ -121,7 +79,7 @@ def slow_manifold_start(optimizer, problem, x0, flow):
     each); the optimizer's own kernel then sees their gradients, oldest first, until what is older
     than the start weighs less than round-off.
     """
-    fading = _memory(optimizer)
+    fading = optimizer.forgetting
     s = optimizer.start(x0, problem.grad(x0), "cold")
     past = math.ceil(math.log(1e-17) / math.log(fading)) if fading > 0 else 0
     if past > _MOST_PAST:
@@ -142,9 +100,7 @@ def slow_manifold_start(optimizer, problem, x0, flow):
     p, kernel = optimizer.p_for(x0), optimizer.kernel
     for k, x in enumerate(reversed(xs)):
         kernel(k, p, x.copy(), problem.grad(x), s)
-    if getattr(optimizer, "dampening", 0.0):  # a run's first gradient enters the buffer undamped: take that out
-        g = problem.grad(x0) + optimizer.split_decay()[0] * x0
-        s[0] -= optimizer.dampening / optimizer.momentum * g
+    optimizer.settle(x0, problem.grad(x0), s)
     return s
 
 
@@ -183,7 +139,7 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
     ends = []
 
     def level(f):
-        finer = optimizer.changed(lr=optimizer.lr / f)
+        finer = optimizer.with_step(optimizer.step / f)
         flow = modified_flow(finer, order)
         steps = max(1, math.floor(t_end / flow.h * (1 + 1e-12)))
         solution = solve(flow, problem, flow.start(x0), t_end, rtol, atol, "auto")
@@ -202,8 +158,8 @@ def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, o
     uncertainty = float(uncertain.max(initial=0.0))
     fit = fit_order(h, error, floor=uncertainty)
     notes = [note for note in ("interrupted" if interrupted else "", *ends[-1:], fit.message) if note]
-    scaling = {name: "h" if name == "lr" else "fixed" for name in optimizer.scaling()}
+    scaling = {name: "h" if name == optimizer.step_name else "fixed" for name in optimizer.scaling()}
     return Convergence(
         optimizer.title, repr(optimizer), problem.name, coarse.name, "slow manifold", scaling, "slow manifold",
         "reference", float(t_end), h, steps.astype(np.int64), error, final, uncertainty, fit.slopes, fit.order,
-        fit.spread, fit.tail, fit.asymptotic, float(order), "; ".join(notes))
+        fit.spread, fit.tail, fit.asymptotic, float(order), "; ".join(notes), optimizer.spec())

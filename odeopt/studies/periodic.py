@@ -10,6 +10,10 @@ not depend on c or on the averaging of g^2:
               threshold (:func:`critical_beta1`, -> 3 - 2 sqrt 2 as beta2 -> 1): at (0.9, 0.999) errors
               grow by 1.0494 a step, which are the spikes seen in training
 
+Both are lr/E, where E is the method's stability limit with the preconditioner frozen at 1: on the orbit the
+step sits at the limit. So is the orbit of every method whose step divides by a mean square (or largest
+gradient) that it remembers, and for which the limit is known.
+
 The orbit is a fixed point of the one-step map followed by the reflection x -> -x (with the memory that
 is odd in the gradient); its multipliers are the eigenvalues of that map's derivative, taken on
 the real kernel by central differences of order six.
@@ -24,14 +28,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import checks
+from ..method import LINEAR
 from ..optimizers import Optimizer
 from ..problems import quadratic
 from ..problems.base import checked
-from .amplification import LATE, LINEAR
+from .amplification import LATE, amplification_matrix
 from .base import Study
 
 _STENCIL = (45 / 60, -9 / 60, 1 / 60)  # weights of f(x + i h) - f(x - i h), i = 1, 2, 3
 _STEP = 2.0**-9
+_FAR = 2.0**100  # a preconditioner above any eps
 
 
 def step_jacobian(optimizer, problem, x, s, k=LATE, *, scales=None):
@@ -57,7 +63,7 @@ def step_jacobian(optimizer, problem, x, s, k=LATE, *, scales=None):
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
     x, k = checks.point("x", x, problem.dim), checks.integer("k", k)
-    s = checks.array("s", s, (len(optimizer.slots), x.size), of=f"the slots of {optimizer.name}")
+    s = checks.array("s", s, (len(optimizer.slots), x.size), of=f"the slots of {optimizer.title}")
     z = np.vstack([x[None, :], s])
     scales = np.where(z != 0, np.abs(z), 1.0) if scales is None else checks.array("scales", scales, z.shape)
     columns = []
@@ -142,33 +148,18 @@ class PeriodTwoOrbit(Study):
 
 
 def period_two_orbit(optimizer, curvature=1.0):
-    """The orbit of period two of RMSprop or Adam (with any eps), found by Newton's method from the formula.
+    """The orbit of period two of an adaptive method (with any eps), found by Newton's method from the formula.
 
     Raises
     ------
-    ValueError
-        Another optimizer, or no such orbit near the formula's (an eps that is not small beside
+    TypeError, ValueError
+        A method that does not divide by mean squares or largest gradients that it remembers, or without
+        stability limit; no such orbit near the formula's (an eps that is not small beside
         lr * curvature stops the method at the minimum instead).
     """
     c = checks.real("curvature", curvature, 0.0, open_low=True)
-    if optimizer.name not in ("rmsprop", "adam"):
-        raise ValueError(f"optimizer must be RMSprop or Adam, got {optimizer.name}")
+    formula, z, signs, moving = _orbit_by_formula(optimizer, c)
     problem = quadratic([c])
-    beta1 = getattr(optimizer, "beta1", 0.0)
-    formula = 0.5 * optimizer.lr * (1 - beta1) / (1 + beta1)
-    z, signs, moving = np.zeros(1 + len(optimizer.slots)), np.ones(1 + len(optimizer.slots)), []
-    for i, slot in enumerate(("position", *optimizer.slots)):
-        if slot == "position":
-            z[i], signs[i] = formula, -1.0
-        elif slot in LINEAR:
-            z[i], signs[i] = -(1 - beta1) / (1 + beta1) * c * formula, -1.0
-        elif slot == "square":
-            z[i] = (c * formula) ** 2
-        else:  # weights of the averages: 1 late in a run, and then they stay
-            z[i] = 1.0
-            continue
-        moving.append(i)
-    signs = np.array(signs)
 
     def reflected(state):
         return signs * one_step(optimizer, problem, state[:, None])[:, 0]
@@ -194,6 +185,35 @@ def period_two_orbit(optimizer, curvature=1.0):
     values = np.linalg.eigvals(derivative(z)).astype(np.complex128)
     values = values[np.argsort(-np.abs(values))]
     return PeriodTwoOrbit(optimizer.title, repr(optimizer), c, z, float(abs(z[0])), formula, residual, values)
+
+
+_DIVIDES_BY = {"g^2": 2, "g": 1}  # unit of a slot that the step divides by -> power of the gradient
+
+
+def _orbit_by_formula(optimizer, c):
+    """``(|x|, state, signs, indices that move)`` for eps = 0: signs are of the slots after a step."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
+    roles = [slot.role for slot in optimizer.slots]
+    known = {*LINEAR, "weight", "square", "supremum"}
+    limit = optimizer.stability_limit()
+    if limit is None or not {"square", "supremum"} & {*roles} or not {*roles} <= known:
+        raise ValueError("optimizer must divide by a mean square or the largest gradient and have a stability limit, "
+                         f"as RMSprop and Adam do, got {optimizer.title}")
+    size = optimizer.step / limit.value
+    # The linear memory belongs to x as in the eigenvector of -1, where the step sits at the limit.
+    matrix = amplification_matrix(optimizer.with_step(limit.value * _FAR), 1.0, preconditioner=_FAR)
+    vector = np.linalg.svd(matrix + np.eye(len(matrix)))[2][-1]
+    linear = iter(vector[1:] / vector[0] * c * size)
+    z, signs, moving = [size], [-1.0], [0]
+    for i, slot in enumerate(optimizer.slots, 1):
+        if slot.role == "weight":  # 1 late in a run, and then it stays
+            z.append(1.0)
+        else:
+            z.append(next(linear) if slot.role in LINEAR else (c * size) ** _DIVIDES_BY[slot.unit])
+            moving.append(i)
+        signs.append(-1.0 if slot.role in LINEAR else 1.0)
+    return size, np.array(z), np.array(signs), moving
 
 
 def critical_beta1(beta2):
@@ -225,8 +245,7 @@ def simulated_growth(optimizer, curvature=1.0, *, steps=120, size=1e-9, seed=0):
     """
     orbit = period_two_orbit(optimizer, curvature)
     problem = quadratic([orbit.curvature])
-    slots = ("position", *optimizer.slots)
-    weights = np.array(["weight" not in slot for slot in slots])
+    weights = np.array([True, *(slot.role != "weight" for slot in optimizer.slots)])
     z = orbit.state[:, None].copy()
     z[:, 0] *= 1 + size * weights * np.random.default_rng(seed).standard_normal(len(z))
     y, sign = [], 1.0

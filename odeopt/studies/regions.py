@@ -22,7 +22,8 @@ class StabilityRegion(Study):
     """Spectral radius on a grid of the complex plane of z = h lambda (optimizers: z = -lr * curvature).
 
     ``radius[i, j]`` belongs to z = re[j] + 1j im[i]; the region is where it is at most 1. ``limit`` is the
-    length of the real stability interval [-limit, 0]; ``gradients`` the gradient evaluations a step.
+    length of the real stability interval [-limit, 0]; ``gradients`` the gradient evaluations a step; ``key`` the
+    optimizer's name, for a scheme that of gradient descent, whose flow it is on.
     """
 
     axes = "re: J; im: I; radius: I J"
@@ -33,6 +34,7 @@ class StabilityRegion(Study):
     radius: np.ndarray
     limit: float
     gradients: int
+    key: str = "gradientdescent"
 
     @property
     def z(self):
@@ -71,10 +73,8 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
         raise TypeError(f"method must be an Optimizer or a Scheme, got {type(method).__name__}")
     resolution = checks.integer("resolution", resolution, 3)
     optimizer = isinstance(method, Optimizer)
-    if optimizer and not hasattr(method, "lr"):
-        raise TypeError(f"method must have a learning rate, got {checks.shown(method)}")
     preconditioner = checks.positive("preconditioner", preconditioner)
-    size = method.lr / preconditioner if optimizer else 1.0
+    size = method.step / preconditioner if optimizer else 1.0
     limit = stability_limit(method, vary="curvature", preconditioner=preconditioner) * size
 
     def at(re, im):
@@ -97,7 +97,7 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
     re, im = np.linspace(left, right, resolution), np.linspace(below, above, resolution)
     radius = at(re, im)
     return StabilityRegion(method.title if optimizer else method.name, re, im, radius, limit,
-                           1 if optimizer else method.stages)
+                           1 if optimizer else method.stages, method.key if optimizer else "gradientdescent")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -147,21 +147,24 @@ def spectral_radius_map(optimizer, mu=1.0, L=10.0, *, lr=None, momentum=None):
     """
     mu = checks.real("mu", mu, 0.0, open_low=True)
     L = checks.real("L", L, mu)
-    key = next((name for name in ("momentum", "beta1") if hasattr(optimizer, name)), None)
-    if key is None or not hasattr(optimizer, "lr"):
-        raise ValueError(f"optimizer must have a learning rate and a momentum, and {optimizer.name} has not")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
+    key = optimizer.momentum_name
+    if key is None:
+        raise ValueError(f"optimizer must have a momentum, and {optimizer.title} has none")
     curvatures = np.geomspace(mu, L, 9)
     lr = np.linspace(0.05, 4.05, 61) / L if lr is None else checks.point("lr", lr)
     momentum = np.linspace(0.0, 0.99, 61) if momentum is None else checks.point("momentum", momentum)
 
     def at(a, b):
-        return float(np.max(spectral_radius(probe(optimizer.changed(**{"lr": a, key: b}), curvatures))))
+        return float(np.max(spectral_radius(probe(optimizer.with_step(a).changed(**{key: b}), curvatures))))
 
     amplification_matrix(optimizer, curvatures)  # refuses what has none, once for the whole grid
     radius = np.array([[at(a, b) for a in lr] for b in momentum])
     i, j = np.unravel_index(np.argmin(radius), radius.shape)
-    heavy = optimizer.name == "momentum" and optimizer.form == "heavy_ball"
-    tuning = polyak(mu, L).optimizer if heavy else None
+    best = polyak(mu, L).optimizer
+    heavy = optimizer.with_step(best.step).changed(**{key: best.momentum}) == best  # the heavy ball itself
+    tuning = best if heavy else None
     return SpectralRadiusMap(optimizer.title, mu, L, lr, momentum, radius, float(lr[j]), float(momentum[i]),
                              float(radius[i, j]), tuning.lr if heavy else math.nan,
                              tuning.momentum if heavy else math.nan,

@@ -96,7 +96,7 @@ def restarted(optimizer, problem, x0=None, steps=1000, *, rule="speed", patience
             parts.append((np.array([done]), run.x[stop:], run.f[stop:], run.grad_norm[stop:]))
             break
         restarts.append(done)
-        x, length = _behind(optimizer, run, stop), max(2 * int(run.k[stop]), 8)
+        x, length = optimizer.behind(run.k[stop], run.x[stop], run.memory[stop]), max(2 * int(run.k[stop]), 8)
     k, xs, f, norm = (np.concatenate([part[i] for part in parts]) for i in range(4))
     plain = inner_run(optimizer, problem, x0, int(k[-1]))
     plain_f = plain.f[np.searchsorted(plain.k, k).clip(0, len(plain) - 1)]
@@ -117,10 +117,3 @@ def _first(rule, problem, run, patience):
     bad[: patience + 1] = False
     found = np.flatnonzero(bad)
     return int(found[0]) if found.size and found[0] < len(run) else None
-
-
-def _behind(optimizer, run, i):
-    """The iterate behind the extrapolated point of record ``i``."""
-    k = int(run.k[i])
-    ahead = optimizer.momentum if optimizer.momentum is not None else (k - 1) / (k + 2)
-    return run.x[i] - ahead * run.memory[i, 0]

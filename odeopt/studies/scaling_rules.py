@@ -88,12 +88,12 @@ def _scaled(optimizer, factor, lr_factor):
     factor = checks.real("factor", factor, 0.0, open_low=True)
     if not isinstance(optimizer, Optimizer) or not hasattr(optimizer, "eps"):
         raise ValueError(f"optimizer must be an adaptive method with eps, got {checks.shown(optimizer)}")
-    moved = {"lr": optimizer.lr * lr_factor}
+    moved = {optimizer.step_name: optimizer.step * lr_factor}
     # eps inside the root is the square of one outside.
     inside = getattr(optimizer, "eps_mode", "outside") == "inside"
     moved["eps"] = optimizer.eps / (factor if inside else math.sqrt(factor))
-    for name in ("beta1", "beta2", "decay"):
-        if hasattr(optimizer, name):
+    for name, law in optimizer.scaling().items():
+        if law == "1 - c h":  # a running average
             moved[name] = 1 - factor * (1 - getattr(optimizer, name))
     return optimizer.changed(**moved)
 

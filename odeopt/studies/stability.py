@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
-from ..optimizers import ALL, Optimizer
+from ..method import Method
+from ..optimizers import ALL
 from ..schemes import Scheme
-from .amplification import amplification_matrix, spectral_radius, with_step
+from .amplification import amplification_matrix, spectral_radius
 from .base import Study
 from .inner import gather, partial_results
 
@@ -51,12 +52,8 @@ def stability_limit(method, curvature=1.0, *, vary="lr", preconditioner=1.0):
     checks.choice("vary", vary, ("lr", "curvature"))
     curvature = checks.real("curvature", curvature, 0.0, open_low=True)
     amplification_matrix(method, curvature, preconditioner=preconditioner)  # refuses what has none
-    if isinstance(method, Optimizer) and not hasattr(method, "lr"):
-        raise ValueError(f"method must have a learning rate, and {method.name} has none")
     if isinstance(method, Scheme) or vary == "curvature":
-        size = 1.0 if isinstance(method, Scheme) else float(np.ravel(method.h)[0])
-        size = method.lr if isinstance(method, Optimizer) else size
-        unit = preconditioner / size
+        unit = preconditioner / (1.0 if isinstance(method, Scheme) else float(np.ravel(method.step)[0]))
 
         def radii(values):
             return spectral_radius(amplification_matrix(method, values, preconditioner=preconditioner))
@@ -65,7 +62,7 @@ def stability_limit(method, curvature=1.0, *, vary="lr", preconditioner=1.0):
         unit = preconditioner / curvature
 
         def radii(values):
-            return np.array([spectral_radius(amplification_matrix(with_step(method, value), curvature,
+            return np.array([spectral_radius(amplification_matrix(method.with_step(value), curvature,
                                                                   preconditioner=preconditioner)) for value in values])
 
     # Many curvatures at once, but not where the step solves one system for all of them (implicit schemes).
@@ -101,53 +98,11 @@ def _first_exit(radii, unit, sections):
         low = inner[-1] if inner.size else low
 
 
-# The cards' limits E of lr * curvature / preconditioner without weight decay, from theory and used by nothing
-# that measures. Sources: the pages; Cohen et al., arXiv:2207.14484 for running averages and adaptive methods.
-def _ema(o):
-    return 2 * (1 + o.beta1) / (1 - o.beta1)
-
-
-def _momentum(o):
-    return 2 * (1 + o.momentum) / (1 - o.momentum if o.form == "ema" else 1 - o.dampening)
-
-
-def _rmsprop(o):
-    return 2 * (1 + o.momentum) / (1 + 2 * o.momentum if o.nesterov else 1)
-
-
-_EMA = "2 (1 + β1)/(1 - β1)"
-_FORMULAS = {
-    "gradientdescent": ("2", lambda o: 2.0),
-    "momentum": ("2 (1 + μ), ema: over 1 - μ, torch: over 1 - dampening", _momentum),
-    "nesterov": ("2 (1 + μ)/(1 + 2 μ), fading momentum: 4/3",
-                 lambda o: 4 / 3 if o.momentum is None else 2 * (1 + o.momentum) / (1 + 2 * o.momentum)),
-    "rmsprop": ("2 (1 + μ), nesterov: over 1 + 2 μ", _rmsprop),
-    "adagrad": ("2", lambda o: 2.0),
-    "adadelta": ("2", lambda o: 2.0),
-    "adam": (_EMA, _ema),
-    "adamw": (_EMA, _ema),
-    "adamax": (_EMA, _ema),
-    "amsgrad": (_EMA, _ema),
-    "nadam": ("2 (1 + β1)/((1 - β1)(1 + 2 β1))", lambda o: _ema(o) / (1 + 2 * o.beta1)),
-}
-
-
-def limit_formula(optimizer):
-    """``(value, formula)`` of the card: the largest stable lr on curvature 1 with preconditioner 1.
-
-    With E the limit without weight decay d: E/(1 + d) if the decay is part of the gradient,
-    E/(1 + d E/2) if it stands beside the step (the eigenvalue -1 then needs 2 - lr d in place of 2).
-    (nan, "") where there is no formula.
-    """
-    if optimizer.name not in _FORMULAS:
-        return math.nan, ""
-    text, value = _FORMULAS[optimizer.name]
-    bare = float(value(optimizer))
-    decay = getattr(optimizer, "weight_decay", 0.0)
-    if not decay:
-        return bare, text
-    beside = getattr(optimizer, "weight_decay_mode", "coupled") == "decoupled" or optimizer.name == "adamw"
-    return bare / (1 + decay * (bare / 2 if beside else 1.0)), f"{text}, with decay"
+def limit_formula(method: Method) -> tuple[float, str]:
+    """``(value, formula)`` that the method's page gives for the largest stable step on curvature 1 with
+    preconditioner 1; (nan, "") where it gives none."""
+    limit = method.stability_limit()
+    return (math.nan, "") if limit is None else tuple(limit)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -191,11 +146,11 @@ class StabilityTable(Study):
 def stability_table(optimizers=None, *, progress=False):
     """Measure :func:`stability_limit` of each optimizer (default: all, with default hyperparameters)."""
     if optimizers is None:
-        optimizers = [default_of(cls) for cls in ALL.values() if not getattr(cls, "is_wrapper", False)]
+        optimizers = [cls.default() for cls in ALL.values()]
 
     def work(optimizer):
         try:
-            return stability_limit(with_step(optimizer, 1.0) if hasattr(optimizer, "lr") else optimizer), ""
+            return stability_limit(optimizer.with_step(1.0)), ""
         except (ValueError, TypeError) as error:
             return math.nan, str(error)
 
@@ -205,13 +160,3 @@ def stability_table(optimizers=None, *, progress=False):
     return StabilityTable(tuple(o.title for o in optimizers), tuple(repr(o) for o in optimizers),
                           tuple(text for _, text in formulas), np.array([d[0] for d in done]),
                           np.array([value for value, _ in formulas]), tuple(d[1] for d in done))
-
-
-def default_of(cls):
-    """An instance with default hyperparameters, lr (tol) = 0.01 where there is no default."""
-    for trial in ({}, {"lr": 0.01}, {"tol": 0.01}):
-        try:
-            return cls(**trial)
-        except TypeError:
-            continue
-    raise ValueError(f"optimizer must have defaults for all but its step size, got {cls.__name__}")

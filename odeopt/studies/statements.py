@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
+from ..discretization import Discretization
 from ..flows import bregman_flow, gradient_flow, heavy_ball_flow, look_ahead_flow, nesterov_flow
 from ..optimizers import Adam, ErrorControlledEuler, GradientDescent, Momentum, NAdam, Nesterov, RMSprop, SignGD
 from ..problems import log_cosh_valley, quadratic, sine_bowl
 from ..schemes import (
-    Discretization,
     chebyshev_steps,
     coasting_euler,
     explicit_euler,
@@ -39,7 +39,7 @@ def _verlet(problem, a=0.4, h=0.2):
     half = 0.5 * a * h
     lr, mu = h * h / (1 + half), (1 - half) / (1 + half)
     momentum = Momentum(lr=lr, momentum=mu, reading="stormer_verlet")
-    return momentum, lr, mu, Side(Discretization(heavy_ball_flow(a), momentum.scheme(), h))
+    return momentum, lr, mu, Side(Discretization(heavy_ball_flow(a), momentum.scheme, h))
 
 
 def _momentum_two_step(problem):
@@ -70,7 +70,8 @@ def _nesterov_semi_implicit(problem, L=6.0, kappa=16.0):
     b = 1 - 2 * d
     flow = Discretization(look_ahead_flow(d, b, 1 / L), semi_implicit_euler, 1.0)
     # Nesterov's optimizer stands at the extrapolated point q + b p; its slot is p.
-    return (Side(Nesterov(lr=1 / L, momentum=b), observe=lambda x, s: x - b * s[:, 0]), Side(flow))
+    nesterov = Nesterov(lr=1 / L, momentum=b)
+    return Side(nesterov, observe=lambda x, s: nesterov.behind(1, x, s)), Side(flow)
 
 
 def _nesterov_textbook(problem, lr=0.1):
@@ -87,7 +88,7 @@ def _nesterov_textbook(problem, lr=0.1):
 
 def _nesterov_coasting(problem, lr=0.01):
     nesterov = Nesterov(lr=lr, momentum=None)
-    return Side(nesterov), Side(Discretization(nesterov.flow(), coasting_euler("memory"), nesterov.h, t0=nesterov.t0))
+    return Side(nesterov), Side(Discretization(nesterov.flow, coasting_euler("memory"), nesterov.h, t0=nesterov.t0))
 
 
 def _chebyshev_damped(problem, mu=1.0, L=30.0, stages=8):

@@ -62,8 +62,8 @@ def suggest(cls, problem, x0=None, steps=500, **given):
     unknown = [key for key in given if key not in names]
     if unknown:
         raise TypeError(f"{cls.__name__} has no hyperparameter {unknown[0]!r}; it has {', '.join(names)}")
-    rate = next((name for name in ("lr", "tol") if name in names), None)
-    if rate is None or rate in given:
+    rate = cls.step_name
+    if rate in given:
         return cls(**given)
     probe = cls(**({rate: 1e-3} | given))
     required = next(f for f in dataclasses.fields(cls) if f.name == rate).default is dataclasses.MISSING

@@ -6,14 +6,14 @@ neighbours of the best; a few momenta may be searched with it. The score is the 
 of the run (a run that diverges scores inf), float64, no clipping of gradients.
 """
 
-import ast
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import checks
-from ..optimizers import ALL, WRAPPERS
+from ..method import method_from
+from ..optimizers import Optimizer
 from .base import Study
 from .inner import gather, inner_run
 
@@ -35,8 +35,8 @@ class Tuned(Study):
     lr, momentum, value : (trials,) arrays
         In the order tried; momentum is nan where it was not searched.
     best_lr, best_momentum, best_value : float
-    hyperparameters : str
-        The best optimizer in full.
+    spec : dict
+        The best optimizer, as :func:`odeopt.method.method_from` reads it.
     edge : bool
         Whether the best learning rate is at an end of the grid: the search was too narrow.
     """
@@ -55,12 +55,12 @@ class Tuned(Study):
     best_momentum: float
     best_value: float
     edge: bool
-    hyperparameters: str
+    spec: dict
 
     @property
     def optimizer(self):
-        """The optimizer with the best hyperparameters (read back from ``hyperparameters``)."""
-        return _build(ast.parse(self.hyperparameters, mode="eval").body)
+        """The optimizer with the best hyperparameters (made from ``spec``)."""
+        return method_from(self.spec)
 
     def rows(self):
         """A row a trial, by learning rate."""
@@ -83,7 +83,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     Parameters
     ----------
     optimizer : Optimizer
-        Its ``lr`` (``tol``) is the centre of the grid, everything else stays.
+        Its step size (``step_name``) is the centre of the grid, everything else stays.
     problem : Problem
     x0 : (n,) array, optional
     steps : int
@@ -95,7 +95,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     golden : int
         Golden sections that refine the best of the grid: the budget is (grid + golden) runs for each momentum.
     momenta : sequence of float, optional
-        Values of ``momentum`` (or ``beta1``) to search with it.
+        Values of its ``momentum_name`` (``momentum``, ``beta1``) to search with it.
     score : {"final", "best", "mean log"}
         f at the end; the lowest f met; the mean of log(f - f*) over the run (needs the minimum).
     progress : bool
@@ -115,15 +115,14 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     steps = checks.integer("steps", steps, 1)
     span = checks.real("span", span, 1.0, open_low=True)
     checks.choice("score", score, SCORES)
-    key = next((name for name in ("lr", "tol") if hasattr(optimizer, name)), None)
-    if key is None:
-        raise ValueError(f"optimizer must have a learning rate, and {optimizer.name} has none")
-    mass = next((name for name in ("momentum", "beta1") if hasattr(optimizer, name)), None)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
+    key, mass = optimizer.step_name, optimizer.momentum_name
     if momenta is not None and mass is None:
-        raise ValueError(f"momenta must be None for {optimizer.name}: it has no momentum")
+        raise ValueError(f"momenta must be None for {optimizer.title}: it has no momentum")
     if score == "mean log" and problem.f_min is None:
         raise ValueError(f"score must be 'final' or 'best' for {problem.name}: its minimum is not known")
-    centre, tried, spent = getattr(optimizer, key), [], 0
+    centre, tried, spent = optimizer.step, [], 0
 
     def trial(logarithm, momentum):
         nonlocal spent
@@ -168,17 +167,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     chosen = {key: float(f"{lr[i]:.3g}")} | ({} if momenta is None else {mass: float(momentum[i])})
     best = optimizer.changed(**chosen)
     return Tuned(best.title, problem.name, steps, spent, score, lr, momentum, value, float(lr[i]), float(momentum[i]),
-                 float(value[i]), bool(edge[None if momenta is None else float(momentum[i])]), repr(best))
-
-
-def _build(call):
-    """The optimizer of its repr; an optimizer may hold another one."""
-
-    def value(node):
-        return _build(node) if isinstance(node, ast.Call) else ast.literal_eval(node)
-
-    cls = (ALL | WRAPPERS)[call.func.id.lower()]
-    return cls(*map(value, call.args), **{k.arg: value(k.value) for k in call.keywords})
+                 float(value[i]), bool(edge[None if momenta is None else float(momentum[i])]), best.spec())
 
 
 def _score(run, score, f_min):

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
+from ..discretization import Discretization
 from ..flows import gradient_flow
 from ..optimizers import GradientDescent, Momentum, Nesterov
-from ..schemes import Discretization, explicit_euler
+from ..schemes import explicit_euler
 from ..schemes.chebyshev import chebyshev_factor, chebyshev_steps
 from ..schemes.rkc import chebyshev_coefficients, runge_kutta_chebyshev
 from .amplification import amplification_matrix, spectral_radius

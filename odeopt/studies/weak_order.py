@@ -170,7 +170,7 @@ def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, 
 
 
 def _title(optimizer):
-    return optimizer.title or optimizer.name
+    return optimizer.title
 
 
 def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, order=1, test=np.square, levels=5, nodes=40,
@@ -202,7 +202,7 @@ def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, orde
         Another optimizer or dimension; a step that leaves the interval by more than a thousandth of it.
     """
     if not isinstance(optimizer, GradientDescent) or problem.dim != 1:
-        raise ValueError(f"optimizer must be GradientDescent on a problem of one dimension, got {optimizer.name} and "
+        raise ValueError(f"optimizer must be GradientDescent on a problem of one dimension, got {optimizer.title} and "
                          f"dimension {problem.dim}")
     low, high = (checks.real("interval", end) for end in interval)
     x = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.pi * np.arange(nodes) / (nodes - 1))

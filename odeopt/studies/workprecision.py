@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .. import checks
-from ..flows import Flow
+from ..method import STARTS, checked_method
 from ..optimizers import Optimizer
 from ..reference import start_state
-from ..schemes import Discretization, Scheme
 from .base import Study
 from .convergence import solve
 from .fit import refinements
@@ -49,9 +48,11 @@ class WorkPrecision(Study):
     uncertainty : (methods,) array
         Of the reference solutions.
     message : str
+    specs : tuple of dict
+        The coarsest levels, as :func:`odeopt.method.method_from` reads them.
     """
 
-    axes = "t_end labels methods uncertainty: M; h gradients seconds error gap: M L"
+    axes = "t_end labels methods specs uncertainty: M; h gradients seconds error gap: M L"
 
     problem: str
     t_end: np.ndarray
@@ -64,6 +65,7 @@ class WorkPrecision(Study):
     gap: np.ndarray
     uncertainty: np.ndarray
     message: str
+    specs: tuple
 
     def rows(self):
         """A row a run."""
@@ -105,11 +107,11 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
 
     Parameters
     ----------
-    methods : sequence of Optimizer, Discretization or (Flow, Scheme)
+    methods : sequence of Optimizer or Discretization
         The coarsest level of each. Level j has the step h/factor^j (flow constants fixed); a
-        Discretization with ``rtol`` has its tolerances divided by 10^j instead. A pair starts at
-        h = t_end/64. An optimizer without a flow has no flow time and no finer version: its level j
-        is a run of ``steps`` factor^j steps, and its only error is the gap.
+        Discretization with ``rtol`` has its tolerances divided by 10^j instead. An optimizer without a
+        flow has no flow time and no finer version: its level j is a run of ``steps`` factor^j steps, and its
+        only error is the gap.
     problem : Problem
     x0 : (n,) array, optional
     t_end : float, optional
@@ -141,7 +143,7 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
         Something else among ``methods``; ``t_end`` missing; labels of another number.
     """
     levels, repeats = len(refinements(levels, factor, 1)), checks.integer("repeats", repeats, 1)
-    checks.choice("start", start, ("cold", "consistent"))
+    checks.choice("start", start, STARTS)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     steps = checks.integer("steps", steps, 1)
     methods = list(methods)
@@ -149,7 +151,7 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     if labels is not None and len(labels) != len(methods):
         raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(labels)}")
     for method in methods:
-        _discretization(method, 1.0)  # refuses what is none, before anything runs
+        checked_method(method, "methods must hold Optimizers and Discretizations")
     if t_end is None:
         if not any(isinstance(m, Optimizer) for m in methods):
             raise ValueError("t_end must be given when no method is an Optimizer")
@@ -160,7 +162,6 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
         t_end = np.array([shared if t is None else t for t in own], dtype=float)
     else:
         t_end = np.full(len(methods), checks.real("t_end", t_end, 0.0, open_low=True))
-    methods = [_discretization(m, t) for m, t in zip(methods, t_end)]
     names = [_label(m) for m in methods] if labels is None else labels
 
     notes = []
@@ -177,11 +178,9 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
 
     def curve(i):
         method = methods[i]
-        flow = method.flow() if isinstance(method, Optimizer) else method.flow
-        solution = None
+        flow, solution = method.flow, None
         if flow is not None:
-            z0 = (start_state(method, problem, x0, start) if isinstance(method, Optimizer) else
-                  start_state(flow, problem, x0))[1]
+            z0 = start_state(method, problem, x0, _start_of(method, start))[1]
             solution = solve(flow, problem, z0, float(t_end[i]), rtol, atol, solver)
             if not solution.success:
                 until = f"ends at t = {solution.t_end:.3g}" if solution.t_end > solution.t0 else "is missing"
@@ -198,9 +197,9 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     table = np.array([rows for rows, _ in done], dtype=float).reshape(len(done), levels, 5)
     h, gradients, seconds, error, gap = (table[..., i] for i in range(5))
     kept = len(done)
-    return WorkPrecision(problem.name, t_end[:kept], tuple(names[:kept]), tuple(_full(m) for m in methods[:kept]), h,
+    return WorkPrecision(problem.name, t_end[:kept], tuple(names[:kept]), tuple(repr(m) for m in methods[:kept]), h,
                          gradients.astype(np.int64), seconds, error, gap, np.array([u for _, u in done]),
-                         "; ".join([*notes, *["interrupted"] * interrupted]))
+                         "; ".join([*notes, *["interrupted"] * interrupted]), tuple(m.spec() for m in methods[:kept]))
 
 
 def _own_time(method, problem, x0, steps, start):
@@ -211,39 +210,28 @@ def _own_time(method, problem, x0, steps, start):
     return float(run.t[-1]) if run.ok else steps * method.h
 
 
-def _discretization(method, t_end):
-    if isinstance(method, (Optimizer, Discretization)):
-        return method
-    if isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], Flow) and isinstance(method[1], Scheme):
-        return Discretization(*method, t_end / 64)
-    raise TypeError(f"methods must hold Optimizers, Discretizations or (Flow, Scheme) pairs, "
-                    f"got {checks.shown(method)}")
+def _start_of(method, start):
+    """A Discretization has memory at rest; ``start`` is for optimizers."""
+    return start if isinstance(method, Optimizer) else "cold"
 
 
 def _label(method):
     if isinstance(method, Optimizer):
-        return method.title or method.name
+        return method.title
     return f"{method.scheme.name}{', error control' if method.rtol is not None else ''}"
-
-
-def _full(method):
-    if isinstance(method, Optimizer):
-        return repr(method)
-    control = f", rtol={method.rtol:g}, atol={method.atol:g}" if method.rtol is not None else ""
-    return f"{method.name}, h={float(np.max(method.h)):g}{control}"
 
 
 def _finer(method, factor, j):
     if isinstance(method, Optimizer):
-        return method.refined(factor**j) if j and method.flow() is not None else method
+        return method.refined(factor**j) if j and method.flow is not None else method
     if method.rtol is not None:
         return replace(method, rtol=method.rtol / 10**j, atol=method.atol / 10**j)
-    return replace(method, h=method.h / factor**j)
+    return method.refined(factor**j)
 
 
 def _level(method, problem, x0, length, start, solution, repeats):
     """(h, gradients, seconds, error, gap) of one run."""
-    options = length | ({"start": start} if isinstance(method, Optimizer) else {})
+    options = length | {"start": _start_of(method, start)}
     fastest = np.inf
     for _ in range(repeats):
         begin = time.perf_counter()
