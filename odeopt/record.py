@@ -12,7 +12,7 @@ from .discretization import Discretization
 from .method import checked_method
 from .optimizers import Optimizer
 from .problems.base import checked
-from .schedules import Controller, Schedule, constant
+from .schedules import PlateauRule, Schedule, constant
 from .schedules import driven as driving
 from .schemes.base import LEAST_ATOL
 from .store import Store
@@ -46,8 +46,8 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         10^7 when ``t_end`` is given, or the number of step sizes of a Discretization.
     every : int
         Stride of the record; the last point is always kept.
-    schedule : Schedule or sequence of two, or Controller, optional
-        Drives the learning rate, and possibly one other hyperparameter. A Controller
+    schedule : Schedule or sequence of two, or PlateauRule, optional
+        Drives the learning rate, and possibly one other hyperparameter. A PlateauRule
         (:class:`odeopt.schedules.ReduceLROnPlateau`) sees f after each ``schedule.every`` steps and
         decides the learning rate of the next; ``final["decisions"]`` is its state.
     t_end : float, optional
@@ -184,7 +184,7 @@ def _outside(optimizer, schedules, driven, p, span):
 
 def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, must_reach, gtol, start, memory, resume,
                       tick, specialize):
-    rule = schedule if isinstance(schedule, Controller) else None
+    rule = schedule if isinstance(schedule, PlateauRule) else None
     (first, second), driven = _plan(optimizer, None if rule else schedule)
     p, span = optimizer.p_for(problem.x0), _span(optimizer, (first, second), driven)
     counters, clock = drive.fresh_counters()
@@ -268,7 +268,7 @@ def _resume(old, optimizer, problem, x0, every, memory, counters, clock, origin,
     if x0 is not None:
         raise ValueError("x0 must be None when resuming: the run goes on from where it stopped")
     if rule and "decisions" not in old.final:
-        raise ValueError("resume must come from a run under a Controller when schedule is one")
+        raise ValueError("resume must come from a run under a PlateauRule when schedule is one")
     fingerprint.compare(old.final.get("origin"), origin)
     try:
         old.check(n=problem.dim, slots=len(optimizer.slots))

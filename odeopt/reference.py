@@ -14,7 +14,7 @@ from .flows import Flow
 from .method import checked_method
 from .optimizers import Optimizer
 from .problems.base import checked
-from .scheduled import Moving, ScheduledSolution
+from .scheduled import ScheduledMethod, ScheduledSolution
 from .schedules import Schedule, driven
 from .solvers import DENSE_JACOBIAN, solve
 
@@ -328,7 +328,7 @@ def _moving(method, schedule, t0):
                         "decisions by the objective have no flow of their own")
     for s in schedules:
         driven.entry(method, s.drives)
-    return Moving(method, schedules)
+    return ScheduledMethod(method, schedules)
 
 
 def start_state(method, problem, x0=None, start="cold"):

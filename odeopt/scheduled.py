@@ -22,13 +22,13 @@ import functools
 
 import numpy as np
 
-from .solvers import march
+from .solvers import integrate
 
 _FLOOR = 1e-100  # of a learning rate: the limit lr -> 0 exists, lr = 0 itself divides by 0
 _PIECES = 64  # at least so many steps of the solver, so that none steps over a short phase of a schedule
 
 
-class Moving:
+class ScheduledMethod:
     """An optimizer under schedules: what it is at the real step ``kappa``."""
 
     def __init__(self, optimizer, schedules):
@@ -109,7 +109,7 @@ class ScheduledSolution:
             times.append(float(y[-1]))
             return y[-1] >= t_end
 
-        found = march(fun, 0.0, start, float(steps), solver, reached, **options)
+        found = integrate(fun, 0.0, start, float(steps), solver, reached, **options)
         self._moving, self._kappa, self._shape, self._dense = moving, found.t, (rows, n), found.sol
         if found.sol is None:
             self.sol = None

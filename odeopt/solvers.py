@@ -62,7 +62,7 @@ class _Counted:
         return value
 
 
-def march(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, atol, **options):
+def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, atol, **options):
     """One of scipy's solvers, or RKC2 or ROCK2, step by step.
 
     "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there, or where the state is too
@@ -192,7 +192,7 @@ def _verdict(fun, t, y, t0, y0, first, t_end, lost):
 
 def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=None):
     """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field ("jitted": never),
-    and ``reached(t, y)`` as in :func:`march`."""
+    and ``reached(t, y)`` as in :func:`integrate`."""
     rows, n = z0.shape
     field, p, jac = flow.field(problem), flow.p, None
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
@@ -208,7 +208,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
 
     if solver == "jitted":
         return _JittedSolution(flow, problem, fun, z0, t0, t_end, rtol, atol)
-    return march(fun, t0, z0.ravel(), t_end, solver, reached, jac, rtol=rtol, atol=atol)
+    return integrate(fun, t0, z0.ravel(), t_end, solver, reached, jac, rtol=rtol, atol=atol)
 
 
 class _JittedSolution:

@@ -126,7 +126,7 @@ def test_a_run_goes_on_under_its_own_schedule(name):
     oo.record(ADAM, BEALE, steps=2, schedule=schedule, resume=run)
     for other, wrong in SCHEDULES.items():
         if other != name:
-            with pytest.raises(ValueError, match="same schedule|under a Controller"):
+            with pytest.raises(ValueError, match="same schedule|under a PlateauRule"):
                 oo.record(ADAM, BEALE, steps=2, schedule=wrong, resume=run)
 
 

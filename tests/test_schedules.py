@@ -219,7 +219,7 @@ def test_plateau_in_record_equals_the_training_loop_and_resumes():
     whole = oo.record(optimizer, problem, steps=667, schedule=rule, resume=part)
     np.testing.assert_array_equal(whole.x, run.x)
     np.testing.assert_array_equal(whole.final["decisions"], run.final["decisions"])
-    with pytest.raises(ValueError, match="Controller"):
+    with pytest.raises(ValueError, match="PlateauRule"):
         oo.record(optimizer, problem, steps=1, schedule=rule, resume=oo.record(optimizer, problem, steps=1))
 
 

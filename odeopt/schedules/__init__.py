@@ -9,7 +9,7 @@ and classes that make them.
 from .. import checks
 from . import shapes
 from .base import Schedule, sequence
-from .controllers import Controller, ReduceLROnPlateau, StepDecay
+from .controllers import PlateauRule, ReduceLROnPlateau, StepDecay
 from .shapes import *  # noqa: F403 - the list of schedules is there
 
 ALL = {name.replace("_", "-"): getattr(shapes, name) for name in shapes.__all__}
@@ -21,5 +21,5 @@ def by_name(name):
     return ALL[checks.choice("schedule", str(name).lower().replace("_", "-"), tuple(ALL))]
 
 
-__all__ = ["ALL", "Controller", "ReduceLROnPlateau", "Schedule", "StepDecay", "by_name", "sequence"]
+__all__ = ["ALL", "PlateauRule", "ReduceLROnPlateau", "Schedule", "StepDecay", "by_name", "sequence"]
 __all__ += shapes.__all__

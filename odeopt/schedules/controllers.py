@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from .. import checks
 
 
-class Controller:
+class PlateauRule:
     """Base of the rules: ``every`` steps of :func:`odeopt.record` make an epoch, and
     ``decide(decisions, value) -> lr`` ends it."""
 
@@ -47,7 +47,7 @@ class Decisions:
     the epochs of cooldown left, ``epochs`` the values seen, ``level`` a counter of the rule's own.
     """
 
-    rule: Controller
+    rule: PlateauRule
     lr: float
     best: float = math.inf
     waited: int = 0
@@ -75,7 +75,7 @@ class Decisions:
 
 
 @dataclass(frozen=True)
-class ReduceLROnPlateau(Controller):
+class ReduceLROnPlateau(PlateauRule):
     """Times ``factor`` when the value has not improved for ``patience`` epochs.
 
     Parameters
@@ -144,7 +144,7 @@ class ReduceLROnPlateau(Controller):
 
 
 @dataclass(frozen=True)
-class StepDecay(Controller):
+class StepDecay(PlateauRule):
     """Times ``factor`` after every ``period`` epochs, or as the value falls below given levels.
 
     The two ways of annealing that article 003 names: after a fixed number of iterations, or by
@@ -187,4 +187,4 @@ class StepDecay(Controller):
         return max(seen.lr * self.factor**times, min(self.min_lr, seen.lr)) if times else seen.lr
 
 
-__all__ = ["Controller", "Decisions", "ReduceLROnPlateau", "StepDecay"]
+__all__ = ["PlateauRule", "Decisions", "ReduceLROnPlateau", "StepDecay"]

@@ -7,7 +7,7 @@ import numpy as np
 from .. import checks
 from ..discretization import Discretization
 from ..reference import Reference, reference
-from ..scheduled import Moving
+from ..scheduled import ScheduledMethod
 from ..trajectory import Trajectory
 from .base import html_table
 from .inner import inner_run
@@ -219,7 +219,7 @@ def _next_recorded(method, run):
 def _next_made(optimizer, problem, run, schedule):
     """As :func:`_next_recorded`, by one call of the update at the recorded state."""
     schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
-    moving = Moving(optimizer, schedules)
+    moving = ScheduledMethod(optimizer, schedules)
 
     def step(i):
         x, s, k = run.x[i].copy(), run.memory[i].copy(), int(run.k[i])

@@ -71,7 +71,7 @@ def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, prog
         "train", "validation" and "test" -> (images, labels).
     epochs, batch : int
         The images are shuffled anew each epoch; a last incomplete batch is left out.
-    rule : Controller, optional
+    rule : PlateauRule, optional
         Sees the validation loss after each epoch and sets the learning rate of the next
         (:class:`odeopt.schedules.ReduceLROnPlateau`).
     seed : int
