@@ -24,7 +24,7 @@ figures: install
 bench: install
 	$(RUN) -m odeopt bench
 
-# The oldest and the newest versions that setup.cfg allows. TESTS="tests/test_drive.py" runs a part.
+# The oldest and the newest versions that setup.cfg allows. TESTS="tests/engine" runs a part.
 floor:
 	PYTHON=$(PYTHON) tools/floor.sh $(TESTS)
 

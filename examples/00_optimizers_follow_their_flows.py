@@ -6,7 +6,7 @@ The step sizes are those of `odeopt compare beale`: lr = 0.25/L where the step g
 
 import odeopt as oo
 from odeopt import plotting
-from odeopt.studies.suggest import suggest
+from odeopt.studies.search.suggest import suggest
 
 PROBLEM = oo.problems.beale()
 CLASSES = (oo.GradientDescent, oo.Momentum, oo.Nesterov, oo.RMSprop, oo.Adam)

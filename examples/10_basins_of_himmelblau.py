@@ -8,7 +8,7 @@ import functools
 
 import odeopt as oo
 from odeopt import plotting
-from odeopt.studies.basins import basins
+from odeopt.studies.search.basins import basins
 
 PROBLEM = oo.problems.himmelblau()
 RATES = (0.016, 0.012, 0.006, 0.0015)

@@ -7,7 +7,7 @@ their pages say what limit there is.
 
 import odeopt as oo
 from odeopt import plotting
-from odeopt.studies.suggest import suggest
+from odeopt.studies.search.suggest import suggest
 
 PROBLEM = oo.problems.beale()
 OPTIMIZERS = [suggest(cls, PROBLEM, steps=500) for cls in oo.optimizers.ALL.values()]

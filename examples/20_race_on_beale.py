@@ -10,7 +10,7 @@ import numpy as np
 
 import odeopt as oo
 from odeopt import plotting
-from odeopt.studies.tuning import tune
+from odeopt.studies.search.lr_search import tune
 
 PROBLEM = oo.problems.beale()
 BUDGET, TRIALS = 120, 19

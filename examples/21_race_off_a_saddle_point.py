@@ -11,7 +11,7 @@ from numba import njit
 
 import odeopt as oo
 from odeopt import plotting
-from odeopt.studies.tuning import tune
+from odeopt.studies.search.lr_search import tune
 
 
 @njit

@@ -24,7 +24,7 @@ import functools
 import numpy as np
 
 import odeopt as oo
-from odeopt.studies.directions import directions
+from odeopt.studies.order.directions import directions
 
 SMOOTH = 150  # steps before the scalar form oscillates
 PROBLEMS = {

@@ -35,7 +35,7 @@ import numpy as np
 import odeopt as oo
 from odeopt.problems.lenet import LeNet5, cifar10, digits_images
 from odeopt.schedules import ReduceLROnPlateau
-from odeopt.studies.training import learning_rate_decay, split
+from odeopt.studies.networks.training import learning_rate_decay, split
 
 EPOCHS = {1e-3: 60, 1e-4: 120}
 # keras's callback as the article calls it: patience=5, otherwise defaults

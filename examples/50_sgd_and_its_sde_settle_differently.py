@@ -9,7 +9,7 @@ import numpy as np
 
 import odeopt as oo
 from odeopt.plotting import stochastic
-from odeopt.studies.stationary import stationary
+from odeopt.studies.noise.stationary import stationary
 
 RATE = 0.5
 HESSIAN, NOISE = np.array([[3.0, 0.7], [0.7, 1.0]]), np.array([[1.0, 0.3], [0.3, 0.5]])
@@ -32,8 +32,9 @@ def main():
 def draw(ax):
     """Two-sigma ellipses."""
     s = study()
-    cloud = oo.stochastic.sample(oo.GradientDescent(RATE), oo.studies.stationary.dense_quadratic(HESSIAN, [0.0, 0.0]),
-                                 oo.stochastic.gaussian(NOISE), steps=60, paths=1500).end
+    problem = oo.studies.noise.stationary.dense_quadratic(HESSIAN, [0.0, 0.0])
+    cloud = oo.stochastic.sample(oo.GradientDescent(RATE), problem, oo.stochastic.gaussian(NOISE), steps=60,
+                                 paths=1500).end
     ax.set_title(r"SGD at lr $\lambda_{max}$ = 1.6: the SDE is too narrow")
     return stochastic.stationary(s, ax, samples=cloud)
 

@@ -7,7 +7,7 @@ cancel. Exact for SGD, heavy ball and Nesterov, from the same Lyapunov equation.
 import numpy as np
 
 import odeopt as oo
-from odeopt.studies.stationary import averaged_covariance, stationary
+from odeopt.studies.noise.stationary import averaged_covariance, stationary
 
 CURVATURE, VARIANCE = 1.3, 0.7
 LIMIT = VARIANCE / CURVATURE**2

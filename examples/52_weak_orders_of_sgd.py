@@ -8,7 +8,7 @@ import numpy as np
 
 import odeopt as oo
 from odeopt.plotting import stochastic
-from odeopt.studies.weak_order import integrator_order, weak_order
+from odeopt.studies.noise.weak_order import integrator_order, weak_order
 
 HESSIAN, NOISE = np.array([[3.0, 0.7], [0.7, 1.0]]), np.array([[1.0, 0.3], [0.3, 0.5]])
 X0 = [3.5, -1.0]

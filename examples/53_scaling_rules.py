@@ -7,7 +7,7 @@ et al.); for adaptive methods lr sqrt(k), 1 - beta times k, eps/sqrt(k) (Malladi
 import numpy as np
 
 import odeopt as oo
-from odeopt.studies.scaling_rules import linear_scaling, scaling_rules
+from odeopt.studies.noise.scaling_rules import linear_scaling, scaling_rules
 
 FACTORS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 

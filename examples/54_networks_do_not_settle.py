@@ -9,7 +9,7 @@ import numpy as np
 
 import odeopt as oo
 from odeopt.plotting import stochastic
-from odeopt.studies.mixing import averaged_pairs, lag_distance_network, lag_distance_quadratic
+from odeopt.studies.noise.mixing import averaged_pairs, lag_distance_network, lag_distance_quadratic
 
 HESSIAN, NOISE = np.array([[3.0, 0.7], [0.7, 1.0]]), np.array([[1.0, 0.3], [0.3, 0.5]])
 SGD = oo.GradientDescent(0.1, weight_decay=0.005)

@@ -7,7 +7,7 @@ directions w/|w|, to round-off, if the buffer starts at (alpha - 1) w0/(lr alpha
 import numpy as np
 
 import odeopt as oo
-from odeopt.studies.scale_invariance import directions, growing_equivalent
+from odeopt.studies.networks.scale_invariance import directions, growing_equivalent
 
 PROBLEM = oo.problems.rayleigh([1.0, 0.6, 0.3, 0.0])
 X0 = np.array([1.0, -0.5, 0.8, 0.2])

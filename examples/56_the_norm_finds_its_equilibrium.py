@@ -8,7 +8,7 @@ equal angles a step after O(1/(lr wd)) steps (Li, Lyu, Arora, arXiv:2010.02916).
 import numpy as np
 
 import odeopt as oo
-from odeopt.studies.scale_invariance import equilibrium_norm2, norm_recursion
+from odeopt.studies.networks.scale_invariance import equilibrium_norm2, norm_recursion
 
 PAIRS = ((0.1, 0.01), (0.01, 0.1), (1.0, 0.001), (0.1, 0.05))
 C = 1.3

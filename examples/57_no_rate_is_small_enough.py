@@ -8,7 +8,7 @@ nearer first: |w| = sqrt(lr). Without decay |w| never shrinks and nothing happen
 import numpy as np
 
 import odeopt as oo
-from odeopt.studies.scale_invariance import instability
+from odeopt.studies.networks.scale_invariance import instability
 
 RATES = [0.1, 0.01, 0.001]
 

@@ -6,7 +6,7 @@ the test accuracy stays within its intervals.
 
 import numpy as np
 
-from odeopt.studies.generalisation import generalisation
+from odeopt.studies.networks.generalisation import generalisation
 
 PRODUCT = 0.002
 RATES = (0.3, 0.03, 0.003)

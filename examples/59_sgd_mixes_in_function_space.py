@@ -6,7 +6,7 @@ decides. It is gone at lr wd steps of about one, while the weights remain as far
 """
 
 from odeopt.plotting import stochastic
-from odeopt.studies.mixing import function_mixing
+from odeopt.studies.noise.mixing import function_mixing
 
 
 def study():

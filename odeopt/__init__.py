@@ -5,69 +5,94 @@ that flow (:func:`compare`, :func:`convergence`).
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
-from . import flows, optimizers, problems, schedules, schemes
+from . import flows, moved, optimizers, problems, schedules, schemes
 from .discretization import Discretization
+from .engine.record import record
+from .engine.trajectory import Trajectory
 from .optimizers import *  # noqa: F403 - the registry decides which optimizers there are
+from .optimizers import Optimizer, State
 from .problems import Problem
-from .record import record
-from .reference import Reference, reference
-from .trajectory import Trajectory
+from .reference.reference import Reference, reference
 
 __version__ = "0.1.0"
+moved.install()
 
-# Loaded on first use: these import scipy or matplotlib.
+if TYPE_CHECKING:  # loaded on first use, below: these import scipy or matplotlib
+    from . import interop, kernels, plotting, stochastic, studies
+    from .interop.minimize import minimize
+    from .stochastic import sample
+    from .studies.networks.training import learning_rate_decay, train
+    from .studies.order.certificates import order_certificates
+    from .studies.order.comparison import Comparison, compare
+    from .studies.order.convergence import Convergence, convergence
+    from .studies.order.directions import directions
+    from .studies.order.equivalence import deviation
+    from .studies.order.lyapunov import lyapunov
+    from .studies.order.modified import modified_convergence, modified_flow
+    from .studies.order.statements import equivalences
+    from .studies.order.work_precision import work_precision
+    from .studies.search.basins import basins
+    from .studies.search.ensemble import Ensemble, ensemble, sweep
+    from .studies.search.lr_search import tune
+    from .studies.stability.amplification import amplification_matrix
+    from .studies.stability.central import central_flow
+    from .studies.stability.limits import stability_limit
+    from .studies.stability.periodic import period_two_orbit, step_jacobian
+    from .studies.stability.regions import spectral_radius_map, stability_region
+    from .studies.stability.restart import restarted
+    from .studies.stability.step_control import step_control
+
+# module -> the names that are loaded from it on first use; "" for modules. As above, which a test sees to.
 _LAZY = {
-    "compare": "studies.comparison",
-    "Comparison": "studies.comparison",
-    "convergence": "studies.convergence",
-    "Convergence": "studies.convergence",
-    "order_certificates": "studies.certificates",
-    "modified_flow": "studies.modified",
-    "modified_convergence": "studies.modified",
-    "step_control": "studies.controllers",
-    "central_flow": "studies.central",
-    "work_precision": "studies.workprecision",
-    "minimize": "interop.minimize",
-    "ensemble": "studies.ensemble",
-    "Ensemble": "studies.ensemble",
-    "sweep": "studies.ensemble",
-    "amplification_matrix": "studies.amplification",
-    "stability_limit": "studies.stability",
-    "stability_region": "studies.regions",
-    "spectral_radius_map": "studies.regions",
-    "period_two_orbit": "studies.periodic",
-    "step_jacobian": "studies.periodic",
-    "deviation": "studies.equivalence",
-    "equivalences": "studies.statements",
-    "lyapunov": "studies.lyapunov",
-    "restarted": "studies.restart",
-    "tune": "studies.tuning",
-    "basins": "studies.basins",
-    "directions": "studies.directions",
-    "train": "studies.training",
-    "learning_rate_decay": "studies.training",
-    "sample": "stochastic",
-    "kernels": None,
-    "stochastic": None,
-    "studies": None,
-    "plotting": None,
-    "interop": None,
+    "": "interop kernels plotting stochastic studies",
+    "interop.minimize": "minimize",
+    "stochastic": "sample",
+    "studies.networks.training": "learning_rate_decay train",
+    "studies.order.certificates": "order_certificates",
+    "studies.order.comparison": "Comparison compare",
+    "studies.order.convergence": "Convergence convergence",
+    "studies.order.directions": "directions",
+    "studies.order.equivalence": "deviation",
+    "studies.order.lyapunov": "lyapunov",
+    "studies.order.modified": "modified_convergence modified_flow",
+    "studies.order.statements": "equivalences",
+    "studies.order.work_precision": "work_precision",
+    "studies.search.basins": "basins",
+    "studies.search.ensemble": "Ensemble ensemble sweep",
+    "studies.search.lr_search": "tune",
+    "studies.stability.amplification": "amplification_matrix",
+    "studies.stability.central": "central_flow",
+    "studies.stability.limits": "stability_limit",
+    "studies.stability.periodic": "period_two_orbit step_jacobian",
+    "studies.stability.regions": "spectral_radius_map stability_region",
+    "studies.stability.restart": "restarted",
+    "studies.stability.step_control": "step_control",
 }
+_HOMES = {name: module for module, names in _LAZY.items() for name in names.split()}
 
 
-def __getattr__(name):
-    if name not in _LAZY:
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
         raise AttributeError(f"module 'odeopt' has no attribute {name!r}")
-    module = importlib.import_module(f".{_LAZY[name] or name}", __name__)
-    value = getattr(module, name) if _LAZY[name] else module
+    module = importlib.import_module(f".{_HOMES[name] or name}", __name__)
+    value = getattr(module, name) if _HOMES[name] else module
     globals()[name] = value
     return value
 
 
-def __dir__():
-    return sorted([*globals(), *_LAZY])
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
 
 
-__all__ = ["Discretization", "Problem", "Reference", "Trajectory", "flows", "optimizers", "problems", "record",
-           "reference", "schedules", "schemes", *optimizers.__all__, *_LAZY]
+__all__ = [
+    "amplification_matrix", "basins", "central_flow", "compare", "Comparison", "Convergence", "convergence",
+    "deviation", "directions", "Discretization", "Ensemble", "ensemble", "equivalences", "flows", "interop",
+    "kernels", "learning_rate_decay", "lyapunov", "minimize", "modified_convergence", "modified_flow",
+    "Optimizer", "optimizers", "order_certificates", "period_two_orbit", "plotting", "Problem", "problems",
+    "record", "Reference", "reference", "restarted", "sample", "schedules", "schemes", "spectral_radius_map",
+    "stability_limit", "stability_region", "State", "step_control", "step_jacobian", "stochastic", "studies",
+    "sweep", "train", "Trajectory", "tune", "work_precision",
+]  # fmt: skip
+__all__ += optimizers.__all__  # each optimizer's class

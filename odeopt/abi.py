@@ -15,7 +15,7 @@ UPDATE   ``update(k, p, x, g, s) -> dt``                 one step in place; ``g 
 RHS      ``rhs(fg, hv, data, t, p, z, dz)``              ``dz/dt`` of a flow; ``z[0]`` is the position
 STEP     ``step(rhs, fg, hv, data, p, t, h, z, w) -> e`` one step of a scheme in place
 SCHEDULE ``schedule(k, base, c) -> value``               hyperparameter at (real) step ``k``
-LANES    ``gradients(x, out, data)``                     a block of points at once (odeopt.lanes)
+LANES    ``gradients(x, out, data)``                     a block of points at once (odeopt.engine.batched)
 ======== =============================================== ==========================================
 
 ``data`` is a float64 vector that a problem's kernels unpack (so one compiled kernel serves every

@@ -12,6 +12,8 @@ default form it is (``adamw`` is ``adam`` with decay in its ``p``); ``optimizer.
 instance.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from numba.core.dispatcher import Dispatcher as _Dispatcher
 
 from . import optimizers as _optimizers
@@ -35,6 +37,9 @@ def _collect():
 def _names_of_arguments(function):
     return function.__code__.co_varnames[: function.__code__.co_argcount]
 
+
+if _TYPE_CHECKING:
+    def __getattr__(name: str) -> _Dispatcher: ...
 
 _kernels = _collect()
 globals().update(_kernels)

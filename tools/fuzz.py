@@ -50,8 +50,8 @@ def worker(seed, count, log, only=None):
     from odeopt import stochastic
     from odeopt.interop import minimize_method
     from odeopt.optimizers import State
-    from odeopt.studies import stationary as st
-    from odeopt.studies.stability import stability_table
+    from odeopt.studies.noise import stationary as st
+    from odeopt.studies.stability.limits import stability_table
 
     R = random.Random(seed)
     N = np.random.default_rng(seed)
@@ -1231,7 +1231,7 @@ def worker(seed, count, log, only=None):
         elif which == "order_certificates":
             args, kw = ([o], p), dict(t_end=20 * o.h, levels=3)
         else:
-            from odeopt.studies.suggest import suggest
+            from odeopt.studies.search.suggest import suggest
 
             f, args, kw = suggest, (type(o) if not type(o).wrapper else oo.Adam, p), dict(x0=None, steps=100)
         spoil(kw, 0.5)

@@ -30,11 +30,12 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "optimizers": ("optimizers", "optimizers parity state extreme_gradients limits equivalence"),
     "flows": ("flows", "stabilized optimizers modified convergence central"),
     "schemes": ("schemes", "schemes multistep stabilized convergence"),
-    "loops": ("drive.py lanes.py", "schemes record drive multistep controllers interrupts ensemble"),
-    "record": ("record.py store.py trajectory.py reference.py", "record store resume reference solvers_end limits"),
+    "loops": ("engine/loops.py engine/batched.py", "schemes record loops multistep step_control interrupts ensemble"),
+    "record": ("engine/record.py engine/store.py engine/trajectory.py reference/reference.py",
+               "record store resume reference solvers_end limits"),
     "schedules": ("schedules", "schedules parity"),
-    "studies": ("studies", "sensitive_studies controllers workprecision mixing lyapunov central convergence "
-                "equivalence modified scale_invariance stability stationary ensemble"),
+    "studies": ("studies", "sensitive_studies step_control work_precision mixing lyapunov central convergence "
+                "equivalence modified scale_invariance stability_limits stationary ensemble"),
     "stochastic": ("stochastic", "sensitive_studies stochastic stationary mixing"),
     "minimize": ("interop", "minimize minimize_arguments solver_class stabilized_solvers"),
 }
@@ -150,7 +151,8 @@ def linked(source, target):
 
 def noticed(tree, area, limit=None, seconds=None, first=(), quick=float("inf")):
     """``(what the area's tests say in the tree: "" where they pass, what the plugin wrote down)``."""
-    tests = [f"tests/test_{name}.py" for name in AREAS[area][1].split()]
+    found = {path.stem.removeprefix("test_"): path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
+    tests = [str(found[name]) for name in AREAS[area][1].split()]
     own = os.environ | {"ODEOPT_CACHE_DIR": str(tree / ".loops"), "PYTHONHASHSEED": "0", "PYTHONPATH": str(tree)}
     own.pop("NUMBA_CACHE_DIR", None)  # kernels are kept next to their source, which is the copy's
     (tree / "mutants_plugin.py").write_text(PLUGIN)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WITHOUT_COMPILER = ["tests/test_without_compiler.py"]
+WITHOUT_COMPILER = ["tests/core/test_without_compiler.py"]
 AVX512 = ("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd")
 
 

@@ -4,11 +4,12 @@ import time
 
 import numpy as np
 
-from .. import lanes, threads
+from .. import threads
+from ..engine import batched
+from ..engine.record import record
 from ..optimizers import Adam, GradientDescent, Momentum
 from ..problems import himmelblau, rosenbrock
-from ..record import record
-from ..studies.ensemble import ensemble
+from ..studies.search.ensemble import ensemble
 from ._clock import best
 
 
@@ -23,10 +24,10 @@ def rows(quick=False):
             few = starts[:: max(1, len(starts) // 2048)]
             cost = {}
             for simd in (True, False):
-                done = int(lanes.run(problem, optimizer, few, steps, 0, np.inf, 0.0, simd)["k"].sum())
+                done = int(batched.run(problem, optimizer, few, steps, 0, np.inf, 0.0, simd)["k"].sum())
 
                 def call(arguments=(problem, optimizer, few, steps, 0, np.inf, 0.0, simd)):
-                    lanes.run(*arguments)
+                    batched.run(*arguments)
 
                 cost[simd] = best(call, 3) / done
             long = 10**5 if quick else 10**6
@@ -45,7 +46,7 @@ def rows(quick=False):
                           "map": f"{side}x{side}x{steps}", "wall s": wall,
                           "trajectory steps/s": float(group.k.sum()) / wall})
     return found, [f"ns of CPU a step of one trajectory, of the steps done (one that diverges stops): in blocks of "
-                   f"{lanes.WIDTH}; one by one, in the general loop; specialised: one long run by "
+                   f"{batched.WIDTH}; one by one, in the general loop; specialised: one long run by "
                    "record(specialize=True)",
                    f"map: starts and steps of a basin map, on {threads.available()} threads; its wall time depends on "
                    "what else runs"]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ..engine.record import record
 from ..optimizers import Adam, GradientDescent
 from ..problems import Problem, beale, rosenbrock
-from ..record import record
 from ._clock import turns
 
 FORMULAS = (
@@ -24,7 +24,7 @@ def rows(quick=False):
                 calls = [lambda p=p, o=optimizer, s=special: record(o, p, steps=steps, every=steps, specialize=s)
                          for p in (hand, written)]
                 by_hand, from_text = turns(calls)
-                found.append({"problem": hand.name, "optimizer": optimizer.name,
+                found.append({"problem": hand.name, "optimizer": optimizer.key,
                               "loop": "specialised" if special else "general",
                               "by hand, ns a step": min(by_hand) / steps * 1e9,
                               "formula, ns a step": min(from_text) / steps * 1e9,

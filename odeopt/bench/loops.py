@@ -5,9 +5,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from ..engine.record import record
 from ..optimizers import Adam, GradientDescent
 from ..problems import rosenbrock
-from ..record import record
 from ._clock import best
 
 STEPS = 20_000_000

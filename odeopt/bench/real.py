@@ -12,11 +12,11 @@ import scipy.sparse as sparse
 import scipy.sparse.linalg as linalg
 from scipy.optimize import minimize as scipy_minimize
 
+from ..engine.record import record
 from ..interop import minimize
 from ..optimizers import Adam, GradientDescent, Momentum, Nesterov
 from ..problems import digits_logistic, digits_mlp
 from ..problems.digits import digits
-from ..record import record
 from ..schemes import chebyshev_steps
 
 

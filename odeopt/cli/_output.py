@@ -116,7 +116,7 @@ def stem(problem):
 def optimizers_of(args, problem, x0, steps):
     """The optimizers named, each with suggested step sizes and what --set says."""
     from .. import optimizers
-    from ..studies.suggest import suggest
+    from ..studies.search.suggest import suggest
 
     words = list(optimizers.ALL) if args.optimizers == "all" else args.optimizers.split(",")
     classes = list(dict.fromkeys(optimizers.by_name(word.strip()) for word in words))

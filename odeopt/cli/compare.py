@@ -29,7 +29,7 @@ def add_arguments(parser):
 
 def run(args):
     """0, also when an optimizer diverged (the table says so)."""
-    from ..studies.comparison import compare
+    from ..studies.order.comparison import compare
 
     folder = _output.out_folder(args)
     problem, x0 = _output.problem_of(args)

@@ -27,7 +27,7 @@ def add_arguments(parser):
 
 def run(args):
     """0 when every order is certified, 1 when one is not."""
-    from ..studies.certificates import COLUMNS, order_certificates
+    from ..studies.order.certificates import COLUMNS, order_certificates
 
     folder = _output.out_folder(args)
     problem, x0 = _output.problem_of(args)

@@ -32,7 +32,7 @@ def chosen(args, problem, x0):
     optimizers = _output.optimizers_of(args, problem, x0, args.steps)
     if not args.tune:
         return optimizers
-    from ..studies.tuning import tune
+    from ..studies.search.lr_search import tune
 
     studies = _output.each(optimizers, lambda o: tune(o, problem, x0, args.steps), lambda o: f"tuning {o.title}")
     print(_output.table([{"optimizer": s.method, "lr": s.best_lr, "f": s.best_value, "runs": int(s.lr.size),
@@ -45,7 +45,7 @@ def chosen(args, problem, x0):
 
 def compared(args, problem, x0, optimizers, local=False):
     """A Comparison for each."""
-    from ..studies.comparison import compare
+    from ..studies.order.comparison import compare
 
     results = _output.each(
         optimizers, lambda o: compare(o, problem, x0, args.steps, t_end=args.time, local=local, check=False),
@@ -57,7 +57,7 @@ def compared(args, problem, x0, optimizers, local=False):
 
 def recorded(args, problem, x0, optimizers):
     """A Trajectory for each: pictures that show no flow need none solved."""
-    from ..record import record
+    from ..engine.record import record
 
     steps = None if args.time is not None else args.steps
     results = _output.each(optimizers, lambda o: record(o, problem, x0, steps, t_end=args.time, progress=True),

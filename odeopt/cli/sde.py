@@ -108,7 +108,7 @@ def _lr_decay(args):
 
 def _stationary(args):
     from .. import GradientDescent, Momentum, Nesterov
-    from ..studies.stationary import stationary
+    from ..studies.noise.stationary import stationary
 
     h, c = _matrices(args)
     if args.nesterov:
@@ -128,7 +128,7 @@ def _stationary(args):
 
 def _weak_order(args):
     from .. import GradientDescent
-    from ..studies.weak_order import integrator_order, weak_order
+    from ..studies.noise.weak_order import integrator_order, weak_order
 
     h, c = _matrices(args)
     x0 = [1.0 + i for i in range(h.shape[0])]
@@ -151,7 +151,7 @@ def _weak_order(args):
 
 def _norm_equilibrium(args):
     from .. import problems
-    from ..studies.scale_invariance import directions, norm_equilibrium
+    from ..studies.networks.scale_invariance import directions, norm_equilibrium
 
     problem = problems.normalized_logistic()
     study = norm_equilibrium(_lr_decay(args), problem, x0=directions(problem.x0), paths=args.paths, seed=args.seed,
@@ -167,7 +167,7 @@ def _norm_equilibrium(args):
 
 def _mixing(args):
     from .. import GradientDescent
-    from ..studies.mixing import averaged_pairs, function_mixing, lag_distance_network, lag_distance_quadratic
+    from ..studies.noise.mixing import averaged_pairs, function_mixing, lag_distance_network, lag_distance_quadratic
 
     pairs, common = _lr_decay(args), {"seed": args.seed, "threads": args.threads, "progress": True}
     functions = function_mixing(pairs, paths=args.paths, intrinsic_time=args.time, **common)

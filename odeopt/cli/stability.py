@@ -31,17 +31,18 @@ def add_arguments(parser):
 def run(args):
     """0 when everything measured is what its formula says, else 1."""
     from .. import problems, schemes
-    from ..studies import periodic, stability, tunings
-    from ..studies.statements import equivalences
+    from ..studies.order.statements import equivalences
+    from ..studies.stability import optimal_parameters, periodic
+    from ..studies.stability.limits import stability_table
 
     folder = _output.out_folder(args)
     problem = problems.quadratic([args.mu, args.L])
     chosen = _output.optimizers_of(args, problem, problem.x0, 500)
-    limits = stability.stability_table(chosen, progress=True)
+    limits = stability_table(chosen, progress=True)
     if _output.interrupted(limits):
         return _finish(args, folder, chosen, {"limits": limits.rows()}, limits)
-    intervals = [_interval(stability, scheme) for scheme in schemes.ALL.values() if _fits(scheme)]
-    rates = tunings.tuning_table(args.mu, args.L)
+    intervals = [_interval(scheme) for scheme in schemes.ALL.values() if _fits(scheme)]
+    rates = optimal_parameters.tuning_table(args.mu, args.L)
     orbits = [{"method": o.title, "lr": o.step, **row} for o in chosen if _has_orbit(periodic, o)
               for row in periodic.period_two_orbit(o).rows()]
     tables = {"limits": limits.rows(), "schemes": intervals, "tunings": rates.rows(),
@@ -79,8 +80,10 @@ def _fits(scheme):
     return True
 
 
-def _interval(stability, scheme):
-    limit, stages = stability.stability_limit(scheme), scheme.stages
+def _interval(scheme):
+    from ..studies.stability.limits import stability_limit
+
+    limit, stages = stability_limit(scheme), scheme.stages
     return {"scheme": scheme.name, "order": scheme.order, "gradients a step": stages or None,
             "real interval": limit, "interval a gradient": limit / stages if stages else None}
 
@@ -124,11 +127,11 @@ def _print(args, tables, limits):
 def _write(folder, args, chosen, tables, limits):
     from .. import plotting, schemes
     from ..optimizers import Momentum
-    from ..studies import regions
+    from ..studies.stability import regions
 
     _output.write_rows(limits.rows(), folder, "stability", {k: v for k, v in tables.items() if k != "limits"})
     if "schemes" not in tables:
-        print(f"\nwritten to {folder}: stability.csv, stability.json", file=sys.stderr)
+        print(f"\nwritten to {folder}: limits.csv, limits.json", file=sys.stderr)
         return
     groups = {f"stability-optimizers.{args.format}": [o for o in chosen if _is_linear(o)],
               f"stability-schemes.{args.format}": [schemes.ALL[name] for name in SCHEMES]}
@@ -140,5 +143,5 @@ def _write(folder, args, chosen, tables, limits):
     surface = regions.spectral_radius_map(Momentum(lr=1 / args.L), args.mu, args.L)
     _output.figure([lambda ax: plotting.spectral_radius_map(surface, ax)], folder / f"stability-map.{args.format}",
                    dpi=args.dpi)
-    files = [*groups, f"stability-map.{args.format}", "stability.csv", "stability.json"]
+    files = [*groups, f"stability-map.{args.format}", "limits.csv", "limits.json"]
     print(f"\nwritten to {folder}: {', '.join(files)}", file=sys.stderr)

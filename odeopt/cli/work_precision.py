@@ -31,7 +31,7 @@ def run(args):
     """0, also when a run diverged (its error is inf)."""
     from .. import checks, flows, schemes
     from ..discretization import Discretization
-    from ..studies.workprecision import work_precision
+    from ..studies.order.work_precision import work_precision
 
     folder = _output.out_folder(args)
     problem, x0 = _output.problem_of(args)

@@ -7,7 +7,7 @@ Loaded on first use (``odeopt.interop``, ``odeopt.minimize``): it imports ``scip
 ``scipy.integrate``.
 """
 
-from ..stabilized import RKC2, ROCK2
+from ..reference.stabilized import RKC2, ROCK2
 from .auto_lr import auto_lr
 from .minimize import MinimizeMethod, minimize, minimize_method
 from .solver import solver_class

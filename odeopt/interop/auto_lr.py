@@ -95,7 +95,7 @@ def auto_lr(cls, product, n, **given):
     largest = MARGIN * estimate
     limit = probe.stability_limit()
     if probe.slots or not mu > 0:
-        lr, rule = 0.5 * limit.value / largest, f"half of the stability limit ({limit.formula})/L"
+        lr, rule = 0.5 * limit.value / largest, f"half of the stability limit {limit.formula}, over L"
     else:
         lr, rule = limit.value / (largest + mu), f"{limit.formula}/(L + mu)"
     return float(lr), f"lr = {lr:.6g} = {rule} with L = {largest:.4g}, mu = {mu:.4g} at x0"

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import abi, checks
 from ..optimizers import Optimizer
-from ..scheme_solvers import Hermite, SchemeSolver, tableau
+from ..reference.scheme_solvers import Hermite, SchemeSolver, tableau
 
 
 def made(method, problem, start):
@@ -133,7 +133,7 @@ class OptimizerSolver(DiscretizationSolver):
         if not np.allclose(expected, y0, rtol=1e-10, atol=1e-12):
             raise ValueError(f"y0 must be flow_start(x0, g0, {self.start!r}).ravel() of the optimizer")
         self._x, self._s, self._k, self._g = x, optimizer.start(x, g, self.start), 0, g
-        self._sum, self._carry = t0, 0.0  # the time as in drive.optimizer_loop, without drift
+        self._sum, self._carry = t0, 0.0  # the time as in loops.optimizer_loop, without drift
 
     def _step_impl(self):
         optimizer, problem = self.optimizer, self.problem

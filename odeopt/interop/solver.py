@@ -3,7 +3,7 @@
 from .. import checks
 from ..discretization import Discretization
 from ..optimizers import Optimizer
-from ..scheme_solvers import RungeKuttaSolver, SchemeSolver, tableau
+from ..reference.scheme_solvers import RungeKuttaSolver, SchemeSolver, tableau
 from ..schemes import Scheme
 from .flow_solvers import made
 

@@ -5,7 +5,7 @@ import pkgutil
 
 from .. import checks
 from .base import Optimizer
-from .state import State
+from .state import State  # noqa: F401 - in OWN, by name
 
 ALL = {}  # command-line name -> class, in the order of the alphabet
 WRAPPERS = {}  # optimizers made of another one
@@ -45,5 +45,5 @@ def _subclasses(cls):
         yield from _subclasses(child)
 
 
-__all__ = ["ALIASES", "ALL", "Optimizer", "State", "WRAPPERS", "by_name",
-           *(cls.__name__ for cls in (*ALL.values(), *WRAPPERS.values()))]
+OWN = ("ALIASES", "ALL", "Optimizer", "State", "WRAPPERS", "by_name", "class_of")  # beside the classes of the pages
+__all__ = [*OWN, *(cls.__name__ for cls in (*ALL.values(), *WRAPPERS.values()))]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import checks
-from ..trajectory import Trajectory
+from ..engine.trajectory import Trajectory
 from .style import Look, looks
 
 _FLOW_POINTS = 1200

@@ -152,7 +152,7 @@ def basins(study, ax, *, flow=False, problem=None, legend=True):
 
     Parameters
     ----------
-    study : Basins of ``odeopt.studies.basins``
+    study : Basins of ``odeopt.studies.search.basins``
     ax : matplotlib Axes
     flow : bool
         Show the basins of the gradient flow instead of the optimizer's.

@@ -50,7 +50,7 @@ def rosenbrock(dim=2):
     """
     dim = checks.integer("dim", dim, 2)
     # The plane has its own gradient: without the loop it takes half the time, and a block of points
-    # at once (odeopt.lanes) becomes SIMD code.
+    # at once (odeopt.engine.batched) becomes SIMD code.
     return Problem.from_kernels(
         "rosenbrock", _plane_fg if dim == 2 else _fg, _hv, dim=dim, x0=np.resize((-1.2, 1.0), dim),
         minima=(np.ones(dim),),

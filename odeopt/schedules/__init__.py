@@ -7,9 +7,10 @@ and classes that make them.
 """
 
 from .. import checks
+from ..moved import renamed
 from . import shapes
 from .base import Schedule, sequence
-from .controllers import PlateauRule, ReduceLROnPlateau, StepDecay
+from .plateau import PlateauRule, ReduceLROnPlateau, StepDecay
 from .shapes import *  # noqa: F403 - the list of schedules is there
 
 ALL = {name.replace("_", "-"): getattr(shapes, name) for name in shapes.__all__}
@@ -23,3 +24,9 @@ def by_name(name):
 
 __all__ = ["ALL", "PlateauRule", "ReduceLROnPlateau", "Schedule", "StepDecay", "by_name", "sequence"]
 __all__ += shapes.__all__
+
+
+def __getattr__(name):
+    if name == "Controller":
+        return renamed(__name__, name, "PlateauRule")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

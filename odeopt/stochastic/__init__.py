@@ -5,15 +5,7 @@ spawned stream a path, and hand the numbers to the jitted loops. Results therefo
 on the number of threads, on block sizes, or on where a run was cut and resumed.
 """
 
-from .noise import (
-    Minibatch,
-    Noise,
-    batch_covariance,
-    diagonal_multiplicative,
-    gaussian,
-    state_dependent,
-    tangent,
-)
+from .noise import Minibatch, Noise, batch_covariance, diagonal_multiplicative, gaussian, state_dependent, tangent
 from .paths import Paths, sample
 from .sde import SDE, sde, simulate
 

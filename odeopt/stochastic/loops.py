@@ -1,6 +1,6 @@
 """The jitted loops over paths: deterministic, they consume numbers that the driver has drawn.
 
-As in :mod:`odeopt.drive`, these are ordinary functions; :func:`compiled` compiles one for typed
+As in :mod:`odeopt.engine.loops`, these are ordinary functions; :func:`compiled` compiles one for typed
 kernels, and a problem of plain Python callables runs the source.
 """
 

@@ -1,1 +1,11 @@
 """Studies: each takes optimizers and problems, computes, and returns frozen data. None draws."""
+
+from typing import TYPE_CHECKING
+
+from ..moved import submodules
+
+if TYPE_CHECKING:
+    from . import base, inner, moments, networks, noise, order, search, stability
+
+__getattr__ = submodules(__name__)
+__all__ = ["base", "inner", "moments", "networks", "noise", "order", "search", "stability"]

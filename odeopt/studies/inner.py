@@ -13,7 +13,7 @@ import sys
 import threading
 
 from .. import checks
-from ..record import record
+from ..engine.record import record
 
 _OPEN = threading.local()  # ``blocks``: the _Held of this thread, innermost last
 

@@ -1,4 +1,4 @@
-"""Write schedules.npz: what torch's, optax's and keras's schedulers give, for tests/test_schedules.py.
+"""Write schedules.npz: what torch's, optax's and keras's schedulers give, for tests/schedules/test_schedules.py.
 
 Run by hand where these are installed (``python tests/golden/make_schedule_goldens.py``); the versions are
 stored in the file. All values float64: torch with double parameters; optax with jax's x64 and a float64

@@ -1,0 +1,60 @@
+# Made by tools/stubs.py from the pages of this folder.
+from .adadelta import Adadelta as Adadelta
+from .adagrad import Adagrad as Adagrad
+from .adam import Adam as Adam
+from .adamax import AdaMax as AdaMax
+from .adamw import AdamW as AdamW
+from .adaptivegains import AdaptiveGains as AdaptiveGains
+from .amos import Amos as Amos
+from .amsgrad import AMSGrad as AMSGrad
+from .barzilaiborwein import BarzilaiBorwein as BarzilaiBorwein
+from .base import Optimizer as Optimizer
+from .errorcontrolledeuler import ErrorControlledEuler as ErrorControlledEuler
+from .gradientdescent import GradientDescent as GradientDescent
+from .lion import Lion as Lion
+from .momentum import Momentum as Momentum
+from .nadam import NAdam as NAdam
+from .nesterov import Nesterov as Nesterov
+from .normalizedgd import NormalizedGD as NormalizedGD
+from .rmsprop import RMSprop as RMSprop
+from .rprop import Rprop as Rprop
+from .signgd import SignGD as SignGD
+from .state import State as State
+from .swa import SWA as SWA
+
+ALL: dict[str, type[Optimizer]]
+WRAPPERS: dict[str, type[Optimizer]]
+ALIASES: dict[str, str]
+
+def by_name(name: str) -> type[Optimizer]: ...
+def class_of(key: str, module: str | None = None) -> type[Optimizer]: ...
+
+__all__ = [
+    "ALIASES",
+    "ALL",
+    "AMSGrad",
+    "AdaMax",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "AdaptiveGains",
+    "Amos",
+    "BarzilaiBorwein",
+    "ErrorControlledEuler",
+    "GradientDescent",
+    "Lion",
+    "Momentum",
+    "NAdam",
+    "Nesterov",
+    "NormalizedGD",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+    "SWA",
+    "SignGD",
+    "State",
+    "WRAPPERS",
+    "by_name",
+    "class_of",
+]

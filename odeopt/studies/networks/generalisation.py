@@ -1,0 +1,77 @@
+"""Conventional wisdom 2 of article 002: what lr does to the test accuracy when lr wd is kept, and when it is not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ... import checks
+from ...optimizers import GradientDescent
+from ...problems import normalized_mlp
+from ...problems.digits import digits_split
+from ...problems.normalized import class_probabilities
+from ...stochastic import Minibatch, sample
+from ..base import Study
+from ..noise.stationary import completed, mean_interval
+from .scale_invariance import directions
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Generalisation(Study):
+    """Test accuracy of SGD with weight decay, one entry a pair (lr, wd); mean, spread and interval over seeds.
+
+    Each seed counts with its mean over the last third of the run: at its equilibrium the accuracy fluctuates.
+    """
+
+    axes = "lr weight_decay accuracy half_width spread train_loss: P"
+
+    problem: str
+    seeds: int
+    steps: int
+    level: float
+    lr: np.ndarray
+    weight_decay: np.ndarray
+    accuracy: np.ndarray
+    half_width: np.ndarray
+    spread: np.ndarray
+    train_loss: np.ndarray
+
+    def rows(self):
+        """One dict a pair."""
+        return [{"lr": float(a), "wd": float(b), "lr wd": float(a * b), "test accuracy": float(m), "+-": float(h),
+                 "std over seeds": float(s), "train loss": float(f)}
+                for a, b, m, h, s, f in zip(self.lr, self.weight_decay, self.accuracy, self.half_width, self.spread,
+                                            self.train_loss)]
+
+    def headline(self):
+        return (f"{self.problem}: test accuracy {self.accuracy.min():.1%} to {self.accuracy.max():.1%}, "
+                f"{self.seeds} seeds, {self.steps} steps")
+
+
+def random_starts(problem, count, seed, norm=None):
+    """(count, n) starts, standard normal or of length ``norm``."""
+    x = np.random.default_rng((seed, 2)).standard_normal((count, problem.dim))
+    return x if norm is None else norm * directions(x)
+
+
+def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start_norm=1.0, level=0.99, seed=0,
+                   threads=None, progress=False, records=24):
+    """Conventional wisdom 2: small learning rates generalise worse. Not once lr wd is matched.
+
+    Every pair runs from the same ``seeds`` starts of length ``start_norm`` for ``steps`` steps with
+    the same streams of batches; only (lr, wd) differ. ``problem`` default: the normalised
+    two-layer network on the digits (training images; accuracy on the test images).
+    """
+    problem = normalized_mlp() if problem is None else problem
+    x0 = random_starts(problem, checks.integer("seeds", seeds, 2), seed, start_norm)
+    _, labels = digits_split("test")
+    columns, every = [], max(1, steps // records)
+    for lr, decay in pairs:
+        run = sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch), x0, steps=steps,
+                     paths=seeds, seed=seed, every=every, threads=threads, progress=progress)
+        completed(run, f"pairs must be stable, got lr={lr}, weight_decay={decay}")
+        late = run.x[:, run.k >= 2 * steps / 3]
+        right = np.array([np.mean([class_probabilities(problem, w).argmax(axis=1) == labels for w in path])
+                          for path in late])
+        mean, half = mean_interval(right, level)
+        columns.append((lr, decay, mean, half, right.std(ddof=1), np.mean([problem.fun(w) for w in run.end])))
+    return Generalisation(problem.name, seeds, steps, level, *(np.array(column) for column in zip(*columns)))

@@ -1,0 +1,163 @@
+"""``train``: mini-batches, epochs, a rule for the learning rate; article 001's experiment.
+
+The optimizer is the package's own (``opt.update`` on one flat vector); the network is anything
+with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
+``loss_and_accuracy(w, images, labels)``, such as :class:`odeopt.problems.lenet.LeNet5`.
+"""
+
+import sys
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ... import checks
+from ..base import Study
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Training(Study):
+    """One training run; arrays have one entry an epoch.
+
+    Attributes
+    ----------
+    optimizer, rule : str
+        The optimizer as it started; the rule for the learning rate, or "none".
+    base_lr : float
+        Learning rate at the start.
+    seed : int
+    lr : (E,) learning rate during the epoch
+    train_loss : (E,) mean of the mini-batch losses, each before its step
+    validation_loss, validation_accuracy : (E,)
+    test_accuracy : float
+        After the last epoch.
+    w : (n,) final parameters, in the network's dtype
+    """
+
+    axes = "lr train_loss validation_loss validation_accuracy: E; w: n"
+
+    optimizer: str
+    rule: str
+    base_lr: float
+    seed: int
+    lr: np.ndarray
+    train_loss: np.ndarray
+    validation_loss: np.ndarray
+    validation_accuracy: np.ndarray
+    test_accuracy: float
+    w: np.ndarray = field(metadata={"dtype": np.float32})
+
+    def rows(self):
+        """One row an epoch."""
+        names = ("lr", "train_loss", "validation_loss", "validation_accuracy")
+        return [{"epoch": i + 1} | {n: float(getattr(self, n)[i]) for n in names} for i in range(self.lr.size)]
+
+    def headline(self):
+        """Method, length and what it reached."""
+        lost = np.flatnonzero(~np.isfinite(self.train_loss))
+        return (f"{self.optimizer}, rule {self.rule}, seed {self.seed}: {self.lr.size} epochs, "
+                f"test accuracy {self.test_accuracy:.4f}"
+                + (f"; the loss is not finite from epoch {lost[0] + 1} on" if lost.size else ""))
+
+
+def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, progress=False):
+    """Train ``network`` by mini-batches.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        With a hyperparameter ``lr``.
+    network : see the module
+    data : dict
+        "train", "validation" and "test" -> (images, labels).
+    epochs, batch : int
+        The images are shuffled anew each epoch; a last incomplete batch is left out.
+    rule : PlateauRule, optional
+        Sees the validation loss after each epoch and sets the learning rate of the next
+        (:class:`odeopt.schedules.ReduceLROnPlateau`).
+    seed : int
+        Of the initial parameters and of the shuffling: two runs with the same seed differ by the
+        optimizer and the rule alone.
+
+    Returns
+    -------
+    Training
+    """
+    epochs, batch = checks.integer("epochs", epochs, 1), checks.integer("batch", batch, 1)
+    images, labels = data["train"]
+    if batch > len(labels):
+        raise ValueError(f"batch must be at most the {len(labels)} training images, got {batch}")
+    w = network.initial(seed)
+    state, rng = optimizer.init(w), np.random.default_rng([seed, 1])
+    decisions = rule.start(optimizer.lr) if rule is not None else None
+    name, base_lr, rows = repr(optimizer), optimizer.lr, []
+    for _ in _epochs(epochs, progress):
+        order, losses = rng.permutation(len(labels)), []
+        for begin in range(0, len(labels) - batch + 1, batch):
+            chosen = order[begin : begin + batch]
+            loss, g = network.loss_and_grad(w, images[chosen], labels[chosen])
+            optimizer.update(w, g, state)
+            losses.append(loss)
+        validation = network.loss_and_accuracy(w, *data["validation"])
+        rows.append((optimizer.lr, np.mean(losses), *validation))
+        if decisions is not None:
+            lr = decisions.step(validation[0])
+            if lr != optimizer.lr:
+                optimizer = optimizer.changed(lr=lr)
+    return Training(name, "none" if rule is None else repr(rule), base_lr, seed, *np.array(rows).T,
+                    network.loss_and_accuracy(w, *data["test"])[1], w)
+
+
+def _epochs(epochs, progress):
+    if not progress:
+        return range(epochs)
+    from tqdm import tqdm
+
+    return tqdm(range(epochs), unit="epoch", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+
+
+def split(images, labels, sizes, seed=0):
+    """Shuffle once and cut into "train", "validation" and "test" of ``sizes`` (the data of :func:`train`)."""
+    if sum(sizes) > len(labels):
+        raise ValueError(f"sizes must add up to at most {len(labels)}, got {sizes}")
+    order = np.random.default_rng(seed).permutation(len(labels))
+    ends = np.cumsum((0, *sizes))
+    return {name: (images[order[a:b]], labels[order[a:b]])
+            for name, a, b in zip(("train", "validation", "test"), ends, ends[1:], strict=False)}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DecayTable(Study):
+    """Test accuracies with and without a rule, at several learning rates, over seeds."""
+
+    runs: tuple = field(metadata={"parts": Training})
+
+    def rows(self):
+        """One row for each learning rate, with and without the rule; spread is largest minus smallest."""
+        groups = {}
+        for run in self.runs:
+            groups.setdefault((run.base_lr, run.rule != "none", run.lr.size), []).append(run)
+        table = []
+        for (lr, decayed, epochs), runs in groups.items():
+            accuracy = np.array([run.test_accuracy for run in runs])
+            table.append({"lr": lr, "decay": "plateau" if decayed else "none", "epochs": epochs,
+                          "seeds": len(runs), "test accuracy": float(accuracy.mean()),
+                          "spread": float(np.ptp(accuracy)),
+                          "validation loss": float(np.mean([run.validation_loss[-1] for run in runs])),
+                          "final lr": float(np.median([run.lr[-1] for run in runs]))})
+        return table
+
+    def headline(self):
+        """The effect of the decay at each learning rate."""
+        by = {(row["lr"], row["decay"]): row["test accuracy"] for row in self.rows()}
+        gains = [f"{by[lr, 'plateau'] - by[lr, 'none']:+.4f} at lr {lr:g}" for lr, kind in by if kind == "plateau"]
+        return f"test accuracy with decay minus without: {', '.join(gains)}"
+
+
+def learning_rate_decay(network, data, optimizer, rule, epochs, *, batch=32, seeds=(0, 1, 2), progress=False):
+    """Article 001's experiment: for each learning rate, train with and without ``rule``, over seeds.
+
+    ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters.
+    """
+    return DecayTable(tuple(
+        train(optimizer.changed(lr=lr), network, data, count, batch=batch, rule=used, seed=seed, progress=progress)
+        for lr, count in epochs.items() for used in (rule, None) for seed in seeds))

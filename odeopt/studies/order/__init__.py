@@ -1,0 +1,25 @@
+"""Does a method follow its flow, and how closely: comparison, convergence, certificates, modified equations, work."""
+
+from typing import TYPE_CHECKING
+
+from ...moved import submodules
+
+if TYPE_CHECKING:
+    from . import (
+        certificates,
+        comparison,
+        convergence,
+        directions,
+        equivalence,
+        fit,
+        lyapunov,
+        modified,
+        statements,
+        work_precision,
+    )
+
+__getattr__ = submodules(__name__)
+__all__ = [
+    "certificates", "comparison", "convergence", "directions", "equivalence", "fit", "lyapunov", "modified",
+    "statements", "work_precision",
+]  # fmt: skip

@@ -1,0 +1,11 @@
+"""Many runs: ensembles, basins of attraction, searches for a learning rate."""
+
+from typing import TYPE_CHECKING
+
+from ...moved import submodules
+
+if TYPE_CHECKING:
+    from . import basins, chunks, ensemble, lr_search, on_disk, suggest
+
+__getattr__ = submodules(__name__)
+__all__ = ["basins", "chunks", "ensemble", "lr_search", "on_disk", "suggest"]

@@ -1,0 +1,248 @@
+"""``central_flow``: where a method goes while it oscillates at the edge of stability, on average.
+
+With a constant learning rate the curvature that the method feels, S = lambda_max(P^-1 H) with P what it divides
+by (1/lr for gradient descent, sqrt(v + eps)/lr for RMSprop), tends to rise to its stability limit 2 and stays
+there: the iterates oscillate along the critical directions, and the oscillation itself pushes S down, since at
+w + delta the gradient is g + H delta + (1/2) grad(delta'H delta) + O(delta^3). Averaged over the oscillation,
+of covariance Sigma = U X U' in the critical directions (P^-1 H U = 2 U, U'PU = I), in steps as the time,
+
+    w' = -P^-1 [g + (1/2) grad <Sigma, H>]
+    v' = (1 - beta2)/beta2 [g^2 + 4 P^2 diag Sigma - v]       (scalar form: of the sums)
+    X >= 0,  U'(2 P - H)U >= 0,  <X, U'(2 P - H)U> = 0          (>= of symmetric matrices)
+
+The factor is 1/beta2 times the (1 - beta2) of the update because v already holds the newest gradient: it
+lags beta2/(1 - beta2) steps behind g^2. For gradient descent with one critical curvature lambda = 2/lr the
+variance is 2 <-g, grad lambda>/|grad lambda|^2 where that is positive.
+
+X is the one that keeps the third line true after a small step (catching-up, as ``schemes.catching_up_euler``
+does for AdaMax): the least of a quadratic over positive semi-definite matrices, as many rows as directions
+near the limit. grad (u'Hw) are directional derivatives of Hessian products, by differences of order six.
+
+Sources: Cohen et al., arXiv:2410.24206 (central flows of gradient descent, scalar and vector RMSprop); Damian,
+Nichani, Lee, arXiv:2209.15594 (self-stabilisation).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ... import checks
+from ...optimizers import GradientDescent, RMSprop
+from ..base import Study
+from ..inner import inner_run
+
+LIMIT = 2.0
+_NEAR = 1.5  # below this S the oscillation is not looked for
+_ITERATIONS = 500  # of the projected gradients at most; they start at the last step's X
+_SPACING, _WEIGHTS = 5e-3, ((1, 0.75), (2, -0.15), (3, 1 / 60))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CentralFlow(Study):
+    """A run beside its central flow, one entry a step.
+
+    Attributes
+    ----------
+    method, problem : str
+    k : (R,) array
+    x : (R, n) array
+        The iterates, each averaged with the next (the oscillation changes its sign in every step).
+    flow : (R, n) array
+        The central flow half a step later, where these averages stand.
+    stable : (R, n) array
+        The same flow without the oscillation (X = 0): gradient flow, or the method's own.
+    sharpness, variance : (R,) arrays
+        S along the central flow, and the variance tr Sigma of the oscillation that it predicts.
+    measured : (R,) array
+        |x_{k+1} - x_k|^2/4, the square of the run's oscillation (its mean over time is to be compared).
+    memory : (R, m) array
+        v along the central flow; empty for gradient descent.
+    message : str
+        "" or how the run ended.
+    """
+
+    axes = "k sharpness variance measured: R; x flow stable: R n; memory: R m"
+
+    method: str
+    problem: str
+    k: np.ndarray
+    x: np.ndarray
+    flow: np.ndarray
+    stable: np.ndarray
+    sharpness: np.ndarray
+    variance: np.ndarray
+    measured: np.ndarray
+    memory: np.ndarray
+    message: str
+
+    @property
+    def distance(self):
+        """(R,) distance of the averaged run to the central flow."""
+        return np.linalg.norm(self.x - self.flow, axis=1)
+
+    @property
+    def stable_distance(self):
+        """(R,) distance to the flow without oscillation."""
+        return np.linalg.norm(self.x - self.stable, axis=1)
+
+    def rows(self):
+        """Ten steps, evenly spaced."""
+        some = np.unique(np.linspace(0, self.k.size - 1, 10).astype(int))
+        return [{"step": int(self.k[i]), "S": float(self.sharpness[i]), "predicted variance": float(self.variance[i]),
+                 "to central flow": float(self.distance[i]), "to stable flow": float(self.stable_distance[i])}
+                for i in some]
+
+    def headline(self):
+        return (f"<CentralFlow of {self.method} on {self.problem}: largest distance {self.distance.max():.3g}, "
+                f"to the flow without oscillation {self.stable_distance.max():.3g}"
+                f"{'; ' + self.message if self.message else ''}>")
+
+
+def central_flow(optimizer, problem, x0=None, steps=1000, *, substeps=2):
+    """Run ``optimizer`` and integrate its central flow beside it.
+
+    Parameters
+    ----------
+    optimizer : GradientDescent (without weight decay) or RMSprop
+        RMSprop in either form, without weight decay, momentum, centering and bias correction; it starts at
+        v = g(x0)^2.
+    problem : Problem
+        With Hessian products; the dense Hessian is formed, so for few dimensions.
+    x0 : (n,) array, optional
+        Where S is below 2. An oscillation needs something to start from: x0 must not lie exactly on a valley's
+        axis.
+    steps : int
+    substeps : int >= 1
+        Steps of the integrator (Euler with catching-up) in half a step of the method.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another optimizer or variant; no Hessian product; S above 2 at x0, or P = 0 there.
+    """
+    _check(optimizer)
+    problem.need_hessian("central_flow")
+    steps, substeps = checks.integer("steps", steps, 1), checks.integer("substeps", substeps, 1)
+    x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+    run = inner_run(optimizer, problem, x0, steps + 1, start="consistent")
+    system = _System(optimizer, problem, x0)
+    flow, stable = (system.solve(x0, steps, substeps, oscillating=on) for on in (True, False))
+    n = min(flow[0].shape[0], stable[0].shape[0], len(run) - 1)
+    x, memory, sharpness, variance = flow
+    half = 0.5 * np.diff(run.x, axis=0)[:n]
+    return CentralFlow(repr(optimizer), problem.name, np.arange(n, dtype=float), run.x[:n] + half, x[:n], stable[0][:n],
+                       sharpness[:n], variance[:n], (half**2).sum(axis=1), memory[:n],
+                       "" if run.status == "completed" else run.message)
+
+
+def _check(optimizer):
+    if type(optimizer) not in (GradientDescent, RMSprop):
+        raise TypeError(f"optimizer must be GradientDescent or RMSprop, got {type(optimizer).__name__}")
+    for name in ("weight_decay", "momentum", "centered", "bias_correction"):
+        if getattr(optimizer, name, 0):
+            raise ValueError(f"{name} must be 0 for the central flow, got {getattr(optimizer, name)}")
+
+
+def curvature_gradient(problem, x, u, w=None):
+    """grad over x of u'H(x)w, that is f'''(u, w), from differences of H w along u (six products; w = u by default)."""
+    w = u if w is None else w
+    spacing = _SPACING * (1 + np.linalg.norm(x)) / np.linalg.norm(u)
+    return sum(weight / spacing * (problem.hessp(x + j * spacing * u, w) - problem.hessp(x - j * spacing * u, w))
+               for j, weight in _WEIGHTS)
+
+
+def _least(a, factor, x):
+    """The X >= 0 with the least <a, X> + |factor' X|^2/2, X (m, m) as a vector; from ``x`` by projected gradients."""
+    m = a.shape[0]
+    if m == 1:
+        square = (factor * factor).sum()
+        return np.array([[max(0.0, -a[0, 0] / square)]]) if square > 0 else np.zeros((1, 1))
+    length = np.linalg.norm(factor, 2) ** 2
+    if length == 0.0:
+        return np.zeros((m, m))
+    y, t = x, 1.0
+    for _ in range(_ITERATIONS):
+        slope = a + (factor @ (factor.T @ y.ravel())).reshape(m, m)
+        values, vectors = np.linalg.eigh(y - 0.5 * (slope + slope.T) / length)
+        new = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        moved = new - x
+        if ((y - new) * moved).sum() > 0:  # the momentum points uphill: begin it anew
+            t = 1.0
+        ahead = 0.5 * (1 + np.sqrt(1 + 4 * t * t))
+        y, x, t = new + (t - 1) / ahead * moved, new, ahead
+        if np.abs(moved).max() <= 1e-10 * np.abs(new).max():
+            break
+    return x
+
+
+class _System:
+    """The right-hand sides, in steps of the method as the time."""
+
+    def __init__(self, optimizer, problem, x0):
+        self.o, self.problem = optimizer, problem
+        self.adaptive = isinstance(optimizer, RMSprop)
+        self.scalar = self.adaptive and optimizer.form == "scalar"
+        g = problem.grad(x0)
+        self.v0 = np.zeros(0) if not self.adaptive else np.array([g @ g]) if self.scalar else g * g
+        self.rate = (1 - optimizer.decay) / optimizer.decay if self.adaptive and optimizer.decay > 0 else 0.0
+        if self.adaptive and self.rate == 0.0:
+            raise ValueError("decay must be above 0 for the central flow: without memory nothing is averaged")
+
+    def preconditioner(self, v):
+        """P and dP/dv, (n,) each."""
+        ones = np.ones(self.problem.dim)
+        if not self.adaptive:
+            return ones / self.o.lr, 0 * ones
+        inside = self.o.eps if self.o.eps_mode == "inside" else 0.0
+        root = np.sqrt(v + inside)
+        slope = np.divide(0.5, root * self.o.lr, out=np.zeros_like(root), where=root > 0)
+        return (root + self.o.eps - inside) / self.o.lr * ones, slope * ones
+
+    def memory_rate(self, v, square):
+        """dv/dt for a gradient of this elementwise square; 0 without memory."""
+        return self.rate * ((square.sum() if self.scalar else square) - v) if self.adaptive else 0.0
+
+    def solve(self, x0, steps, substeps, *, oscillating):
+        """``(x, v, S, tr Sigma)``, row k at time k + 1/2."""
+        x, v, sigma = x0.copy(), self.v0.copy(), np.zeros((x0.size, x0.size))
+        rows = []
+        for half in range(2 * steps):
+            if half % 2 == 1:
+                rows.append((x.copy(), v.copy()))
+            for _ in range(substeps):
+                x, v, sigma, s = self.advance(x, v, sigma, 0.5 / substeps, oscillating)
+                if half == 0 and s > LIMIT * (1 + 1e-3):
+                    raise ValueError(f"x0 must be where the method is stable, and S = {s:.4g} is above 2 there")
+            if half % 2 == 1:
+                rows[-1] += (s, np.trace(sigma))
+        return tuple(np.array(column) for column in zip(*rows))
+
+    def advance(self, x, v, sigma, dt, oscillating):
+        """x, v after the time ``dt``, Sigma during it, and S before it."""
+        problem = self.problem
+        g = problem.grad(x)
+        p, dp = self.preconditioner(v)
+        if not (p > 0).all():
+            raise ValueError("x0 must have no gradient component 0 when eps is 0: the method divides by it")
+        force, kick, s = g, 0.0, np.nan
+        if oscillating:
+            root = np.sqrt(p)
+            values, vectors = np.linalg.eigh(problem.hess(x) / np.outer(root, root))
+            s, m = values[-1], int((values > _NEAR).sum())
+            sigma_before, sigma = sigma, np.zeros_like(sigma)
+            if m:
+                u = vectors[:, values.size - m :] / root[:, None]
+                pairs = [(i, j) for i in range(m) for j in range(m)]
+                third = {(i, j): curvature_gradient(problem, x, u[:, i], u[:, j]) for i, j in pairs if i <= j}
+                third = np.array([third[min(pair), max(pair)] for pair in pairs])
+                product = np.array([u[:, i] * u[:, j] for i, j in pairs])
+                # U'(2 P - H)U after dt is a + (factor factor') X
+                a = np.diag(LIMIT - values[values.size - m :]) + dt * (
+                    2 * product @ (dp * self.memory_rate(v, g * g)) + third @ (g / p)).reshape(m, m)
+                memory = np.sqrt(8 * self.rate * dp) * p * product
+                memory = memory.sum(axis=1, keepdims=True) if self.scalar else memory
+                factor = np.sqrt(dt) * np.hstack([np.sqrt(0.5 / p) * third, memory])
+                amount = _least(a, factor, u.T @ (p[:, None] * sigma_before * p) @ u)
+                sigma = u @ amount @ u.T
+                force, kick = g + 0.5 * amount.ravel() @ third, 4 * p * p * np.diag(sigma)
+        return x - dt * force / p, v + dt * self.memory_rate(v, g * g + kick), sigma, s

@@ -1,0 +1,261 @@
+"""Where adaptive methods end on a quadratic: orbits of period two, and whether they attract.
+
+With lr constant and eps = 0 on f = (c/2) x^2 the step does not shrink with the gradient, so
+the iterates cannot settle at 0; they settle (or would like to) on an orbit x, -x, x, ... whose size does
+not depend on c or on the averaging of g^2:
+
+    RMSprop   |x| = lr/2,                           multipliers of modulus sqrt(decay): attracting
+    Adam      |x| = lr (1 - beta1)/(2 (1 + beta1)),   i.e. the preconditioned curvature sits exactly at
+              the stability limit 2 (1 + beta1)/((1 - beta1) lr); attracting only for beta1 below a
+              threshold (:func:`critical_beta1`, -> 3 - 2 sqrt 2 as beta2 -> 1): at (0.9, 0.999) errors
+              grow by 1.0494 a step, which are the spikes seen in training
+
+Both are lr/E, where E is the method's stability limit with the preconditioner frozen at 1: on the orbit the
+step sits at the limit. So is the orbit of every method whose step divides by a mean square (or largest
+gradient) that it remembers, and for which the limit is known.
+
+The orbit is a fixed point of the one-step map followed by the reflection x -> -x (with the memory that
+is odd in the gradient); its multipliers are the eigenvalues of that map's derivative, taken on
+the real kernel by central differences of order six.
+
+Source: threshold and multipliers, the package's own derivation (odeopt tests them against direct
+simulation); spikes of Adam on a 1-D quadratic: Bai et al., arXiv:2506.04805.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ... import checks
+from ...method import LINEAR
+from ...optimizers import Optimizer
+from ...problems import quadratic
+from ...problems.base import checked
+from ..base import Study
+from .amplification import LATE, amplification_matrix
+
+_STENCIL = (45 / 60, -9 / 60, 1 / 60)  # weights of f(x + i h) - f(x - i h), i = 1, 2, 3
+_STEP = 2.0**-9
+_FAR = 2.0**100  # a preconditioner above any eps
+
+
+def step_jacobian(optimizer, problem, x, s, k=LATE, *, scales=None):
+    """Derivative of one step with respect to (x, slots), by central differences of order six.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    problem : Problem
+    x : (n,) array
+    s : (slots, n) array
+    k : int
+        Step number.
+    scales : (1 + slots, n) array, optional
+        Size of each variable; the differences reach 3/512 of it. Default: |value|, or 1 where that is 0.
+
+    Returns
+    -------
+    ((1 + slots) n, (1 + slots) n) array
+        In the order of ``numpy.vstack([x, s]).ravel()``. About 12 digits for smooth kernels.
+    """
+    checked(problem)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
+    x, k = checks.point("x", x, problem.dim), checks.integer("k", k)
+    s = checks.array("s", s, (len(optimizer.slots), x.size), of=f"the slots of {optimizer.title}")
+    z = np.vstack([x[None, :], s])
+    scales = np.where(z != 0, np.abs(z), 1.0) if scales is None else checks.array("scales", scales, z.shape)
+    columns = []
+    for j in range(z.size):
+        h = _STEP * np.ravel(scales)[j]
+        column = np.zeros(z.size)
+        for i, weight in enumerate(_STENCIL, 1):
+            moved = z.ravel().copy()
+            moved[j] = z.ravel()[j] + i * h
+            above = one_step(optimizer, problem, moved.reshape(z.shape), k)
+            moved[j] = z.ravel()[j] - i * h
+            column += weight * (above - one_step(optimizer, problem, moved.reshape(z.shape), k)).ravel()
+        columns.append(column / h)
+    return np.array(columns).T
+
+
+def one_step(optimizer, problem, z, k=LATE):
+    """The state (x, slots), (1 + slots, n), after one step of the compiled kernel."""
+    x, s = z[0].copy(), z[1:].copy()
+    optimizer.kernel(k, optimizer.p_for(x), x, problem.grad(x), s)
+    return np.vstack([x[None, :], s])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PeriodTwoOrbit(Study):
+    """An orbit x, -x, x, ... of an optimizer on (c/2) x^2.
+
+    Attributes
+    ----------
+    method, hyperparameters : str
+    curvature : float
+    state : (1 + slots,) array
+        x and slots before a step; the next step leads to (-x, slots with the odd ones negated).
+    amplitude : float
+        |x|.
+    formula : float
+        The amplitude for eps = 0 by theory.
+    residual : float
+        Largest relative deviation of one real step from the reflected state.
+    multipliers : (r,) complex array
+        Eigenvalues of the reflected one-step map there, by decreasing modulus; weights of running
+        averages (all 1 late in a run) left out.
+    """
+
+    axes = "state: s; multipliers: r"
+
+    method: str
+    hyperparameters: str
+    curvature: float
+    state: np.ndarray
+    amplitude: float
+    formula: float
+    residual: float
+    multipliers: np.ndarray = field(metadata={"dtype": np.complex128})
+
+    def __post_init__(self):
+        if np.ndim(self.multipliers) == 2:  # (real, imaginary) pairs, as JSON keeps them
+            object.__setattr__(self, "multipliers", np.asarray(self.multipliers) @ (1.0, 1.0j))
+        super().__post_init__()
+
+    @property
+    def growth(self):
+        """Factor a step of a small deviation from the orbit (largest modulus of the multipliers)."""
+        return float(np.abs(self.multipliers[0]))
+
+    @property
+    def attracting(self):
+        """Whether small deviations die out."""
+        return self.growth < 1
+
+    def rows(self):
+        """One line."""
+        return [{"method": self.method, "curvature": self.curvature, "|x|": self.amplitude, "formula": self.formula,
+                 "growth a step": self.growth, "attracting": "yes" if self.attracting else "no"}]
+
+    def headline(self):
+        return f"orbit of period 2: |x| = {self.amplitude:.6g}, deviations grow by {self.growth:.6g} a step"
+
+    def to_dict(self):
+        """As of every study, the multipliers as (real, imaginary) pairs."""
+        return super().to_dict() | {"multipliers": [[m.real, m.imag] for m in self.multipliers.tolist()]}
+
+
+def period_two_orbit(optimizer, curvature=1.0):
+    """The orbit of period two of an adaptive method (with any eps), found by Newton's method from the formula.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A method that does not divide by mean squares or largest gradients that it remembers, or without
+        stability limit; no such orbit near the formula's (an eps that is not small beside
+        lr * curvature stops the method at the minimum instead).
+    """
+    c = checks.real("curvature", curvature, 0.0, open_low=True)
+    formula, z, signs, moving = _orbit_by_formula(optimizer, c)
+    problem = quadratic([c])
+
+    def reflected(state):
+        return signs * one_step(optimizer, problem, state[:, None])[:, 0]
+
+    def derivative(state):
+        full = signs[:, None] * step_jacobian(optimizer, problem, state[:1], state[1:, None])
+        return full[np.ix_(moving, moving)]
+
+    scale = np.abs(z)
+    for _ in range(30):
+        residual = (reflected(z) - z)[moving]
+        if np.abs(residual / scale[moving]).max() < 4e-16:
+            break
+        with np.errstate(all="ignore"):
+            change = np.linalg.solve(np.eye(len(moving)) - derivative(z), residual)
+        if not np.isfinite(change).all() or np.abs(change / scale[moving]).max() < 1e-15:
+            break
+        z[moving] += change
+    residual = float(np.abs((reflected(z) - z) / scale).max())
+    if not residual < 1e-12 or not z[0] > 0.05 * formula:
+        raise ValueError(f"optimizer must have an orbit of period two near |x| = {formula:.3g} on curvature {c:g}; "
+                         f"eps={optimizer.eps:g} is not small beside it")
+    values = np.linalg.eigvals(derivative(z)).astype(np.complex128)
+    values = values[np.argsort(-np.abs(values))]
+    return PeriodTwoOrbit(optimizer.title, repr(optimizer), c, z, float(abs(z[0])), formula, residual, values)
+
+
+_DIVIDES_BY = {"g^2": 2, "g": 1}  # unit of a slot that the step divides by -> power of the gradient
+
+
+def _orbit_by_formula(optimizer, c):
+    """``(|x|, state, signs, indices that move)`` for eps = 0: signs are of the slots after a step."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
+    roles = [slot.role for slot in optimizer.slots]
+    known = {*LINEAR, "weight", "square", "supremum"}
+    limit = optimizer.stability_limit()
+    if limit is None or not {"square", "supremum"} & {*roles} or not {*roles} <= known:
+        raise ValueError("optimizer must divide by a mean square or the largest gradient and have a stability limit, "
+                         f"as RMSprop and Adam do, got {optimizer.title}")
+    size = optimizer.step / limit.value
+    # The linear memory belongs to x as in the eigenvector of -1, where the step sits at the limit.
+    matrix = amplification_matrix(optimizer.with_step(limit.value * _FAR), 1.0, preconditioner=_FAR)
+    vector = np.linalg.svd(matrix + np.eye(len(matrix)))[2][-1]
+    linear = iter(vector[1:] / vector[0] * c * size)
+    z, signs, moving = [size], [-1.0], [0]
+    for i, slot in enumerate(optimizer.slots, 1):
+        if slot.role == "weight":  # 1 late in a run, and then it stays
+            z.append(1.0)
+        else:
+            z.append(next(linear) if slot.role in LINEAR else (c * size) ** _DIVIDES_BY[slot.unit])
+            moving.append(i)
+        signs.append(-1.0 if slot.role in LINEAR else 1.0)
+    return size, np.array(z), np.array(signs), moving
+
+
+def critical_beta1(beta2):
+    """The beta1 at which Adam's orbit of period two stops attracting (eps = 0), by bisection.
+
+    0.22800, 0.18059, 0.17243, 0.17166 for beta2 = 0.5, 0.9, 0.99, 0.999; as beta2 -> 1 it tends to
+    3 - 2 sqrt 2 = 0.17157, the root of b^2 - 6 b + 1.
+    """
+    from ...optimizers import Adam
+
+    beta2 = checks.real("beta2", beta2, 0.0, 1.0, open_low=True, open_high=True)
+    low, high = 0.0, 0.9
+    while high - low > 1e-9:
+        middle = 0.5 * (low + high)
+        if period_two_orbit(Adam(lr=1.0, beta1=middle, beta2=beta2, eps=0.0)).attracting:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def simulated_growth(optimizer, curvature=1.0, *, steps=120, size=1e-9, seed=0):
+    """Growth a step of a deviation of relative size ``size`` from the orbit, measured by running the kernel.
+
+    The leading multipliers are a complex pair, so the deviation y_n of the position turns as it grows: the
+    recursion y_{n+2} = a y_{n+1} - b y_n is fitted to those of ``steps`` deviations that lie
+    between 1e-11 and 1e-4, a quarter of them skipped at the start, and the growth is sqrt(b). Compare
+    with ``PeriodTwoOrbit.growth``.
+    """
+    orbit = period_two_orbit(optimizer, curvature)
+    problem = quadratic([orbit.curvature])
+    weights = np.array([True, *(slot.role != "weight" for slot in optimizer.slots)])
+    z = orbit.state[:, None].copy()
+    z[:, 0] *= 1 + size * weights * np.random.default_rng(seed).standard_normal(len(z))
+    y, sign = [], 1.0
+    for _ in range(checks.integer("steps", steps, 10)):
+        y.append((sign * z[0, 0] - orbit.state[0]) / orbit.amplitude)
+        if not 1e-11 < abs(y[-1]) + abs(y[-1 if len(y) < 2 else -2]) < 1e-4:
+            break
+        z, sign = one_step(optimizer, problem, z), -sign
+    y = np.array(y[len(y) // 4 :])
+    y /= np.abs(y).max()
+    scale = np.hypot(y[:-2], y[1:-1])  # equal weight for early and late deviations
+    (_, b), *_ = np.linalg.lstsq(np.column_stack([y[1:-1], -y[:-2]]) / scale[:, None], y[2:] / scale, rcond=None)
+    return math.sqrt(b)

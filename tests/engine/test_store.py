@@ -1,0 +1,135 @@
+"""The arrays of the records: large enough at every stride and chunk, and no larger than what they keep."""
+
+import itertools
+import sys
+import tracemalloc
+import types
+
+import numpy as np
+import pytest
+
+import odeopt as oo
+from odeopt.engine import loops, store
+
+record_module = sys.modules[oo.record.__module__]
+FLOW, D = oo.flows.heavy_ball_flow(1.0), oo.Discretization
+
+
+class Exact(store.Store):
+    """No more room than was asked for, chunks of ``chunk`` steps."""
+
+    chunk = 1
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
+        for array in self.arrays:
+            store._resize(array, 0)
+        self.capacity = 0
+
+    def rows(self, used, most):
+        return min(most, self.chunk)
+
+    def reserve(self, used, more):
+        for array in self.arrays:
+            store._resize(array, used + more)
+
+    def reserve_log(self, rows):
+        if self.log is not None:
+            store._resize(self.log, rows)
+
+
+def in_the_interpreter(loop):
+    """The loop and its helpers as they stand in their file: numpy looks at each index."""
+    helpers = {name: loops.__dict__[name].py_func for name in ("write_record", "norm_of", "_all_finite", "last_time")}
+    names = loops.__dict__ | helpers
+    names |= {name: types.FunctionType(f.__code__, names) for name, f in helpers.items()}
+    return types.FunctionType(loop.__code__, names)
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    problem = oo.Problem(lambda x: float(x @ x), lambda x: 2 * x, dim=2, x0=[1.0, -2.0])
+    monkeypatch.setattr(record_module, "Store", Exact)
+    for name in ("optimizer_loop", "scheme_loop", "adaptive_loop"):
+        monkeypatch.setattr(loops, name, in_the_interpreter(getattr(loops, name)))
+    return problem
+
+
+CASES = {
+    "optimizer": (oo.Momentum(1e-2), {}),
+    "optimizer to t_end": (oo.GradientDescent(0.1), {"t_end": 0.4}),
+    "scheme": (D(FLOW, oo.schemes.explicit_euler, 1e-2), {}),
+    "scheme to t_end": (D(FLOW, oo.schemes.explicit_euler, 1e-2), {"t_end": 0.035}),
+    "adaptive": (D(oo.flows.gradient_flow(), oo.schemes.heun_euler, 1e-2, rtol=1e-2), {}),  # accepts all
+    "adaptive to t_end": (D(FLOW, oo.schemes.heun_euler, 1e-1, rtol=1e-3), {"t_end": 0.5}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_record_has_its_place(name, checked, monkeypatch):
+    method, more = CASES[name]
+    for chunk, every, steps in itertools.product((1, 2, 3, 100), (1, 2, 3, 5), (0, 1, 2, 5, 6)):
+        monkeypatch.setattr(Exact, "chunk", chunk)
+        run = oo.record(method, checked, steps=steps, every=every, memory=True, **more)
+        last = run.final["k"]
+        assert run.status == "completed" and run.k[-1] == last
+        if "adaptive" not in name:
+            assert run.k.tolist() == sorted({*range(0, last + 1, every), last})
+        else:
+            assert run.step_log["t"].size == last
+
+
+@pytest.mark.parametrize("name", ["optimizer", "scheme", "adaptive"])
+def test_one_record_less_is_noticed(name, checked, monkeypatch):
+    room = Exact.reserve
+    monkeypatch.setattr(Exact, "reserve", lambda self, used, more: room(self, used, more - 1))
+    monkeypatch.setattr(Exact, "chunk", 100)
+    with pytest.raises(IndexError):
+        oo.record(CASES[name][0], checked, steps=3, every=2)
+
+
+def test_growing_changes_no_record(monkeypatch):
+    """Room for two records at first, then a quarter more each time."""
+    problem, methods = oo.problems.rosenbrock(), [oo.Adam(1e-3), D(FLOW, oo.schemes.heun_euler, 1e-3, rtol=1e-3)]
+    whole = [oo.record(method, problem, steps=700, memory=True) for method in methods]
+    monkeypatch.setattr(store, "AT_ONCE", 0)
+    monkeypatch.setattr(store, "FIRST", 2)
+    monkeypatch.setattr(store, "ROWS", 3)
+    for method, one in zip(methods, whole):
+        other = oo.record(method, problem, steps=700, memory=True)
+        for name in ("k", "n_grad", "t", "f", "grad_norm", "lr", "x", "memory"):
+            assert np.array_equal(getattr(one, name), getattr(other, name)), name
+        if one.step_log:
+            assert all(np.array_equal(one.step_log[name], other.step_log[name]) for name in one.step_log)
+
+
+@pytest.mark.parametrize("more", [{"steps": 60_000}, {"t_end": 6.0}], ids=str)
+@pytest.mark.parametrize("at_once", [2**28, 0])
+def test_the_peak_is_what_is_kept_and_a_quarter_more(more, at_once, monkeypatch):
+    monkeypatch.setattr(store, "AT_ONCE", at_once)
+    monkeypatch.setattr(store, "ROWS", 4096)
+    problem = oo.problems.rosenbrock()
+    oo.record(oo.GradientDescent(1e-4), problem, **more)
+    tracemalloc.start()
+    try:
+        run = oo.record(oo.GradientDescent(1e-4), problem, **more, memory=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    kept = sum(getattr(run, name).nbytes for name in ("k", "n_grad", "t", "f", "grad_norm", "lr", "x", "memory"))
+    assert len(run) > 59_000 and peak <= 1.3 * kept
+
+
+def test_what_cannot_be_had_is_refused_at_once():
+    gd, beale = oo.GradientDescent(1e-3), oo.problems.beale()
+    equation, noise = oo.stochastic.sde(gd), oo.stochastic.gaussian(np.eye(2))
+    for call in (lambda **more: oo.sample(gd, beale, **more),
+                 lambda **more: oo.stochastic.simulate(equation, beale, noise, **more)):
+        with pytest.raises(ValueError, match="paths, steps and every must ask for no more than the memory"):
+            call(steps=2**61, every=3)
+        with pytest.raises(ValueError, match="paths, steps and every must ask for no more than the memory"):
+            call(steps=3, paths=10**12)
+        with pytest.raises(ValueError, match="steps must be at most"):
+            call(steps=2**63, every=3)
+    with pytest.raises(ValueError, match="steps must be at most"):
+        oo.record(gd, beale, steps=2**63)

@@ -1,0 +1,39 @@
+"""Write ``odeopt/optimizers/__init__.pyi``: the folder is the registry, and editors and type checkers do not run it.
+
+``python tools/stubs.py`` (``make stubs``) after adding a page; a test says when the file is not that of the folder.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+STUB = ROOT / "odeopt" / "optimizers" / "__init__.pyi"
+
+
+def text():
+    """What the file must hold."""
+    from odeopt import optimizers
+
+    classes = sorted((*optimizers.ALL.values(), *optimizers.WRAPPERS.values()), key=lambda cls: cls.__module__)
+    names = [*(cls.__name__ for cls in classes), *optimizers.OWN]
+    pages = "".join(f"from .{cls.__module__.rpartition('.')[2]} import {cls.__name__} as {cls.__name__}\n"
+                    for cls in classes)
+    return f"""# Made by tools/stubs.py from the pages of this folder.
+{pages}from .base import Optimizer as Optimizer
+from .state import State as State
+
+ALL: dict[str, type[Optimizer]]
+WRAPPERS: dict[str, type[Optimizer]]
+ALIASES: dict[str, str]
+
+def by_name(name: str) -> type[Optimizer]: ...
+def class_of(key: str, module: str | None = None) -> type[Optimizer]: ...
+
+__all__ = [
+{"".join(f'    "{name}",{chr(10)}' for name in sorted(names))}]
+"""
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    STUB.write_text(text(), encoding="utf-8")
