@@ -7,6 +7,7 @@ installed) or an HTML page, by the ending of --out.
 
 import sys
 
+from ..progress import progress_bar
 from . import _output, plot
 from ._words import count
 
@@ -39,15 +40,13 @@ def run(args):
     results = plot.compared(args, problem, x0, plot.chosen(args, problem, x0))
     from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from tqdm import tqdm
 
     caption = "each lr from the same search of 19 runs" if args.tune else "learning rates as suggested, not tuned"
     with plotting.style(), rc_context({"savefig.dpi": args.dpi or 90}):
         fig = Figure(figsize=(5.6, 4.9), dpi=args.dpi or 90, layout="constrained")
         made = plotting.race(problem, results, fig, window=args.window, pace=args.pace, frames=args.frames,
                              fps=args.fps, caption=caption, title=args.title)
-        quiet = not sys.stderr.isatty()
-        with tqdm(total=args.frames, unit="frame", file=sys.stderr, disable=quiet, leave=False) as bar:
+        with progress_bar(total=args.frames, unit="frame") as bar:
             written = plotting.save_animation(made, path, progress=lambda i, n: bar.update())
     print(f"written: {written}", file=sys.stderr)
     return 0

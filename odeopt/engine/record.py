@@ -1,9 +1,7 @@
 """``record``: run an optimizer (or a scheme on a flow) and keep its trajectory."""
 
-import contextlib
 import json
 import math
-import sys
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from ..discretization import Discretization
 from ..method import checked_method
 from ..optimizers import Optimizer
 from ..problems.base import checked
+from ..progress import progress_bar
 from ..schedules import PlateauRule, Schedule, constant
 from ..schedules import driven as driving
 from ..schemes.base import LEAST_ATOL
@@ -70,7 +69,7 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         Step-size controller of error-controlled runs, default "PI": (b1, b2, b3, safety > 0, smallest factor in (0, 1),
         largest factor >= 1). A rejected step that these would not shorten takes the smallest factor.
     progress : bool
-        Show a progress bar on stderr (only if that is a terminal).
+        Show a progress bar on stderr (only if that is a terminal or a notebook).
     specialize : bool, optional
         Run an optimizer in a loop compiled for its kernels (:mod:`odeopt.engine.inlined`; n <= 8): the
         same numbers, several times as fast. None: when the run is long enough to pay for it. Where
@@ -103,9 +102,9 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
         _refuse("an Optimizer, whose step is its own", controller=(controller, None))
         steps = steps if steps is not None else 1000 if t_end is None else _MANY
         gtol = checks.real("gtol", gtol, 0.0)
-        with _ticks(progress, steps) as tick:
+        with _bar(progress, steps) as bar:
             return _record_optimizer(method, problem, x0, steps, every, schedule, limit, must_reach, gtol, start,
-                                     memory, resume, tick, specialize)
+                                     memory, resume, bar.update, specialize)
     _refuse("a Discretization", schedule=(schedule, None), resume=(resume, None), gtol=(gtol, 0.0),
             start=(start, "cold"), specialize=(specialize, None))
     if method.rtol is None:
@@ -113,8 +112,9 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
     if steps is None:
         many = np.size(method.h) > 1
         steps = np.size(method.h) if many else 1000 if t_end is None else _MANY
-    with _ticks(progress, steps) as tick:
-        return _record_scheme(method, problem, x0, steps, every, limit, must_reach, memory, controller, tick)
+    with _bar(progress, steps) as bar:
+        return _record_scheme(method, problem, x0, steps, every, limit, must_reach, memory, controller,
+                              bar.update)
 
 
 def _refuse(what, **options):
@@ -125,17 +125,8 @@ def _refuse(what, **options):
             raise ValueError(f"{name} must be {default!r} for {what}, got {checks.shown(value)}")
 
 
-@contextlib.contextmanager
-def _ticks(progress, steps):
-    """A function that moves the progress bar, or None."""
-    if not progress:
-        yield None
-        return
-    from tqdm import tqdm
-
-    total = steps if steps < _MANY else None
-    with tqdm(total=total, unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
-        yield bar.update
+def _bar(progress, steps):
+    return progress_bar(progress, total=steps if steps < _MANY else None, unit="step")
 
 
 def _start_point(problem, x0):

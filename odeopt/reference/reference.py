@@ -1,7 +1,6 @@
 """``reference``: the continuous flow, solved by scipy's ``solve_ivp`` or the package's own Dormand–Prince."""
 
 import contextlib
-import sys
 import threading
 import weakref
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from ..flows import Flow
 from ..method import checked_method
 from ..optimizers import Optimizer
 from ..problems.base import checked
+from ..progress import progress_bar
 from ..schedules import Schedule, driven
 from .scheduled import ScheduledMethod, ScheduledSolution
 from .solvers import DENSE_JACOBIAN, solve
@@ -268,11 +268,7 @@ def _bar(progress, t0, t_end, words):
     if not progress:
         yield None
         return
-    from tqdm import tqdm
-
-    with tqdm(total=t_end - t0, desc=words, bar_format="{desc}{percentage:4.0f}% |{bar}|", file=sys.stderr,
-              disable=not sys.stderr.isatty(), leave=False) as bar:
-
+    with progress_bar(total=t_end - t0, desc=words, bar_format="{desc}{percentage:4.0f}% |{bar}|") as bar:
         yield lambda t: bar.update(max(t - t0 - bar.n, 0.0))
 
 

@@ -1,12 +1,12 @@
 """One random stream a path, drawn in blocks, and the threads that advance the blocks."""
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from .. import checks
+from ..progress import progress_bar
 from ..threads import number
 from .noise import Minibatch
 
@@ -144,10 +144,7 @@ def run_blocks(advance, streams, begin, steps, size, threads, progress):
             with lock:
                 bar.update(count * (rows.stop - rows.start))
 
-    from tqdm import tqdm
-
-    with tqdm(total=paths * steps, unit="step", unit_scale=True, file=sys.stderr, leave=False,
-              disable=not (progress and sys.stderr.isatty())) as bar:
+    with progress_bar(progress, total=paths * steps, unit="step", unit_scale=True) as bar:
         firsts = range(0, paths, width)
         if threads == 1 or len(firsts) == 1:
             for first in firsts:

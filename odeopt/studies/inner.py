@@ -9,11 +9,11 @@ comes is :func:`partial_results`: all of its work stands in :func:`gather`, and 
 import dataclasses
 import functools
 import signal
-import sys
 import threading
 
 from .. import checks
 from ..engine.record import record
+from ..progress import progress_bar
 
 _OPEN = threading.local()  # ``blocks``: the _Held of this thread, innermost last
 
@@ -80,27 +80,25 @@ def _blocks():
 def gather(items, work, *, progress=False, describe=str):
     """``([work(item) for item in items], interrupted)``; Ctrl-C keeps the finished ones.
 
-    With ``progress`` a bar on stderr names the item at work (only if that is a terminal).
+    With ``progress`` a bar on stderr names the item at work (only if that is a terminal or a notebook).
     """
     held = _blocks()[-1] if _blocks() else _Held()  # outside of a study the caller is told, and no more
-    before, bar, done, progress = held.open, items, [], checks.switch("progress", progress)
-    if progress:
-        from tqdm import tqdm
-
-        bar = tqdm(items, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    before, done = held.open, []
+    total = len(items) if hasattr(items, "__len__") else None
+    bar = progress_bar(checks.switch("progress", progress), total=total)
     try:
         if held.came:  # between two gatherings: nothing more is begun
             raise KeyboardInterrupt
         held.open = True
-        for item in bar:
+        for item in items:
             if progress:
                 bar.set_description(describe(item))
             done.append(work(item))
+            bar.update()
         held.open = before
     except KeyboardInterrupt:
         held.open, held.came = False, True
         return done, True
     finally:
-        if progress:
-            bar.close()
+        bar.close()
     return done, False

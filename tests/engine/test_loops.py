@@ -1,8 +1,10 @@
 """The jitted loops: compiled once, found again by other processes, the same bits however they are run."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -260,11 +262,8 @@ def test_interrupt_keeps_what_is_recorded_and_can_be_resumed(monkeypatch):
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    import contextlib
-
-    from odeopt import record as module
-
-    monkeypatch.setattr(sys.modules[module.__module__], "_ticks", lambda *a: contextlib.nullcontext(tick))
+    bar = contextlib.nullcontext(types.SimpleNamespace(update=tick))
+    monkeypatch.setattr(sys.modules[oo.record.__module__], "progress_bar", lambda *a, **k: bar)
     part = oo.record(gd, ROSENBROCK, steps=500_000, every=10)
     monkeypatch.undo()
     assert part.status == "interrupted" and 0 < part.final["k"] < 500_000 and not part.ok

@@ -5,12 +5,12 @@ with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
 ``loss_and_accuracy(w, images, labels)``, such as :class:`odeopt.problems.lenet.LeNet5`.
 """
 
-import sys
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ... import checks
+from ...progress import progress_bar
 from ..base import Study
 
 
@@ -108,11 +108,10 @@ def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, prog
 
 
 def _epochs(epochs, progress):
-    if not progress:
-        return range(epochs)
-    from tqdm import tqdm
-
-    return tqdm(range(epochs), unit="epoch", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    with progress_bar(progress, total=epochs, unit="epoch") as bar:
+        for epoch in range(epochs):
+            yield epoch
+            bar.update()
 
 
 def split(images, labels, sizes, seed=0):

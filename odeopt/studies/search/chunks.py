@@ -2,9 +2,10 @@
 Ctrl-C keeps what is done."""
 
 import concurrent.futures as cf
-import sys
 import time
 import warnings
+
+from ...progress import progress_bar
 
 SILENCE = 60.0  # seconds; see ``executor``
 
@@ -33,13 +34,10 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
     bool
         False after Ctrl-C: some chunks may not have run.
     """
-    from tqdm import tqdm
-
     own = executor is None
     room = max(threads, min(2 * threads, room)) if own else max(getattr(executor, "_max_workers", 8), room)
     waiting, flying, lost = list(reversed(chunks)), {}, []
-    with tqdm(total=len(chunks), unit="chunk", file=sys.stderr, leave=False,
-              disable=not (progress and sys.stderr.isatty())) as bar:
+    with progress_bar(progress, total=len(chunks), unit="chunk") as bar:
         pool, heard, longest = executor, None, 0.0  # when the last result came, and the longest wait for one
         try:
             if own:  # the first chunk runs here, so that compiling happens once and in one thread
