@@ -60,10 +60,10 @@ class _Reach:
         self.parts.append(">")
 
     def _first(self, key, value):
-        number = self.seen.setdefault(key, len(self.seen))
-        if number < len(self.seen) - 1:
-            self.parts.append(f"again {number}")
+        if key in self.seen:
+            self.parts.append(f"again {self.seen[key]}")
             return False
+        self.seen[key] = len(self.seen)
         self.keep.append(value)  # alive, so that no other object gets its id
         return True
 
@@ -172,6 +172,7 @@ def _refreshed(function):
     reach.visit("", function)
     stale = []
     for dispatcher in reach.dispatchers:
+        _name(dispatcher)  # what is not kept itself becomes a part of what calls it
         if isinstance(dispatcher._cache, FunctionCache):
             if sum(dispatcher._cache_hits.values()):
                 stale.append(dispatcher)
@@ -184,26 +185,35 @@ def _refreshed(function):
 def keep(dispatcher, folder=None):
     """Keep what ``dispatcher`` compiles: in ``folder()``, by default where numba would."""
     dispatcher._cache = Store(dispatcher, folder)
-    if _nameless(dispatcher.py_func, folder) and dispatcher._compiler.py_func is dispatcher.py_func:
-        dispatcher._compiler.py_func = _renamed(dispatcher.py_func)
+    _name(dispatcher, folder)
 
 
 def _nameless(function, folder):
-    """Whether other functions may have its name: closures, and what stands in no file."""
-    return folder is not None or "<locals>" in function.__qualname__
+    """Whether another function may have its name: closures, what stands in no file, modules of anybody's."""
+    return (folder is not None or "<locals>" in function.__qualname__
+            or (function.__module__ or "").partition(".")[0] != __package__)
 
 
-def _renamed(function):
-    """The same function under a name that no other has, in whichever process.
+def _name(dispatcher, folder=None):
+    """Let ``dispatcher`` compile under a name that no other function has, in whichever process.
 
-    Code is linked by the function's name and numba's count of functions in the process that compiled it. With
-    two closures of one name and one count, from two processes, the addresses of both would be those of one.
+    Code is linked by the function's name and numba's count of functions in the process that compiled it. With two
+    functions of one name and one count, from two processes, the addresses of both would be those of one.
     """
-    twin = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
-                              function.__closure__)
-    twin.__kwdefaults__, twin.__module__, twin.__doc__ = function.__kwdefaults__, function.__module__, function.__doc__
-    twin.__qualname__ = f"{function.__qualname__}_{uuid.uuid4().hex}"
-    return twin
+    compiler, function = dispatcher._compiler, dispatcher.py_func
+    if not _nameless(function, folder) or "_compile_core" in vars(compiler):
+        return
+    core, unique = compiler._compile_core, uuid.uuid4().hex
+
+    def named(*arguments):  # under numba's lock
+        before = function.__qualname__
+        function.__qualname__ = f"{before.removesuffix(unique)}{unique}"
+        try:
+            return core(*arguments)
+        finally:
+            function.__qualname__ = before
+
+    compiler._compile_core = named
 
 
 def is_kept(dispatcher, signature):

@@ -8,6 +8,8 @@ import sys
 import places
 import pytest
 
+from odeopt.abi import kernel
+
 ROOT = places.ROOT
 HELPER = "from numba import njit\n\n{}\ndef weight(a):\n    return {} * a\n\n\nSCALE = {}\n"
 USER = """
@@ -138,6 +140,28 @@ problems = [oo.Problem.from_kernels("own", their_factory.scaled(c), None, dim=1,
 runs = [[oo.record(oo.GradientDescent(0.125), p, steps=1).x[-1][0] for p in problems] for _ in range(2)]
 print(*runs[0], *runs[1], sum(sum(p.fg.stats.cache_hits.values()) for p in problems))
 """
+
+
+def factorials():
+    @kernel
+    def factorial(n):
+        if n <= 1:
+            return 1
+        return n * factorial(n - 1)
+
+    return factorial
+
+
+@kernel
+def fibonacci(n):
+    if n <= 1:
+        return n
+    return fibonacci(n - 1) + fibonacci(n - 2)
+
+
+def test_a_kernel_may_call_itself():
+    assert factorials()(5) == 120 and fibonacci(10) == 55
+    assert fibonacci.py_func.__qualname__ == "fibonacci"  # as before it was compiled
 
 
 def test_kernels_of_one_name_from_two_processes_stay_apart(tmp_path):
