@@ -108,9 +108,12 @@ def test_the_look_costs_a_few_evaluations():
 
 
 def test_slow_functions_are_not_looked_at(monkeypatch):
-    times = iter(range(100))
-    monkeypatch.setattr("odeopt.problems.differences.time.perf_counter", lambda: next(times))
-    oo.Problem(bowl, lambda x: 5 * bowl_gradient(x), dim=2)
+    for seconds, slow in (([0, 1, 2, 3], True), ([0, 1, 2, 2.01], False)):  # the first evaluation may compile
+        monkeypatch.setattr("odeopt.problems.differences.time.perf_counter", iter(seconds).__next__)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            oo.Problem(bowl, lambda x: 5 * bowl_gradient(x), dim=2)
+        assert len(caught) == (not slow)
 
 
 # check -------------------------------------------------------------------------------------------------
