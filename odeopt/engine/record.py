@@ -290,6 +290,7 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
     counters, clock = loops.fresh_counters()
     clock[loops.T] = method.t0
     p, w, g = scheme.parameters(flow), scheme.workspace(z), np.empty(problem.dim)
+    cost = scheme.stages * flow.cost(problem.dim)
     store = Store(problem.dim, flow.rows - 1 if memory else None, steps // every + 2, log=method.rtol is not None)
     hs = np.atleast_1d(np.array(method.h, dtype=np.float64))
     rhs, step, compiled = scheme.kernels(flow, problem)
@@ -297,7 +298,7 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
         loop = loops.compiled(loops.scheme_loop) if compiled else loops.scheme_loop
 
         def call(k_stop):
-            loop(problem.fg, problem.hv, problem.data, rhs, step, p, hs, z, w, g, scheme.stages,
+            loop(problem.fg, problem.hv, problem.data, rhs, step, p, hs, z, w, g, cost,
                  counters, clock, k_stop, steps, every, t_end, *store.arrays)
     else:
         loop = loops.compiled(loops.adaptive_loop) if compiled else loops.adaptive_loop
@@ -307,7 +308,7 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
         clock[loops.STEP] = hs[0]
 
         def call(k_stop):
-            loop(problem.fg, problem.hv, problem.data, rhs, step, p, tolerances, gains, z, old, w, g, scheme.stages,
+            loop(problem.fg, problem.hv, problem.data, rhs, step, p, tolerances, gains, z, old, w, g, cost,
                  counters, clock, k_stop, steps, every, t_end, store.log, *store.arrays)
 
     stepwise = None if compiled else loops.Stepwise(call, counters, clock, z, w)

@@ -16,8 +16,11 @@ from .look_ahead import look_ahead_flow
 from .modified import ModifiedFlow, mean_age, modified_gradient_flow, modified_root_flow
 from .nadam import nadam_flow
 from .nesterov import nesterov_flow
+from .newton import newton_flow
 from .normalized import normalized_flow
+from .polyak import polyak_flow
 from .rmsprop import rmsprop_flow
+from .sam import sam_flow
 from .sign import sign_flow
 
 ALL = {
@@ -39,6 +42,9 @@ ALL = {
     "adadelta": adadelta_flow,
     "sign": sign_flow,
     "normalized": normalized_flow,
+    "polyak": polyak_flow,
+    "newton": newton_flow,
+    "sam": sam_flow,
 }
 
 __all__ = ["ALL", "Flow", "ModifiedFlow", "high_resolution_start", "linear_test_problem", "mean_age",

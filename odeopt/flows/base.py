@@ -65,6 +65,8 @@ class Flow(abi.Portable):
         Whether ``rhs`` calls ``hv``; then a problem without Hessian product is a ValueError.
     energy : str
         Name of the Lyapunov function that belongs to the flow (:func:`odeopt.lyapunov`); "" for none.
+    evaluations : callable, optional
+        ``evaluations(n)``: gradients and Hessian products that ``rhs`` takes in n dimensions, where it is not 1.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Flow(abi.Portable):
     jacobian: object = None
     needs_hessian: bool = False
     energy: str = ""
+    evaluations: object = None
 
     def __post_init__(self):
         checks.takes("rhs", self.rhs, _SIGNATURE, _CONTRACT)
@@ -100,6 +103,10 @@ class Flow(abi.Portable):
     def rows(self):
         """Rows of z: one for the position and one a slot."""
         return 1 + len(self.slots)
+
+    def cost(self, n):
+        """Gradients and Hessian products in one evaluation of the field in ``n`` dimensions."""
+        return 1 if self.evaluations is None else checks.integer("evaluations", self.evaluations(n), 1)
 
     def start(self, x):
         """The state z with position ``x`` and memory at rest (zeros)."""

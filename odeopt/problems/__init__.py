@@ -7,6 +7,7 @@ from .. import checks
 from .base import Problem
 from .convex import log_cosh_valley, quartic, sine_bowl
 from .digits import digits, digits_split
+from .least_squares import least_squares
 from .logistic import digits_logistic
 from .mlp import digits_mlp
 from .multimodal import ackley, easom, levy, mccormick, rastrigin, styblinski_tang
@@ -23,7 +24,7 @@ _FACTORIES = (
 )  # fmt: skip
 ALL = {factory.__name__.replace("_", "-"): factory for factory in _FACTORIES}
 
-__all__ = ["ALL", "Problem", "by_name", "digits", "digits_split"]
+__all__ = ["ALL", "Problem", "by_name", "digits", "digits_split", "least_squares"]
 __all__ += [factory.__name__ for factory in _FACTORIES]
 
 

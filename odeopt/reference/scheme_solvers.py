@@ -138,7 +138,7 @@ class SchemeSolver(OdeSolver, metaclass=_Made):
 
     def _prepare(self, t0, y0):
         self._p = self.scheme.parameters(_NoFlow)
-        self._w = np.zeros((self.scheme.work(self.rows), self.n // self.rows))
+        self._w = self.scheme.workspace(np.empty((self.rows, self.n // self.rows)))
 
     def _advance(self, t, y, h):
         """A new state one step further, flattened."""

@@ -8,9 +8,11 @@ from .coasting import coasting_euler
 from .euler import explicit_euler
 from .exponential_euler import exponential_euler
 from .implicit_euler import implicit_euler
+from .linearly_implicit_euler import linearly_implicit_euler
 from .partitioned import partitioned_euler
 from .rkc import rkc, runge_kutta_chebyshev
 from .runge_kutta import dormand_prince, explicit_runge_kutta, heun, heun_euler, rk4
+from .sam import sam
 from .semi_implicit import look_ahead_euler, semi_implicit_euler
 from .stormer_verlet import stormer_verlet
 
@@ -22,6 +24,7 @@ ALL = {
     "heun": heun,
     "rk4": rk4,
     "implicit-euler": implicit_euler,
+    "linearly-implicit-euler": linearly_implicit_euler,
     "heun-euler": heun_euler,
     "dormand-prince": dormand_prince,
     "rkc": rkc,
@@ -30,4 +33,4 @@ ALL = {
 
 __all__ = ["ALL", "BACKTRACKING", "Scheme", "armijo_euler",
            "catching_up_euler", "chebyshev_steps", "coasting_euler", "explicit_runge_kutta",
-           "partitioned_euler", "runge_kutta_chebyshev", "silver_steps", *(k.replace("-", "_") for k in ALL)]
+           "partitioned_euler", "runge_kutta_chebyshev", "sam", "silver_steps", *(k.replace("-", "_") for k in ALL)]

@@ -39,6 +39,8 @@ class Scheme(abi.Portable):
         The scheme's own constants; the loop appends them to the flow's ``p``.
     check : callable, optional
         ``check(flow, problem)`` raises ValueError for flows that the scheme cannot integrate.
+    matrix_up_to : int
+        Largest n for which the workspace has n rows more than ``work`` says, before the last one: a matrix.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Scheme(abi.Portable):
     embedded_order: int = 0
     constants: tuple = ()
     check: object = None
+    matrix_up_to: int = 0
 
     def __post_init__(self):
         checks.takes("step", self.step, _SIGNATURE, _CONTRACT)
@@ -56,7 +59,7 @@ class Scheme(abi.Portable):
         checks.takes("work", self.work, "work(rows)")
         if self.check is not None:
             checks.takes("check", self.check, "check(flow, problem)")
-        for name, least in (("order", 1), ("stages", 0), ("embedded_order", 0)):
+        for name, least in (("order", 1), ("stages", 0), ("embedded_order", 0), ("matrix_up_to", 0)):
             object.__setattr__(self, name, checks.integer(name, getattr(self, name), least))
         object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in self.constants))
 
@@ -96,7 +99,8 @@ class Scheme(abi.Portable):
 
     def workspace(self, z):
         """A zeroed workspace for states of the shape of ``z``."""
-        return np.zeros((checks.integer("work", self.work(z.shape[0])), z.shape[1]))
+        rows, n = z.shape
+        return np.zeros((checks.integer("work", self.work(rows)) + (n if n <= self.matrix_up_to else 0), n))
 
     def __repr__(self):
         return f"<Scheme {self.name}, order {self.order}>"

@@ -14,6 +14,7 @@ Source: Rockafellar (1976); Martens (2010) for Newton-CG with Hessian products.
 import numpy as np
 
 from ..abi import kernel
+from ..linear_systems import TARGET, advance, begin
 from .base import Scheme
 
 
@@ -34,35 +35,19 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     for _ in range(50):
         spent += 1
         fg(y, r, data)
-        rr = 0.0
         for i in range(n):
             r[i] = -(y[i] - x[i] + h * (r[i] + decay * y[i]))
-            q[i] = r[i]
-            d[i] = 0.0
-            rr += r[i] * r[i]
+        rr = begin(r, q, d)
         previous, residual = residual, np.sqrt(rr)
         if residual <= tolerance or not residual < previous:
             break
-        target = 1e-28 * rr
+        target = TARGET * rr
         for _inner in range(2 * n + 10):
             hv(y, q, hq, data)
             spent += 1
-            curvature = 0.0
-            for i in range(n):
-                hq[i] = q[i] + h * (hq[i] + decay * q[i])
-                curvature += q[i] * hq[i]
-            if not curvature > 0.0:
+            rr = advance(rr, 1.0, h, decay, r, q, hq, d)
+            if not rr > target:
                 break
-            alpha, new = rr / curvature, 0.0
-            for i in range(n):
-                d[i] += alpha * q[i]
-                r[i] -= alpha * hq[i]
-                new += r[i] * r[i]
-            beta, rr = new / rr, new
-            if rr <= target:
-                break
-            for i in range(n):
-                q[i] = r[i] + beta * q[i]
         for i in range(n):
             y[i] += d[i]
     for i in range(n):
@@ -71,10 +56,16 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     return residual
 
 
-def _check(flow, problem):
-    if flow.name != "gradient flow":
-        raise ValueError(f"flow must be gradient flow for implicit Euler, got {flow.name!r}")
-    problem.need_hessian("implicit Euler")
+def on_gradient_flow(words):
+    """``check(flow, problem)`` of a scheme whose linear systems are those of gradient flow."""
+
+    def check(flow, problem):
+        if flow.name != "gradient flow":
+            raise ValueError(f"flow must be gradient flow for {words}, got {flow.name!r}")
+        problem.need_hessian(words)
+
+    return check
 
 
-implicit_euler = Scheme("implicit Euler (proximal point)", step, 1, 0, work=lambda rows: 6, check=_check)
+implicit_euler = Scheme("implicit Euler (proximal point)", step, 1, 0, work=lambda rows: 6,
+                        check=on_gradient_flow("implicit Euler"))
