@@ -18,6 +18,7 @@ import numpy as np
 
 from ..abi import kernel
 from ..linear_systems import DENSE, TARGET, advance, begin, eliminate
+from ..spec import factory
 from .base import Flow
 
 
@@ -56,6 +57,7 @@ def _products(n):
     return 1 + n
 
 
+@factory
 def newton_flow():
     """x' = -H^{-1} g; no constants, time without unit."""
     return Flow("Newton flow", "x' = -H⁻¹ g", rhs, needs_hessian=True, evaluations=_products)

@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from ..sums import scaled_norm
 from .base import Flow
 
@@ -49,6 +50,7 @@ class PolyakFlow(Flow):
                                  f"{name} = {value:.6g}, got {f_star:.6g}")
 
 
+@factory
 def polyak_flow(f_star):
     """x' = -(f - f_star) g/|g|^2; ``f_star`` the infimum of f (``problem.f_min`` where that is known), time
     without unit."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..spec import factory
 from ..sums import scaled_norm
 from .base import Flow
 
@@ -44,6 +45,7 @@ def _two(n):
     return 2
 
 
+@factory
 def sam_flow(rho, *, normalized=True):
     """x' = -g(x + rho g/|g|), or -g(x + rho g) where not ``normalized``; ``rho`` >= 0 in the unit of x (of flow
     time where not normalised)."""

@@ -18,9 +18,11 @@ flow: Compagnoni et al., arXiv:2301.08203.
 """
 
 from .. import checks
+from ..spec import factory
 from .runge_kutta import explicit_runge_kutta
 
 
+@factory
 def sam(ratio=1.0):
     """The scheme with the radius ``ratio`` times the step, a real number."""
     ratio = checks.real("ratio", ratio)

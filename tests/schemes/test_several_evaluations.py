@@ -7,6 +7,7 @@ from numba import njit
 import odeopt as oo
 from odeopt import schemes
 from odeopt.linear_systems import advance, begin, eliminate
+from odeopt.method import method_from
 
 BOWL, VALLEY, HIMMELBLAU = oo.problems.sine_bowl(), oo.problems.log_cosh_valley(), oo.problems.himmelblau()
 ROSENBROCK = oo.problems.rosenbrock()
@@ -32,7 +33,7 @@ def test_order_one_on_three_problems(name, problem, x0, t_end, h):
 
 
 def test_sam_backwards_by_half_a_step_is_the_midpoint_rule():
-    study = oo.convergence((GRADIENT, schemes.sam(-0.5)), BOWL, t_end=2.0, levels=7)
+    study = oo.convergence(oo.Discretization(GRADIENT, schemes.sam(-0.5), 0.1), BOWL, t_end=2.0, levels=7)
     assert schemes.sam(-0.5).order == 2 and study.order == pytest.approx(2, abs=0.05), study
 
 
@@ -236,3 +237,13 @@ def test_where_there_is_no_step():
     top = oo.Problem(lambda x: np.cos(x[0]), lambda x: -np.sin(x), x0=[0.0], name="cosine")
     ended = run(oo.flows.polyak_flow(-1.0), EULER, 1.0, top)
     assert ended.status != "completed" and "not finite" in ended.message
+
+
+def test_files_give_them_back():
+    for flow, scheme in ((oo.flows.polyak_flow(-0.5), EULER), (oo.flows.newton_flow(), EULER),
+                         (oo.flows.sam_flow(0.1, normalized=False), schemes.sam(2.0)),
+                         (GRADIENT, schemes.linearly_implicit_euler)):
+        method = oo.Discretization(flow, scheme, 0.01)
+        again = method_from(method.spec())
+        assert again.spec() == method.spec() and np.array_equal(run(again.flow, again.scheme, 0.01, BOWL).x,
+                                                                run(flow, scheme, 0.01, BOWL).x)
