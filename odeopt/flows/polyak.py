@@ -17,8 +17,6 @@ Sources: Polyak, Introduction to Optimization (1987), section 5.3; Hazan, Kakade
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from .. import checks
 from ..abi import kernel
 from ..spec import factory
