@@ -106,20 +106,27 @@ def written(source):
     It calls nothing but numpy, as ``np``. Its machine code is kept in the user's cache folder, and other processes
     are sent the text.
     """
-    name = f"<kernel {hashlib.sha256(source.encode()).hexdigest()[:16]}>"
-    if source not in _WRITTEN:
-        namespace = {"np": np, "__name__": __name__}  # numba asks for a module that can be imported
+    found = _WRITTEN.get(source)
+    if found is None:
+        name = f"<kernel {hashlib.sha256(source.encode()).hexdigest()[:16]}>"
         linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name  # for tracebacks
+        namespace = {"np": np, "__name__": __name__}  # numba asks for a module that can be imported
         exec(compile(source, name, "exec"), namespace)
         function = namespace[source[4 : source.index("(")]]  # "def fg(x, ..."
         function.source = source
-        return _WRITTEN.setdefault(source, kernel(function, folder=machine_code.cache_folder))
-    return _WRITTEN[source]
+        found = _WRITTEN.setdefault(source, kernel(function, folder=machine_code.cache_folder))
+    return found
 
 
 def findable(dispatcher):
     """Whether another process finds this very kernel, by its name or by its text."""
-    return importable(dispatcher) or hasattr(interpreted(dispatcher), "source")
+    return importable(dispatcher) or _source(dispatcher) is not None
+
+
+def _source(value):
+    """The text of a kernel that :func:`written` made, None for anything else."""
+    source = getattr(interpreted(value), "source", None)
+    return source if isinstance(source, str) and _WRITTEN.get(source) is value else None
 
 
 def inlined(dispatcher):
@@ -307,8 +314,9 @@ class ByValue(NamedTuple):
 def sent(value):
     """What goes to another process for ``value``: a function that can be imported by its name, a lambda, a closure
     or one of ``__main__`` by value, anything else as it is."""
-    if findable(value) and not importable(value):
-        return BySource(interpreted(value).source)
+    source = _source(value)
+    if source is not None:
+        return BySource(source)
     if importable(value):
         return ByName(value.py_func.__module__, value.py_func.__name__)
     if not callable(value) or isinstance(value, (type, Portable, Dispatcher)):  # numba sends its kernels by value

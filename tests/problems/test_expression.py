@@ -294,6 +294,18 @@ def test_copies_have_the_same_kernels():
     assert len(oo.Problem.from_expression("x + " * 50 + "y").name) == 40
 
 
+def test_what_has_a_source_of_its_own_is_sent_as_it_is():
+    problem = oo.Problem(Sourced(), lambda x: 2 * x, dim=2)
+    assert pickle.loads(pickle.dumps(problem)).fun([1.0, 2.0]) == 5.0
+
+
+class Sourced:
+    source = "def fg(x, g, data):\n    raise AssertionError\n"
+
+    def __call__(self, x):
+        return float(x @ x)
+
+
 def test_another_process_loads_what_was_compiled(tmp_path):
     code = """
 import pickle, sys
