@@ -239,7 +239,8 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
     if kernel is None:
         from ..schedules import constant
 
-        many = _compiled_many() if problem.compiled else _many_in_python
+        compiled = problem.compiled and abi.is_compiled(optimizer.kernel)
+        many = _compiled_many() if compiled else _many_in_python
         with np.errstate(all="ignore"):
             slots = np.array([optimizer.start(x0, problem.grad(x0) if start == "consistent" else None, start)
                               for x0 in starts]).reshape(count, -1, n)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from .. import archive, checks, fingerprint
+from ..abi import is_compiled
 from ..discretization import Discretization
 from ..method import checked_method
 from ..optimizers import Optimizer
@@ -27,6 +28,7 @@ CONTROLLERS = {
 }
 _MANY = 10_000_000
 _MANY_SIZES = 10_000  # a longer vector of steps is not written into the run's spec
+_INTERPRETED = "; in the interpreter: {} is plain Python, which odeopt.abi.kernel compiles"
 
 
 def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_end=None, gtol=0.0,
@@ -193,8 +195,8 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
         x, s, g = _resume(resume, optimizer, problem, x0, every, memory, counters, clock, origin, rule)
     k_end = int(counters[loops.K]) + checks.integer("steps", steps, 0, checks.LARGEST - int(counters[loops.K]))
     store = Store(problem.dim, len(optimizer.slots) if memory else None, steps // every + 2)
-    loop = loops.optimizer_loop
-    if problem.compiled:
+    loop, compiled = loops.optimizer_loop, problem.compiled and is_compiled(optimizer.kernel)
+    if compiled:
         loop = inlined.Loop(problem, optimizer, driven, specialize)
     seen_x, seen_s, own_g = x.copy(), s.copy(), g.copy()
 
@@ -203,7 +205,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
              span, p, x, own_g, s, seen_x, seen_s, counters, clock, k_stop, k_end, every, t_end, gtol,
              *store.arrays)
 
-    stepwise = None if problem.compiled else loops.Stepwise(call, counters, clock, x, s)
+    stepwise = None if compiled else loops.Stepwise(call, counters, clock, x, s)
     call = stepwise or call
     if rule:
         call, numbers = _controlled(call, rule, optimizer, problem, p, x, counters, k_end, resume)
@@ -216,6 +218,8 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
     if resume is None:
         lr = first.kernel(0.0, span[0], first.c) if driven[0] == 0 else p[0]
         _keep_start(counters, clock, store, f, g, lr, x, s)
+    if problem.compiled and not compiled:
+        message += _INTERPRETED.format("the update")
     message = "; ".join(m for m in (message, getattr(loop, "note", "")) if m)
     columns = store.columns(int(counters[loops.RECORDS]))
     if resume is not None:
@@ -315,7 +319,7 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
     interrupted = loops.run(stepwise or call, counters, store, steps, every, tick, stepwise)
     status, message = loops.explain(counters, clock, interrupted, steps, must_reach=must_reach)
     if problem.compiled and not compiled:
-        message += "; in the interpreter: rhs or step is plain Python, which odeopt.abi.kernel compiles"
+        message += _INTERPRETED.format("rhs or step")
     _keep_start(counters, clock, store, f, start_g, hs[0], z[0], z[1:])
     columns, trials = store.columns(int(counters[loops.RECORDS])), store.trials(int(counters[loops.K]))
     run = loops.finish(columns, counters, clock, status, message, repr(method), problem.name, z[0], z[1:], every,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from .. import archive, checks, fingerprint
+from ..abi import is_compiled
 from ..archive import Entry
 from ..optimizers import Optimizer
 from ..schedules import Schedule, constant
@@ -206,7 +207,8 @@ def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed
         keep = int((old.k[: k.size] == k[: old.k.size]).sum())
         out[:, :keep] = old.x[:, :keep]
     base = optimizer.p_for(problem.x0)
-    loop = loops.compiled(loops.optimizer_paths) if problem.compiled else loops.optimizer_paths
+    compiled = problem.compiled and is_compiled(optimizer.kernel)
+    loop = loops.compiled(loops.optimizer_paths) if compiled else loops.optimizer_paths
     fgb = problem.fgb if source == loops.BATCHES else loops.no_batch
 
     def advance(rows, xi, batches, count, now):

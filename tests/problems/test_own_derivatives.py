@@ -3,6 +3,7 @@
 import math
 import pickle
 import warnings
+from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -12,6 +13,7 @@ import odeopt as oo
 from odeopt import stochastic as st
 from odeopt.abi import kernel
 from odeopt.flows import Flow
+from odeopt.optimizers.base import Optimizer, positive
 from odeopt.schemes import Scheme
 
 
@@ -245,6 +247,32 @@ def test_plain_flows_and_schemes_run_with_a_note():
         assert "in the interpreter: rhs or step is plain Python, which odeopt.abi.kernel compiles" in run.message
     assert oo.convergence(oo.Discretization(flow, scheme, 1e-2), problem, t_end=0.1).order == pytest.approx(
         1, abs=0.05)
+
+
+def plain_update(k, p, x, g, s):
+    x -= p[0] * g
+    return p[0]
+
+
+@dataclass(frozen=True)
+class Own(Optimizer):
+    lr: float = positive(scales="h")
+    kernel = staticmethod(plain_update)
+
+
+def test_a_plain_update_runs_with_a_note():
+    problem, own, ours = oo.problems.beale(), Own(1e-3), oo.GradientDescent(1e-3)
+    run = oo.record(own, problem, steps=30)
+    np.testing.assert_allclose(run.x, oo.record(ours, problem, steps=30).x, rtol=1e-13)
+    assert run.message.endswith("in the interpreter: the update is plain Python, which odeopt.abi.kernel compiles")
+    starts = np.array([[1.0, 1.2], [0.5, 0.3]])
+    np.testing.assert_allclose(oo.ensemble(own, problem, starts, 20).x, oo.ensemble(ours, problem, starts, 20).x, 1e-13)
+    noise = st.gaussian(0.01 * np.eye(2))
+    noisy = [st.sample(o, problem, noise, steps=20, paths=2, seed=3).final["x"] for o in (own, ours)]
+    np.testing.assert_allclose(*noisy, rtol=1e-13)
+    x, g = np.ones(3), np.full(3, 2.0)
+    own.update(x, g, own.init(x))
+    np.testing.assert_allclose(x, 1 - 2e-3)
 
 
 @pytest.mark.parametrize(("make", "words"), [

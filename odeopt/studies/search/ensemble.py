@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import checks
+from ...abi import is_compiled
 from ...engine import batched, loops
 from ...optimizers import Optimizer
 from ...problems.base import checked
@@ -172,7 +173,7 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     if out is not None and not (every and keep == "path"):
         raise ValueError("out needs every >= 1 and keep='path'")
     threads = number(threads)
-    if not problem.compiled:  # the interpreter takes one at a time
+    if not (problem.compiled and all(is_compiled(o.kernel) for o in optimizers)):  # the interpreter takes one at a time
         threads = 1
     records = steps // every + 1 if every else 0
     results = _Results((len(optimizers), len(starts)), problem.dim, records, keep, chunk, out, many)
