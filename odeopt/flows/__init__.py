@@ -22,6 +22,7 @@ from .polyak import polyak_flow
 from .rmsprop import rmsprop_flow
 from .sam import sam_flow
 from .sign import sign_flow
+from .sign_inclusion import SignInclusion, sign_inclusion
 
 ALL = {
     "gradient": gradient_flow,
@@ -41,12 +42,13 @@ ALL = {
     "adagrad": adagrad_flow,
     "adadelta": adadelta_flow,
     "sign": sign_flow,
+    "sign-inclusion": sign_inclusion,
     "normalized": normalized_flow,
     "polyak": polyak_flow,
     "newton": newton_flow,
     "sam": sam_flow,
 }
 
-__all__ = ["ALL", "Flow", "ModifiedFlow", "high_resolution_start", "linear_test_problem", "mean_age",
+__all__ = ["ALL", "Flow", "ModifiedFlow", "SignInclusion", "high_resolution_start", "linear_test_problem", "mean_age",
            "modified_gradient_flow", "modified_root_flow",
            *(factory.__name__ for factory in ALL.values())]

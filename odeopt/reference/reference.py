@@ -9,12 +9,13 @@ import numpy as np
 
 from .. import checks
 from ..discretization import Discretization
-from ..flows import Flow
+from ..flows import Flow, SignInclusion
 from ..method import checked_method
 from ..optimizers import Optimizer
 from ..problems.base import checked
 from ..progress import progress_bar
 from ..schedules import Schedule, driven
+from . import filippov
 from .scheduled import ScheduledMethod, ScheduledSolution
 from .solvers import DENSE_JACOBIAN, solve
 
@@ -119,7 +120,8 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         solution parts from it by half of the digits asked for. Implicit methods get the exact Jacobian
         where the Hessian is known. "jitted" is the package's own Dormand–Prince 5(4) with the error norm
         of scipy's RK45, for sweeps: on compiled problems it is several times faster than the others (a
-        test compares their solutions).
+        test compares their solutions). A differential inclusion (:func:`odeopt.flows.sign_inclusion`) is solved
+        between events by the explicit ones of SciPy, "auto" is DOP853, and needs Hessian products.
     start : {"cold", "consistent"}
     t0 : float, optional
         Flow time of the start; default 0, for a Discretization its own.
@@ -162,11 +164,17 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
         checks.choice(name, value, (False, True))
     rtol, atol = checks.real("rtol", rtol, 2.3e-14, 1), checks.real("atol", atol, 0)
     flow, z0 = start_state(method, problem, x0, start)
+    inclusion = isinstance(flow, SignInclusion)
+    if inclusion:
+        checks.choice("solver", solver, filippov.SOLVERS)
+        problem.need_hessian("the reference of a differential inclusion")
     if schedule is not None:
         steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
         moving = _moving(method, schedule, t0)
         steps = min(driven.steps_inside(method, s, steps) for s in moving.schedules)
         if moving.changes_the_flow():
+            if inclusion:
+                raise ValueError("schedule must leave the decay of a differential inclusion as it is")
             checks.choice("solver", solver, METHODS[:-1])
 
             def scheduled(end, rtol, atol, solver, words=None):
@@ -181,7 +189,7 @@ def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, s
             return solve(flow, problem, z0, t0, end, rtol, atol, solver, watch)
 
     second = None
-    if check and solver == "auto" and problem.compiled and z0.size > DENSE_JACOBIAN:
+    if check and solver == "auto" and problem.compiled and z0.size > DENSE_JACOBIAN and not inclusion:
 
         def loosely(watch, reached):
             return solve(flow, problem, z0, t0, t_end, *_loosened(rtol, atol), "DOP853", watch, reached)

@@ -16,8 +16,10 @@ import numpy as np
 from ..discretization import Discretization
 from ..engine import loops
 from ..engine.record import record
+from ..flows import SignInclusion
 from ..schemes import dormand_prince
 from ..schemes.base import LEAST_ATOL
+from . import filippov
 
 PATIENCE_EXPLICIT = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
 PATIENCE = 50_000  # evaluations after which "auto" ends
@@ -193,6 +195,9 @@ def _verdict(fun, t, y, t0, y0, first, t_end, lost):
 def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=None):
     """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field ("jitted": never),
     and ``reached(t, y)`` as in :func:`integrate`."""
+    if isinstance(flow, SignInclusion):
+        allowed = PATIENCE if solver == "auto" else PATIENCE_NAMED
+        return filippov.solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch, allowed)
     rows, n = z0.shape
     field, p, jac = flow.field(problem), flow.p, None
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:

@@ -18,16 +18,18 @@ import numpy as np
 
 from ... import checks
 from ...discretization import Discretization
+from ...flows import SignInclusion
 from ...method import STARTS, Method, checked_method
 from ...problems.base import checked
 from ...reference.reference import reference, start_state
 from ...reference.solvers import DENSE_JACOBIAN
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
-from .fit import curve_through, distance_to, fit_order, refinements
+from .fit import AGREE, curve_through, distance_to, fit_order, refinements
 
 TOLERANCE = 0.05  # of a certificate
 _HIDDEN = 100.0  # times the uncertainty of the reference: smaller errors have no slope to 0.05
+_AGREE_OF_MEANS = 0.3  # slopes of errors that fluctuate
 _NO_LIMIT = 0.1  # a slope below is no convergence
 _MANY = 2**24  # coordinates kept of one run; beyond, every second (fourth, ...) step is compared
 _STEPS = 64  # of the coarsest level when t_end is not given
@@ -140,7 +142,7 @@ class Convergence(Study):
 
 @partial_results
 def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, start="cold", against="reference",
-                refine=None, expected=None, rtol=1e-12, atol=1e-14, solver="auto", progress=False):
+                refine=None, expected=None, mean_of=None, rtol=1e-12, atol=1e-14, solver="auto", progress=False):
     """Measure the order of a method on a problem.
 
     Parameters
@@ -166,6 +168,10 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         that of ``method``.
     expected : float, optional
         Order to certify; default: what the method declares.
+    mean_of : int >= 1, optional
+        Steps from each level's to the next one's (excluded), evenly spaced in log h, the geometric mean of whose
+        errors stands for the level. Default 1; 16 against a differential inclusion, about whose surfaces iterates
+        chatter, so that their error divided by h jumps with h. Then slopes agree that differ by 0.3.
     rtol, atol : float
         Tolerances of the reference.
     solver : str
@@ -190,6 +196,10 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
     if against == "reference" and ladder.flow is None:
         raise ValueError(f"method must have a classical flow, and {ladder.name} has none "
                          "(against='richardson' needs none)")
+    chatters = isinstance(ladder.flow, SignInclusion) and against == "reference"
+    mean_of = checks.integer("mean_of", (16 if chatters else 1) if mean_of is None else mean_of, 1)
+    if mean_of > 1 and against != "reference":
+        raise ValueError(f"mean_of must be 1 against {against!r}, got {mean_of}")
     ladder.check(factors)
     solution, before, sizes = [], [], []
 
@@ -201,7 +211,11 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         h, t, x = ladder.run(f)
         sizes.append(float(np.abs(x).max()))
         if against == "reference":
-            found = h, t.size - 1, *_distance(solution[0], t, x, ladder)
+            distances = [_distance(solution[0], t, x, ladder)]
+            for i in range(1, mean_of):
+                distances.append(_distance(solution[0], *ladder.run(f * factor ** (i / mean_of))[1:], ladder))
+            with np.errstate(divide="ignore"):  # a distance of 0 stays 0
+                found = h, t.size - 1, *np.exp(np.log(distances).mean(axis=0))
         else:
             found = None
             if before:
@@ -220,7 +234,8 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
         if not solution[0].t_end > ladder.t0:  # nothing to compare with
             uncertainty = math.nan
     scale = max((size for size in sizes if math.isfinite(size)), default=1.0)
-    fit = fit_order(h, error, floor=max(uncertainty, 1e-15 * scale) if math.isfinite(uncertainty) else math.inf)
+    fit = fit_order(h, error, floor=max(uncertainty, 1e-15 * scale) if math.isfinite(uncertainty) else math.inf,
+                    agree=AGREE if mean_of == 1 else _AGREE_OF_MEANS, drift=mean_of == 1)
     if fit.message and not (notes and np.isnan(error).all()):
         notes.append(fit.message)
         if np.isfinite(error).any() and np.nanmin(error) <= _HIDDEN * uncertainty:
@@ -259,7 +274,8 @@ def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
     what :func:`odeopt.reference` calls "auto", which ends when its evaluations are spent.
     """
     options = {"rtol": rtol, "atol": atol, "t0": t0, "reuse": True}
-    if solver == "auto" and problem.compiled and np.size(z0) <= DENSE_JACOBIAN:
+    smooth = not isinstance(flow, SignInclusion)
+    if smooth and solver == "auto" and problem.compiled and np.size(z0) <= DENSE_JACOBIAN:
         solution = reference(flow, problem, z0, t_end, solver="jitted", **options)
         if solution.success:
             return solution

@@ -63,12 +63,13 @@ class Fit:
     message: str
 
 
-def fit_order(h, error, *, floor=0.0, agree=AGREE):
+def fit_order(h, error, *, floor=0.0, agree=AGREE, drift=True):
     """The order on the asymptotic tail of errors ``error`` at steps ``h`` (descending).
 
     Errors not above ``floor`` count as noise. The tail grows from the finest level upwards, to five
     levels at most, while the slopes agree with the finest one to ``agree``; it needs two slopes.
-    Slopes that drift one way faster and faster are no tail, however close they are.
+    Slopes that drift one way faster and faster are no tail, however close they are (unless ``drift`` is False, for
+    errors that fluctuate).
     """
     h, error = np.asarray(h, dtype=float), np.asarray(error, dtype=float)
     with np.errstate(all="ignore"):
@@ -90,8 +91,8 @@ def fit_order(h, error, *, floor=0.0, agree=AGREE):
         shown = ", ".join(f"{s:.2f}" for s in slopes[max(0, last - 3) : last])
         return Fit(slopes, math.nan, math.nan, tail, False, f"the last slopes are {shown or 'too few'}")
     inside = slopes[first:last]
-    drift = np.diff(slopes[max(0, last - 3) : last])
-    if drift.size > 1 and drift[-1] * drift[-2] > 0 and abs(drift[-1]) > max(abs(drift[-2]), 0.4 * agree):
+    turns = np.diff(slopes[max(0, last - 3) : last])
+    if drift and turns.size > 1 and turns[-1] * turns[-2] > 0 and abs(turns[-1]) > max(abs(turns[-2]), 0.4 * agree):
         shown = ", ".join(f"{s:.3f}" for s in slopes[last - 3 : last])
         return Fit(slopes, math.nan, math.nan, tail, False, f"the last slopes drift: {shown}")
     tail[first : last + 1] = True
