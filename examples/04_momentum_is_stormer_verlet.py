@@ -21,7 +21,7 @@ def studies():
 def main():
     """(computed, theory, tolerance): the orders, and the iterates against the scheme's own."""
     verlet, euler = studies()
-    scheme = oo.Discretization(VERLET.flow, VERLET.scheme, VERLET.h)
+    scheme = oo.Discretization(VERLET.flow, oo.schemes.stormer_verlet, VERLET.h)
     same = oo.deviation((VERLET, "consistent"), scheme, PROBLEM)
     return [(verlet.order, 2.0, 0.05), (euler.order, 1.0, 0.05), (same, 0.0, 1e-12)]
 

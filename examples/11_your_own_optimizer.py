@@ -39,7 +39,7 @@ class SpeedLimit(Optimizer):
 
     title = "speed limit"
     lr: float = positive(scales="h")
-    c: float = positive(1.0)
+    c: float = positive(default=1.0)
     kernel = staticmethod(limited)
 
     @property

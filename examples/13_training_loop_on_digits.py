@@ -16,7 +16,7 @@ PROBLEM = oo.problems.digits_logistic(part="train")
 METHODS = (oo.Adam(0.01), oo.Momentum(0.05, 0.9))
 
 
-def train(optimizer, epochs, batch=64, seed=0):
+def train(optimizer, epochs, batch: int | None = 64, seed=0):
     """(x, losses): plain mini-batch training; ``batch=None`` takes all images."""
     rng = np.random.default_rng(seed)
     x = PROBLEM.x0.copy()

@@ -7,6 +7,7 @@ time x'' + a x' + g = 0 on a slope: x' -> -g/a, Stokes' law. Measured: 100.000 x
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def velocities(momentum, steps=3000):
 
 def main():
     """(computed, theory, tolerance): terminal velocities, the factor 100, and the 99 % step."""
-    pairs = [(velocities(m)[-1], -LR * SLOPE / (1 - m), 1e-11) for m in MOMENTA]
+    pairs: list[tuple[Any, Any, float]] = [(velocities(m)[-1], -LR * SLOPE / (1 - m), 1e-11) for m in MOMENTA]
     v = np.linalg.norm(velocities(0.99), axis=1)
     pairs.append((v[-1] / (LR * np.linalg.norm(SLOPE)), 100.0, 1e-10))
     pairs.append((np.flatnonzero(v >= 0.99 * v[-1])[0] + 1, math.ceil(math.log(0.01) / math.log(0.99)), 0))

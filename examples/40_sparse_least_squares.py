@@ -29,7 +29,7 @@ def main():
     kappa = least_squares(8)[3]
     count = {name.split()[-1] if "2/(L" not in name else "descent": row["gradients"] for name, row in rows.items()}
     gd = math.log(1e-6) / math.log((kappa - 1) / (kappa + 1))
-    pairs = [(max(row["reached"] for row in rows.values()) <= 1e-6, True)]
+    pairs: list[tuple] = [(max(row["reached"] for row in rows.values()) <= 1e-6, True)]
     pairs.append((count["descent"], gd, 0.05 * gd))
     pairs.append((count["CG"] <= min(count.values()), True))
     pairs.append((count["Polyak's"] < 0.2 * count["descent"], True))

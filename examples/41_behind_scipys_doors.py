@@ -4,6 +4,8 @@ The same update, called by ``scipy.optimize.minimize`` and by ``scipy.integrate.
 the numbers of ``odeopt.record``; scipy's own DOP853 shows the flow that it follows.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
@@ -20,6 +22,9 @@ Y0 = ADAM.flow_start(PROBLEM.x0, PROBLEM.grad(PROBLEM.x0)).ravel()
 FIELD = FLOW.field(PROBLEM)
 
 
+METHOD: Any = solver_class(ADAM, PROBLEM)  # SciPy's stubs know no classes of others
+
+
 def field(t, y):
     """Adam's flow as solve_ivp wants it."""
     return FIELD(t, y.reshape(FLOW.rows, 2)).ravel()
@@ -31,7 +36,7 @@ def paths():
     by_minimize = minimize(PROBLEM.value_and_grad, PROBLEM.x0, jac=True, method=minimize_method(ADAM),
                            options={"maxiter": STEPS, "gtol": 0.0, "return_all": True}).allvecs
     span = (0.0, float(run.t[-1]))
-    by_solver = solve_ivp(field, span, Y0, method=solver_class(ADAM, PROBLEM)).y[:2].T
+    by_solver = solve_ivp(field, span, Y0, method=METHOD).y[:2].T
     flow = solve_ivp(field, span, Y0, method="DOP853", rtol=1e-9, atol=1e-12, t_eval=run.t).y[:2].T
     return run.x, np.array(by_minimize), by_solver, flow
 

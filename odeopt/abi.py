@@ -41,7 +41,8 @@ import math
 import pickle
 import sys
 import weakref
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -64,6 +65,7 @@ INDEX_CUBE = types.Array(types.int64, 3, "C")
 REAL = types.float64
 INTEGER = types.int64
 NOTHING = types.void
+_PLAIN_PYTHON = bool(config.DISABLE_JIT)  # NUMBA_DISABLE_JIT: nothing is compiled  # pyright: ignore[reportAttributeAccessIssue]
 
 FG = types.FunctionType(REAL(VECTOR, VECTOR, VECTOR))
 HV = types.FunctionType(NOTHING(VECTOR, VECTOR, VECTOR, VECTOR))
@@ -79,7 +81,7 @@ SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, H
                                       MATRIX, VECTOR, CUBE, MATRIX))
 
 
-def kernel(function, signature=None, folder=None):
+def kernel(function: Any, signature: Any = None, folder: Callable[[], Any] | None = None) -> Any:
     """Compile ``function`` by the package's rules: numpy division, no GIL, cached on disk.
 
     Without ``signature`` it compiles on first use, for the types it is called with; with one it
@@ -97,10 +99,15 @@ def kernel(function, signature=None, folder=None):
     return dispatcher
 
 
+def _intrinsic(function: Callable[..., Any]) -> Any:
+    """numba's ``intrinsic``; for type checkers a function of the compiled code's arguments, not of ``typing``."""
+    return intrinsic(function)
+
+
 _WRITTEN = weakref.WeakValueDictionary()  # by source: parameters of a problem change, its kernels stay
 
 
-def written(source):
+def written(source: str) -> Any:
     """The kernel that a text of this package's own making defines, the same one for the same text.
 
     It calls nothing but numpy, as ``np``. Its machine code is kept in the user's cache folder, and other processes
@@ -118,7 +125,7 @@ def written(source):
     return found
 
 
-def findable(dispatcher):
+def findable(dispatcher: Any) -> bool:
     """Whether another process finds this very kernel, by its name or by its text."""
     return importable(dispatcher) or _source(dispatcher) is not None
 
@@ -129,7 +136,7 @@ def _source(value):
     return source if isinstance(source, str) and _WRITTEN.get(source) is value else None
 
 
-def inlined(dispatcher):
+def inlined(dispatcher: Any) -> Any:
     """``dispatcher`` to be compiled as a part of whoever calls it, so that what the caller knows (two
     unknowns, say) shapes its code; a kernel compiled by other rules than :func:`kernel`'s stays itself.
     """
@@ -139,7 +146,7 @@ def inlined(dispatcher):
     return njit(inline="always", error_model="numpy")(dispatcher.py_func)
 
 
-def addresses(function, function_type_):
+def addresses(function: Any, function_type_: Any) -> tuple[int, int]:
     """``(wrapper address, direct address)`` of a compiled kernel for one of the types above.
 
     Handing a kernel to a compiled function from Python costs some 70 microseconds (numba unpickles
@@ -168,14 +175,14 @@ def _from_addresses(function_type_, *also):
     return function_type_(INTEGER, INTEGER, *also), codegen
 
 
-_PLAIN = {}  # where nothing is compiled (NUMBA_DISABLE_JIT), a function's id is its address
+_PLAIN: dict[int, Any] = {}  # where nothing is compiled (NUMBA_DISABLE_JIT), a function's id is its address
 
 
-def _at(function_type_):
-    if config.DISABLE_JIT:
+def _at(function_type_: Any) -> Any:
+    if _PLAIN_PYTHON:
         return lambda wrapper, direct: _PLAIN[int(wrapper)]
 
-    @intrinsic
+    @_intrinsic
     def at(typing, wrapper, direct):
         return _from_addresses(function_type_)
 
@@ -186,13 +193,13 @@ def _update_at_plain(wrapper, direct, x):
     return _PLAIN[int(wrapper)]
 
 
-@intrinsic
+@_intrinsic
 def update_at(typing, wrapper, direct, x):
     """The update kernel behind two addresses, for arrays of the type of ``x``."""
     return _from_addresses(UPDATE32 if x.dtype == types.float32 else UPDATE, x)
 
 
-if config.DISABLE_JIT:
+if _PLAIN_PYTHON:
     update_at = _update_at_plain
 fg_at, hv_at, rhs_at, step_at, schedule_at = _at(FG), _at(HV), _at(RHS), _at(STEP), _at(SCHEDULE)
 
@@ -208,7 +215,7 @@ def _on_the_stack(context, builder, array_type, shape):
     return array._getvalue()
 
 
-@intrinsic
+@_intrinsic
 def stack_vector(typing, n):
     """An uninitialised vector on the stack, of a length known to the compiler (a literal).
 
@@ -224,7 +231,7 @@ def stack_vector(typing, n):
     return VECTOR(n), codegen
 
 
-@intrinsic
+@_intrinsic
 def stack_matrix(typing, rows, n):
     """The same for a (rows, n) matrix."""
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(n, types.IntegerLiteral)):
@@ -236,7 +243,7 @@ def stack_matrix(typing, rows, n):
     return MATRIX(rows, n), codegen
 
 
-def precision(x, g, s):
+def precision(x: Any, g: Any, s: Any) -> Any:
     """The number type of an update's arrays, float32 or float64: ``real = precision(x, g, s)``, and then
     ``lr = real(lr)``, since a float64 constant would widen a float32 loop. Compiled for anything else, say
     integers, in which steps would be lost, it is an error."""
@@ -252,12 +259,12 @@ def _compiled_precision(x, g, s):
     return lambda x, g, s: x.dtype.type
 
 
-def cold_path():
+def cold_path() -> None:
     """Tells the compiler that the branch this stands in is rarely taken: what the hot path needs then
     stays in registers. (In loops of a few nanoseconds it is 40 % of the time.) Does nothing else."""
 
 
-@intrinsic
+@_intrinsic
 def _cold_call(typing):
     def codegen(context, builder, signature, arguments):
         # LLVM takes a block that calls a function marked `cold` for unlikely. The function is empty; the
@@ -283,7 +290,7 @@ def _compiled_cold_path():
     return lambda: _cold_call()
 
 
-def importable(dispatcher):
+def importable(dispatcher: Any) -> bool:
     """Whether another process finds this very kernel by the name of its module and its own."""
     function = getattr(dispatcher, "py_func", None)
     if function is None or function.__module__ == "__main__" or "." in function.__qualname__:
@@ -311,7 +318,7 @@ class ByValue(NamedTuple):
     data: bytes
 
 
-def sent(value):
+def sent(value: Any) -> Any:
     """What goes to another process for ``value``: a function that can be imported by its name, a lambda, a closure
     or one of ``__main__`` by value, anything else as it is."""
     source = _source(value)
@@ -321,13 +328,13 @@ def sent(value):
         return ByName(value.py_func.__module__, value.py_func.__name__)
     if not callable(value) or isinstance(value, (type, Portable, Dispatcher)):  # numba sends its kernels by value
         return value
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+    module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", "")
     if module != "__main__" and getattr(sys.modules.get(module), name, None) is value:
         return value
     return ByValue(dumps(value))
 
 
-def resolved(value):
+def resolved(value: Any) -> Any:
     """What :func:`sent` was given."""
     if isinstance(value, ByName):
         return getattr(importlib.import_module(value.module), value.name)
@@ -351,16 +358,16 @@ def _arrived(cls, values):
     return self
 
 
-def interpreted(function):
+def interpreted(function: Any) -> Any:
     """The Python function of a kernel; a plain function is its own."""
     return getattr(function, "py_func", function)
 
 
-def plain_by_wish(function):
+def plain_by_wish(function: Any) -> bool:
     """Whether only ``NUMBA_DISABLE_JIT`` keeps ``function`` from being compiled: then every kernel is plain Python."""
-    return bool(config.DISABLE_JIT) and callable(function)
+    return bool(_PLAIN_PYTHON) and callable(function)
 
 
-def is_compiled(function):
+def is_compiled(function: Any) -> bool:
     """Whether ``function`` came out of numba's ``njit`` (and so may enter the jitted loops)."""
     return hasattr(function, "py_func")

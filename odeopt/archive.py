@@ -7,7 +7,6 @@ anybody uses it: compiled loops do not look where their indices point.
 """
 
 import contextlib
-import io
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def found(path, endings) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def replacing(path) -> Iterator[io.BufferedRandom]:
+def replacing(path) -> Iterator[Any]:
     """A binary stream that takes the place of the file ``path`` at the end of the block, or not at all.
 
     A link is followed, permissions are kept; a device or a pipe is written as it stands. OSError names ``path``.
@@ -290,7 +290,7 @@ def _array(stored, info):
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != info.file_size - entry.tell():
             raise Wrong(_GARBLED)
         array = np.empty(math.prod(shape), dtype)
-        rest = memoryview(array.view(np.uint8) if dtype.itemsize else b"")
+        rest = memoryview(array.view(np.uint8).data if dtype.itemsize else b"")
         while len(rest):
             count = entry.readinto(rest[:_PIECE])
             if not count:
@@ -380,7 +380,7 @@ def fit(name, shape, wanted, sizes):
     letters = wanted.split()
     fits = len(shape) == len(letters)
     for length, letter in zip(shape, letters):
-        base, more = re.fullmatch(r"(\w+?)([+-]\d+)?", letter).groups()
+        base, more = re.fullmatch(r"(\w+?)([+-]\d+)?", letter).groups()  # pyright: ignore[reportOptionalMemberAccess]
         expected = int(base) if base.isdigit() else sizes.setdefault(base, length - int(more or 0))
         fits = fits and length == max(0, expected + int(more or 0))
     if not fits:

@@ -9,7 +9,9 @@ import inspect
 import math
 import numbers
 import os
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ _LONGEST = 60  # letters of a value in a message
 _ACCESSES = 300_000  # of a kernel that is tried in the interpreter, a tenth of a second
 
 
-def shown(value):
+def shown(value: Any) -> str:
     """``value`` for a message: one line, not long, whatever it is."""
     if np.ma.isMaskedArray(value):
         return f"a masked array of shape {value.shape}"
@@ -45,7 +47,8 @@ def _number(value):
         return math.nan
 
 
-def real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+def real(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False,
+         open_high: bool = False) -> float:
     """``value`` as a float within the interval, or ValueError/TypeError naming ``name``.
 
     Whatever is a real number is taken: of numpy, a Fraction, a Decimal, an array of no dimension.
@@ -67,22 +70,22 @@ def real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high
     return number
 
 
-def real_or_none(name, value, **interval):
+def real_or_none(name: str, value: Any, **interval: Any) -> float | None:
     """:func:`real`, or None where that is given."""
     return None if value is None else real(name, value, **interval)
 
 
-def positive(name, value):
+def positive(name: str, value: Any) -> float:
     """``value`` as a float in (0, inf)."""
     return real(name, value, 0.0, open_low=True)
 
 
-def nonnegative(name, value):
+def nonnegative(name: str, value: Any) -> float:
     """``value`` as a float in [0, inf)."""
     return real(name, value, 0.0)
 
 
-def integer(name, value, low=0, high=LARGEST):
+def integer(name: str, value: Any, low: int = 0, high: int | None = LARGEST) -> int:
     """``value`` as an int in [``low``, ``high``], or ValueError/TypeError naming ``name``."""
     number = value
     if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuO" and not (
@@ -92,12 +95,12 @@ def integer(name, value, low=0, high=LARGEST):
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
     if number < low:
         raise ValueError(f"{name} must be at least {low}, got {shown(value)}")
-    if high is not None and number > high:
+    if high is not None and number > high:  # pyright: ignore[reportOperatorIssue]
         raise ValueError(f"{name} must be at most {high}, got {shown(value)}")
     return int(number)
 
 
-def memory(what, size):
+def memory(what: str, size: int) -> None:
     """ValueError where the arguments ``what`` ask for more bytes than this machine has."""
     try:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -108,7 +111,7 @@ def memory(what, size):
                          f"of {there / 2**30:.3g} GB")
 
 
-def choice(name, value, allowed):
+def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """The one of ``allowed`` that equals ``value``, or ValueError with the nearest match."""
     try:
         hash(value)  # what has no hash, an array say, may not even be compared
@@ -123,12 +126,12 @@ def choice(name, value, allowed):
     raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}{hint}")
 
 
-def switch(name, value):
+def switch(name: str, value: Any) -> bool:
     """``value`` as a bool, or ValueError naming ``name``."""
     return choice(name, value, (False, True))
 
 
-def array(name, value, shape, *, finite=True, of=""):
+def array(name: str, value: Any, shape: Any, *, finite: bool = True, of: str = "") -> np.ndarray:
     """A fresh, C-contiguous float64 array of ``shape`` (None: any length but 0), never the caller's.
 
     TypeError for what is not real numbers (complex, masked, text, booleans), ValueError for another shape and,
@@ -148,7 +151,7 @@ def array(name, value, shape, *, finite=True, of=""):
     return found
 
 
-def kept(name, value, shape):
+def kept(name: str, value: Any, shape: Any) -> np.ndarray:
     """``value`` itself where it is an array as :func:`array` would make it, finite or not; else a new one."""
     if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == shape and (
             value.flags.c_contiguous and value.flags.writeable):
@@ -156,23 +159,24 @@ def kept(name, value, shape):
     return array(name, value, shape, finite=False)
 
 
-def entries(name, value):
+def entries(name: str, value: Any) -> Any:
     """The entries of a list, tuple or array as a tuple, or TypeError naming ``name``."""
     if isinstance(value, (str, bytes, dict, set, frozenset)) or not np.iterable(value):
         raise TypeError(f"{name} must be a sequence, got {shown(value)}")
     return tuple(value)
 
 
-def window(value):
+def window(value: Any) -> tuple[tuple[float, float], tuple[float, float]]:
     """``((low, high), (low, high))`` of floats, or ValueError."""
     sides = real_numbers(value)
     if isinstance(sides, str) or sides.shape != (2, 2) or not (
             np.isfinite(sides).all() and (sides[:, 0] < sides[:, 1]).all()):
         raise ValueError(f"window must be ((low, high), (low, high)) with low < high, got {shown(value)}")
-    return tuple((float(low), float(high)) for low, high in sides)
+    (left, right), (below, above) = sides
+    return (float(left), float(right)), (float(below), float(above))
 
 
-def dimensions(value):
+def dimensions(value: Any) -> int:
     """Dimensions of what is to become an array; 0 for what will not."""
     if is_masked(value):
         return 0
@@ -182,12 +186,12 @@ def dimensions(value):
         return 0
 
 
-def point(name, value, dim=None):
+def point(name: str, value: Any, dim: int | None = None) -> np.ndarray:
     """:func:`array` for a vector (of length ``dim``)."""
     return array(name, value, (dim,))
 
 
-def takes(name, function, signature, contract=""):
+def takes(name: str, function: Any, signature: Any, contract: str = "") -> None:
     """TypeError unless ``function`` is one that can be called as ``signature``, ``"hv(x, v, out, data)"``, says.
 
     ``contract``: what else the message says of it.
@@ -213,7 +217,7 @@ def _shape(shape):
     return f"({', '.join(letters)}{',' if len(letters) == 1 else ''})" + (f" with {some[0]} >= 1" if some else "")
 
 
-def real_numbers(value):
+def real_numbers(value: Any) -> np.ndarray | str:
     """``value`` as a new float64 array, or the word for what it is instead."""
     if is_masked(value):
         return "masked values"
@@ -233,7 +237,7 @@ def real_numbers(value):
         return str(value.dtype) if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def is_masked(value):
+def is_masked(value: Any) -> bool:
     """Whether ``value``, or an entry of a list of them, is a masked array of numpy."""
     return np.ma.isMaskedArray(value) or isinstance(value, (list, tuple)) and any(map(is_masked, value))
 
@@ -262,7 +266,7 @@ class _Enough(Exception):
     """A kernel on trial has shown what can be waited for."""
 
 
-def stays_inside(words, kernel, *arguments):
+def stays_inside(words: str, kernel: Any, *arguments: Any) -> Any:
     """What ``kernel`` returns in the interpreter, where numpy checks indices; TypeError with ``words`` for a wrong one.
 
     Compiled code does not check them: with a row too few it would write into memory that is not its own.

@@ -133,7 +133,11 @@ class Discretization:
     def stability_limit(self) -> None:
         """None: there is no formula; :func:`odeopt.stability_limit` measures it."""
 
-    def flow_start(self, x: np.ndarray, g: np.ndarray | None = None, start: str = "cold") -> np.ndarray:
+    def to_flow(self, x: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """The flow state of position ``x`` and memory ``s``."""
+        return np.vstack([np.reshape(x, (1, -1)), s])
+
+    def flow_start(self, x: Any, g: Any = None, start: str = "cold") -> np.ndarray:
         """The flow's state at the point ``x`` with memory at rest, or a whole state as it is."""
         if start != "cold":
             raise ValueError(f"start must be 'cold' for a Discretization (give the whole state as x0), got {start!r}")

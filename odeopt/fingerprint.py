@@ -18,6 +18,7 @@ import pathlib
 import sys
 import types
 import weakref
+from typing import Any
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
@@ -158,7 +159,7 @@ def _library(module):
 
 def _of_array(array):
     data = np.ascontiguousarray(array)
-    return f"{data.dtype.str} {np.shape(array)} {hashlib.sha256(data).hexdigest()}"
+    return f"{data.dtype.str} {np.shape(array)} {hashlib.sha256(data.tobytes()).hexdigest()}"
 
 
 def _digests(*parts):
@@ -193,8 +194,8 @@ def of_others(given) -> str:
 
 def same(old: str, new: str) -> bool:
     """Whether two fingerprints are of the same thing; of two versions of Python, whether their values are."""
-    (*old, old_tag, old_code), (*new, tag, code) = old.rsplit(" ", 2), new.rsplit(" ", 2)
-    return old == new and (old_tag != tag or old_code == code)
+    (*before, old_tag, old_code), (*now, tag, code) = old.rsplit(" ", 2), new.rsplit(" ", 2)
+    return before == now and (old_tag != tag or old_code == code)
 
 
 def of_value(value) -> str:
@@ -202,7 +203,7 @@ def of_value(value) -> str:
     return _made(value if isinstance(value, str) else "an array", *_digests(value))
 
 
-def compare(old: str, new: dict) -> None:
+def compare(old: Any, new: dict[str, Any]) -> None:
     """ValueError that names the part in which the origin of a run differs from ``new``, what is to go on with it.
 
     ``old`` is that origin as JSON. A part of ``new`` that is None was left open: it becomes that of the run.

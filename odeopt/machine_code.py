@@ -22,6 +22,7 @@ import types
 import uuid
 import warnings
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import numba
@@ -163,7 +164,7 @@ def refresh(*functions):
     To be called wherever a user's function enters. What :func:`keep` was called for does it by itself.
     """
     for function in functions:
-        if isinstance(function, Dispatcher) and not isinstance(function._cache, Store):
+        if isinstance(function, Dispatcher) and not isinstance(function._cache, Store):  # pyright: ignore[reportAttributeAccessIssue]
             _refreshed(function)
 
 
@@ -257,7 +258,7 @@ class Store(_Cache):
     def flush(self):
         """Numba asks for it before it compiles anew; that has another name here, if anything has changed."""
 
-    def _open(self):
+    def _open(self) -> Any:
         """``(numba's reader and writer, folder, beginning of the files' names)``; () where nothing can be kept."""
         if self._place is None:
             self._place = ()

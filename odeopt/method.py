@@ -7,7 +7,7 @@ belongs to one method alone stands on that method's page.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from . import checks
 
@@ -96,6 +96,23 @@ class Method(Protocol):
     @property
     def slots(self) -> tuple[Slot, ...]: ...
 
+    @property
+    def step(self) -> Any:
+        """The step size: the hyperparameter that it is, or ``h`` (a number, or a vector of steps)."""
+        ...
+
+    def with_step(self, value: Any) -> Self:
+        """The same method with another step size."""
+        ...
+
+    def scaling(self) -> dict[str, str]:
+        """How each hyperparameter moves with the step."""
+        ...
+
+    def flow_start(self, x: Any, g: Any, start: str = "cold") -> Any:
+        """The flow's state at ``x`` with gradient ``g`` from this start."""
+        ...
+
     def refined(self, factor: float) -> Self:
         """The same flow with a step ``factor`` times smaller."""
         ...
@@ -118,7 +135,7 @@ def checked_method(method: Any, what: str = "method must be an Optimizer or a Di
     if isinstance(method, type) or not isinstance(method, Method):
         hint = ": Discretization(flow, scheme, h) makes one" if isinstance(method, tuple) else ""
         raise TypeError(f"{what}, got {checks.shown(method)}{hint}")
-    return method
+    return cast(Method, method)
 
 
 def method_from(spec: dict[str, Any]) -> Method:
@@ -144,4 +161,4 @@ def method_from(spec: dict[str, Any]) -> Method:
         from .discretization import Discretization
 
         return Discretization.from_spec(values)
-    return optimizers.class_of(spec["method"], spec.get("module")).from_spec(values)
+    return cast(Method, optimizers.class_of(spec["method"], spec.get("module")).from_spec(values))

@@ -83,7 +83,7 @@ def _c(steps):
 
 
 def _torch(key, steps=300):
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(1)
     x = torch.tensor([-1.2, 1.0], dtype=torch.float64)
@@ -101,8 +101,8 @@ def _torch(key, steps=300):
 
 
 def _optax(key, steps=200_000):
-    import jax
-    import optax
+    import jax  # pyright: ignore[reportMissingImports]
+    import optax  # pyright: ignore[reportMissingImports]
 
     with jax.enable_x64(True):
         numpy = jax.numpy
@@ -129,7 +129,7 @@ def _optax(key, steps=200_000):
 
 def _ensmallen(key, steps=100_000):
     import numpy as np
-    import pyensmallen
+    import pyensmallen  # pyright: ignore[reportMissingImports]
 
     kernel, data = rosenbrock().fg, rosenbrock().data
 

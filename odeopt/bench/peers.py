@@ -70,7 +70,7 @@ def _numpy(x, g):
 
 def _torch(**options):
     def make(x, g):
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         torch.set_num_threads(1)
         parameter = torch.from_numpy(x)
@@ -83,8 +83,8 @@ def _torch(**options):
 
 
 def _optax(x, g):
-    import jax
-    import optax
+    import jax  # pyright: ignore[reportMissingImports]
+    import optax  # pyright: ignore[reportMissingImports]
 
     with jax.enable_x64(True):
         rule = optax.adam(1e-3)
@@ -99,7 +99,7 @@ def _optax(x, g):
 
         def step():
             with jax.enable_x64(True):
-                carry[:] = one(*carry, b)
+                carry[:] = one(*carry, b)  # pyright: ignore[reportCallIssue]
                 carry[0].block_until_ready()
 
         step()

@@ -6,6 +6,7 @@ for a smooth convex problem of moderate size L-BFGS is hard to beat. Times are C
 
 import contextlib
 import time
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
@@ -36,7 +37,7 @@ def rows(quick=False):
 def _one_blas_thread(notes):
     """The threads of a BLAS wait for each other in loops: on a busy machine that is five times the CPU time."""
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingImports]
     except ImportError:
         notes.append("threadpoolctl is not installed: for steady times set OPENBLAS_NUM_THREADS=1")
         yield
@@ -55,7 +56,7 @@ def least_squares(n, smoothing=25.0, seed=0):
     """
     rng = np.random.default_rng(seed)
     y = np.cumsum(rng.standard_normal(n)) / np.sqrt(n) + 0.3 * rng.standard_normal(n)
-    differences = sparse.diags([-1.0, 1.0], [0, 1], shape=(n - 1, n))
+    differences = sparse.diags([-1.0, 1.0], [0, 1], shape=(n - 1, n))  # pyright: ignore[reportArgumentType]
     a = sparse.vstack([sparse.identity(n), np.sqrt(smoothing) * differences]).tocsr()
     return a, np.concatenate([y, np.zeros(n - 1)]), 1.0, 1.0 + 4.0 * smoothing
 
@@ -101,7 +102,7 @@ def sparse_race(n, rtol=1e-6):
             calls[0] += 1
             return at @ (a @ v)
 
-        return linalg.cg(linalg.LinearOperator((n, n), matvec=product), at @ b, rtol=rtol)[0]
+        return linalg.cg(linalg.LinearOperator((n, n), matvec=product), at @ b, rtol=rtol)[0]  # pyright: ignore[reportCallIssue]
 
     def lbfgs():
         return scipy_minimize(pair, x0, jac=True, method="L-BFGS-B", callback=done,
@@ -135,7 +136,7 @@ def logistic_race(gap=1e-6):
     problem, found = digits_logistic(), []
     notes = ["softmax regression: reached is f - f*, each stopped at the first f that is near enough, scikit-learn by "
              "its own tolerance; its gradients are iterations"]
-    target = problem.f_min + gap
+    target = problem.f_min + gap  # pyright: ignore[reportOptionalOperand]
 
     def ours(method, steps):
         run = record(method, problem, steps=steps)
@@ -164,7 +165,7 @@ def logistic_race(gap=1e-6):
         r = run(stop)
         add(name, r.fun, r.nfev, time.process_time() - begin)
     try:
-        from sklearn.linear_model import LogisticRegression
+        from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         return found, [*notes, f"scikit-learn: skipped, {error}"]
     images, labels = digits()
@@ -179,7 +180,7 @@ def logistic_race(gap=1e-6):
     return found, notes
 
 
-def network_race(epochs=200):
+def network_race(epochs: Any=200):
     """The one-hidden-layer network, full-batch Adam(0.01), the same start, ours and torch's; ``(rows, notes)``."""
     problem, found, note = digits_mlp(), [], "network: reached is the loss after as many full-batch steps"
     record(Adam(0.01), problem, steps=1)
@@ -188,7 +189,7 @@ def network_race(epochs=200):
     found.append({"problem": "network 64-32-10, digits", "method": "odeopt Adam(0.01)", "gradients": epochs,
                   "reached": float(run.f[-1]), "seconds": time.process_time() - begin})
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         return found, [note, f"torch: skipped, {error}"]
     torch.set_num_threads(1)

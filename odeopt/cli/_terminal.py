@@ -22,7 +22,7 @@ def streams():
                 stack.callback(setattr, sys, name, None)
         errors = getattr(sys.stdout, "errors", None)
         if errors == "strict" and hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors="replace")
+            sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
         backend = os.environ.get("MPLBACKEND")
         if "matplotlib" not in sys.modules:
             os.environ["MPLBACKEND"] = "agg"

@@ -2,14 +2,17 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import archive, checks, fingerprint
 from ..abi import is_compiled
 from ..discretization import Discretization
-from ..method import checked_method
+from ..method import Method, checked_method
 from ..optimizers import Optimizer
+from ..problems import Problem
 from ..problems.base import checked
 from ..progress import progress_bar
 from ..schedules import PlateauRule, Schedule, constant
@@ -31,8 +34,10 @@ _MANY_SIZES = 10_000  # a longer vector of steps is not written into the run's s
 _INTERPRETED = "; in the interpreter: {} is plain Python, which odeopt.abi.kernel compiles"
 
 
-def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_end=None, gtol=0.0,
-           start="cold", memory=False, resume=None, controller=None, progress=False, specialize=None):
+def record(method: Method, problem: Problem, x0: ArrayLike | None = None, steps: int | None = None, every: int = 1,
+           schedule: Any = None, *, t_end: float | None = None, gtol: float = 0.0, start: str | ArrayLike = "cold",
+           memory: bool = False, resume: Any = None, controller: Any = None, progress: bool = False,
+           specialize: bool | None = None) -> Trajectory:
     """Run ``method`` on ``problem`` and return the :class:`Trajectory`.
 
     Parameters
@@ -109,6 +114,7 @@ def record(method, problem, x0=None, steps=None, every=1, schedule=None, *, t_en
                                      memory, resume, bar.update, specialize)
     _refuse("a Discretization", schedule=(schedule, None), resume=(resume, None), gtol=(gtol, 0.0),
             start=(start, "cold"), specialize=(specialize, None))
+    assert isinstance(method, Discretization)
     if method.rtol is None:
         _refuse("a Discretization with fixed steps (without rtol)", controller=(controller, None))
     if steps is None:
@@ -147,7 +153,7 @@ def _keep_start(counters, clock, store, f, g, lr, x, memory):
         loops.write_record(counters, clock, 0, f, lr, x, memory, *store.arrays)
 
 
-def _plan(optimizer, schedule):
+def _plan(optimizer: Optimizer, schedule: Any) -> tuple[tuple[Schedule, Schedule], np.ndarray]:
     """Two schedules and the entries of p that they drive (-1: none)."""
     given = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
     if len(given) > 2 or not all(isinstance(s, Schedule) for s in given):
@@ -156,7 +162,8 @@ def _plan(optimizer, schedule):
     if len({s.drives for s in given}) < len(given):
         raise ValueError(f"schedule must drive each hyperparameter once, got {[s.drives for s in given]}")
     driven = np.array(entries + [-1] * (2 - len(given)), dtype=np.int64)
-    return (*given, constant(), constant())[:2], driven
+    first, second, *_ = (*given, constant(), constant())
+    return (first, second), driven
 
 
 def _span(optimizer, schedules, driven):
@@ -184,7 +191,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
     counters, clock = loops.fresh_counters()
     if not isinstance(start, str):
         start = checks.array("start", start, (len(optimizer.slots), problem.dim), of=f"the slots of {optimizer.title}")
-    origin = {"problem": fingerprint.of_problem(problem), "method": fingerprint.of_method(optimizer),
+    origin: dict[str, Any] = {"problem": fingerprint.of_problem(problem), "method": fingerprint.of_method(optimizer),
               "schedule": fingerprint.of_others(schedule), "start": fingerprint.of_value(start)}
     if resume is None:
         x, f, g = _start_point(problem, x0)

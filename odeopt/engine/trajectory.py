@@ -4,6 +4,7 @@ import functools
 import html
 import json
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ FORMAT = 2
 STATUSES = ("completed", "converged", "diverged", "interrupted", "stalled")
 WORDS = {"status": functools.partial(checks.choice, allowed=STATUSES), "message": archive.text,
          "method": archive.text, "problem": archive.text}
-_COUNT = {"low": 0, "high": checks.LARGEST - 1}
+_COUNT: dict[str, Any] = {"low": 0, "high": checks.LARGEST - 1}
 COLUMNS = {
     "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R"), "x": Entry("float64", "R n"),
     "f": Entry("float64", "R", finite=True), "grad_norm": Entry("float64", "R", finite=True),
@@ -70,13 +71,13 @@ class Trajectory:
     grad_norm: np.ndarray
     lr: np.ndarray
     n_grad: np.ndarray
-    memory: np.ndarray | None
+    memory: Any  # an array, or None
     status: str
     message: str
     method: str
     problem: str
-    final: dict = field(repr=False)
-    step_log: dict | None = field(default=None, repr=False)
+    final: dict[str, Any] = field(repr=False)
+    step_log: Any = field(default=None, repr=False)
 
     def __len__(self):
         return self.k.size

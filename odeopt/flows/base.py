@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -71,11 +72,11 @@ class Flow(abi.Portable):
 
     name: str
     equation: str
-    rhs: object
+    rhs: Any
     constants: dict = field(default_factory=dict)
     slots: tuple = ()
     order_of_position: int = 1
-    jacobian: object = None
+    jacobian: Any = None
     needs_hessian: bool = False
     energy: str = ""
     evaluations: object = None

@@ -2,6 +2,7 @@
 of them, and an optimizer by its own update."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,8 @@ def made(method, problem, start):
 class DiscretizationSolver(SchemeSolver):
     """A scheme on a flow of the package, by compiled kernels where the problem is compiled."""
 
-    method = problem = None
+    method: Any = None
+    problem: Any = None
 
     def _options(self):
         return tuple(name for name in super()._options() if name != "step")
@@ -104,7 +106,8 @@ class DiscretizationSolver(SchemeSolver):
 class OptimizerSolver(DiscretizationSolver):
     """An optimizer's own update; position and slots are kept beside y."""
 
-    optimizer, start = None, "cold"
+    optimizer: Any = None
+    start = "cold"
 
     def _options(self):
         return ()

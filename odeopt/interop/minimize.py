@@ -5,6 +5,7 @@ import difflib
 import inspect
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult, OptimizeWarning
@@ -20,8 +21,9 @@ CONVERGED, LIMIT, DIVERGED, NO_DECREASE, STOPPED = 0, 1, 2, 3, 99
 _OWN = ("maxiter", "gtol", "ftol", "xtol", "tol", "disp", "return_all")
 
 
-def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=None, bounds=None, constraints=(),
-             tol=None, callback=None, options=None, **hyperparameters):
+def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "adam", jac: Any = None, hess: Any = None,
+             hessp: Any = None, bounds: Any = None, constraints: Any = (), tol: float | None = None,
+             callback: Any = None, options: Any = None, **hyperparameters: Any) -> OptimizeResult:
     """Minimise a function of n variables with one of the package's optimizers.
 
     The same arguments as :func:`scipy.optimize.minimize`, plus hyperparameters by name.
@@ -100,7 +102,7 @@ def minimize(fun, x0=None, args=(), method="adam", jac=None, hess=None, hessp=No
     return call._solve(fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options)
 
 
-def minimize_method(method, **defaults):
+def minimize_method(method: Any, **defaults: Any) -> "MinimizeMethod":
     """A callable for ``scipy.optimize.minimize(..., method=...)``.
 
     Parameters
@@ -142,7 +144,7 @@ class MinimizeMethod:
         if self.method in NAMES:
             return ("lr",)
         if getattr(self.method, "wrapper", False):
-            return ("start", *(f.name for f in dataclasses.fields(self.method.optimizer)))
+            return ("start", *(f.name for f in dataclasses.fields(self.method.optimizer)))  # pyright: ignore[reportAttributeAccessIssue]
         return tuple(f.name for f in dataclasses.fields(class_of(self.method)))
 
     def _known(self, options, level):
@@ -169,7 +171,7 @@ class MinimizeMethod:
         box = limits(bounds, x.size)
         bounded = bool(np.isfinite(box).any())
         project = (lambda y: np.minimum(np.maximum(y, box[0]), box[1])) if bounded else None
-        if bounded:
+        if project is not None:
             x = project(x)
         args = args if isinstance(args, tuple) else (args,)
         objective = Objective(fun, args, jac, hess, hessp, box)

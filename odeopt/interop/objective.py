@@ -1,5 +1,7 @@
 """The objective as SciPy hands it over: value and gradient with counts, differences, bounds."""
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import HessianUpdateStrategy
 from scipy.sparse import issparse
@@ -43,7 +45,8 @@ class Objective:
         if jac is None or jac is False:
             jac = "2-point"
         self.function, self.args, self.jac = fun, args, jac
-        self.hess, self.hessp = (part if callable(part) else None for part in (hess, hessp))
+        self.hess: Any = hess if callable(hess) else None
+        self.hessp: Any = hessp if callable(hessp) else None
         self.lower, self.upper = bounds
         self.nfev = self.njev = self.nhev = 0
         self._last = None  # (x, what fun returned): a line search asks again for the point it accepted
@@ -109,7 +112,7 @@ class Objective:
                 shifted[i] += 1e-30j
                 self.nfev += 1
                 f = self.function(shifted, *self.args)
-                if checks.dimensions(f) and np.size(f) == 1 and not checks.is_masked(f):
+                if checks.dimensions(f) and np.size(f) == 1 and not checks.is_masked(f):  # pyright: ignore[reportArgumentType]
                     f = np.asarray(f).reshape(-1)[0]
                 if not isinstance(f, (complex, np.complexfloating)):  # its imaginary part is gone, and the slope
                     raise TypeError(f"fun must return complex numbers of complex x with jac='cs', got {_word(f)}")
@@ -209,7 +212,7 @@ def limits(bounds, n):
     lower, upper = checks.real_numbers(lower), checks.real_numbers(upper)
     if any(isinstance(side, str) or side.size not in (1, n) for side in (lower, upper)):
         raise ValueError(f"bounds must be {n} real numbers or None on either side, got {checks.shown(bounds)}")
-    lower, upper = (np.array(np.broadcast_to(side.reshape(-1), n)) for side in (lower, upper))
+    lower, upper = (np.array(np.broadcast_to(np.reshape(side, -1), n)) for side in (lower, upper))
     if not (lower <= upper).all() or (lower == np.inf).any() or (upper == -np.inf).any():
         raise ValueError("bounds must have min <= max, and a number between them, for every variable")
     return lower, upper

@@ -1,14 +1,17 @@
 """``solver_class``: the package's schemes and optimizers as methods of SciPy's ``solve_ivp``."""
 
+from typing import Any
+
 from .. import checks
 from ..discretization import Discretization
 from ..optimizers import Optimizer
+from ..problems import Problem
 from ..reference.scheme_solvers import RungeKuttaSolver, SchemeSolver, tableau
 from ..schemes import Scheme
 from .flow_solvers import made
 
 
-def solver_class(method, problem=None, *, rows=1, start="cold"):
+def solver_class(method: Any, problem: Problem | None = None, *, rows: int = 1, start: str = "cold") -> type:
     """A class for ``solve_ivp(fun, span, y0, method=...)``.
 
     Parameters

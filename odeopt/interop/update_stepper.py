@@ -1,6 +1,7 @@
 """Steps of ``minimize`` by an optimizer's own update, the optimizer made of a method and options."""
 
 import dataclasses
+from typing import Any
 
 from .. import checks, optimizers
 from ..optimizers import Optimizer
@@ -15,7 +16,7 @@ def class_of(method):
     return type(method) if isinstance(method, Optimizer) else method
 
 
-def _optimizer(method, options):
+def _optimizer(method: Any, options: Any) -> tuple[Any, Any]:
     """``(instance, None)``; or ``(None, hyperparameters)`` of one whose lr is to be found at x0."""
     cls = class_of(method)
     if isinstance(method, Optimizer):
@@ -57,7 +58,7 @@ class UpdateStepper:
     """State of one run: ``step(objective, project, x, f, g)`` returns the next point, as LineSearch's does."""
 
     def __init__(self, method, options):
-        self.cls = class_of(method)
+        self.cls: Any = class_of(method)
         self.optimizer, self.given = _optimizer(method, options)
         self.k, self.t, self.slots, self.words = 0, 0.0, None, ""
         self.lr = getattr(self.optimizer, "lr", None)

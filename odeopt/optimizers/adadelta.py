@@ -71,10 +71,10 @@ class Adadelta(Optimizer):
     title = "Adadelta"
     look = ("#2F9E95", "h")
 
-    lr: float = positive(1.0)
-    rho: float = fraction(0.9, scales="1 - c h")
-    eps: float = nonnegative(1e-6)
-    eps_step: float | None = number(None, 0.0, open_low=True, scales="h^2", optional=True)
+    lr: float = positive(default=1.0)
+    rho: float = fraction(default=0.9, scales="1 - c h")
+    eps: float = nonnegative(default=1e-6)
+    eps_step: float | None = number(default=None, low=0.0, open_low=True, scales="h^2", optional=True)
 
     kernel = staticmethod(adadelta)
 

@@ -66,10 +66,10 @@ class Adagrad(Optimizer):
     title = "Adagrad"
     look = ("#117733", "p")
 
-    lr: float = number(1e-2, 1e-150, 1e150, scales="sqrt(h)")  # its square is the step in flow time
-    eps: float = nonnegative(1e-10)
-    initial_accumulator: float = nonnegative(0.0, scales="1/h")
-    lr_decay: float = nonnegative(0.0, scales="h")
+    lr: float = number(default=1e-2, low=1e-150, high=1e150, scales="sqrt(h)")  # its square is the step in flow time
+    eps: float = nonnegative(default=1e-10)
+    initial_accumulator: float = nonnegative(default=0.0, scales="1/h")
+    lr_decay: float = nonnegative(default=0.0, scales="h")
     eps_mode: str = variant("outside", "inside")
 
     kernel = staticmethod(adagrad)

@@ -89,12 +89,12 @@ class Adam(Optimizer):
     modified_orders = (1, 2)
     look = ("#DD8800", "D")
 
-    lr: float = positive(1e-3, scales="h")
-    beta1: float = fraction(0.9, scales="1 - c h")
-    beta2: float = fraction(0.999, scales="1 - c h")
-    eps: float = nonnegative(1e-8)
+    lr: float = positive(default=1e-3, scales="h")
+    beta1: float = fraction(default=0.9, scales="1 - c h")
+    beta2: float = fraction(default=0.999, scales="1 - c h")
+    eps: float = nonnegative(default=1e-8)
     eps_mode: str = variant("outside", "inside")
-    weight_decay: float = nonnegative(0.0)
+    weight_decay: float = nonnegative(default=0.0)
     weight_decay_mode: str = variant("coupled", "decoupled")
 
     kernel = staticmethod(adam)
@@ -110,9 +110,9 @@ class Adam(Optimizer):
         return self.numbers_and(self.eps_mode == "inside", self._decoupled)
 
     @property
-    def taus(self):
+    def taus(self) -> tuple[float, float]:
         """Memory times of the two averages, in flow time."""
-        return tuple(self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
+        return self.lr / (1 - self.beta1), self.lr / (1 - self.beta2)
 
     @property
     def flow(self):
@@ -132,8 +132,8 @@ class Adam(Optimizer):
 
     def modified_flow(self, order):
         inner, outer = self.split_decay()
-        ages = self._mean_age(), mean_age(self.beta2)
-        return modified_root_flow(self.lr, *(age / (1 + age) for age in ages), self.eps, order=order,
+        first, second = self._mean_age(), mean_age(self.beta2)
+        return modified_root_flow(self.lr, first / (1 + first), second / (1 + second), self.eps, order=order,
                                   eps_mode=self.eps_mode, decay=inner, drift=outer, name=self.title)
 
     def _mean_age(self):

@@ -77,10 +77,10 @@ class AdaMax(Optimizer):
     momentum_name = "beta1"
     look = ("#8C564B", "X")
 
-    lr: float = positive(2e-3, scales="h")
-    beta1: float = fraction(0.9, scales="1 - c h")
-    beta2: float = fraction(0.999, scales="1 - c h")
-    eps: float = nonnegative(1e-8)
+    lr: float = positive(default=2e-3, scales="h")
+    beta1: float = fraction(default=0.9, scales="1 - c h")
+    beta2: float = fraction(default=0.999, scales="1 - c h")
+    eps: float = nonnegative(default=1e-8)
     eps_mode: str = variant("inside", "outside")
 
     kernel = staticmethod(adamax)
@@ -114,8 +114,8 @@ class AdaMax(Optimizer):
     def stability_limit(self):
         return self.limit(2 * (1 + self.beta1) / (1 - self.beta1), "2 (1 + β1)/(1 - β1)")
 
-    def flow_start(self, x, g, kind="cold"):
+    def flow_start(self, x, g, start="cold"):
         """u jumps to |g| + eps at t = 0."""
-        z = super().flow_start(x, g, kind)
+        z = super().flow_start(x, g, start)
         z[2] = np.maximum(z[2], np.abs(g) + self._bound)
         return z

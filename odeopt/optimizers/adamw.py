@@ -40,5 +40,5 @@ class AdamW(Adam):
     title = "AdamW"
     look = ("#B36B00", "d")
 
-    weight_decay: float = nonnegative(1e-2)
+    weight_decay: float = nonnegative(default=1e-2)
     weight_decay_mode: str = variant("decoupled", "coupled")

@@ -82,11 +82,11 @@ class AdaptiveGains(Optimizer):
     full_batch_only = True
 
     lr: float = positive()
-    increase: float = nonnegative(0.05)
-    decrease: float = fraction(0.95)
-    gain_min: float = positive(0.1)
-    gain_max: float = positive(10.0)
-    momentum: float = fraction(0.0)
+    increase: float = nonnegative(default=0.05)
+    decrease: float = fraction(default=0.95)
+    gain_min: float = positive(default=0.1)
+    gain_max: float = positive(default=10.0)
+    momentum: float = fraction(default=0.0)
     compare: str = variant("gradient", "velocity")
 
     kernel = staticmethod(adaptive_gains)

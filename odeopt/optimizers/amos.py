@@ -33,6 +33,7 @@ the authors' code (google-research/jestimator); article 004.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -122,13 +123,13 @@ class Amos(Optimizer):
     look = ("#7A3DB8", "*")
 
     lr: float = positive()
-    eta: float = positive(1.0)
-    beta: float = fraction(0.999)
-    c_coef: float = nonnegative(0.25)
-    d_coef: float = nonnegative(0.25)
-    finetune: float = positive(1.0)
-    momentum: float = fraction(0.0)
-    axis: object = field(default=None, metadata={"check": _axis, "numeric": False})
+    eta: float = positive(default=1.0)
+    beta: float = fraction(default=0.999)
+    c_coef: float = nonnegative(default=0.25)
+    d_coef: float = nonnegative(default=0.25)
+    finetune: float = positive(default=1.0)
+    momentum: float = fraction(default=0.0)
+    axis: Any = field(default=None, metadata={"check": _axis, "numeric": False})
 
     kernel = staticmethod(amos)
 

@@ -111,9 +111,9 @@ class AMSGrad(Adam):
             s[0], s[1], s[2], s[3, 0], s[4, 0] = g, g * g, g * g, 1.0, 1.0
         return s
 
-    def flow_start(self, x, g, kind="cold"):
+    def flow_start(self, x, g, start="cold"):
         """The corrected maximum jumps to g^2 at t = 0, where v/q2 has its limit."""
-        z = super().flow_start(x, g, kind)
+        z = super().flow_start(x, g, start)
         if self.form == "optax":
             z[3] = np.maximum(z[3], (g + self.split_decay()[0] * x) ** 2)
         return z

@@ -79,8 +79,8 @@ class BarzilaiBorwein(Optimizer):
     aliases = ("bb",)
     full_batch_only = True
 
-    lr: float = positive(1e-3, scales="h")
-    scale: float = positive(1.0, scales="h")
+    lr: float = positive(default=1e-3, scales="h")
+    scale: float = positive(default=1.0, scales="h")
     form: str = variant("long", "short")
 
     kernel = staticmethod(barzilai_borwein)

@@ -5,23 +5,39 @@ kernel, its flow, its scheme and its step in flow time. Everything else (validat
 the training-loop face) lives here.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .. import checks
-from ..method import LINEAR, STARTS, Limit
+from ..flows.base import Flow
+from ..flows.modified import ModifiedFlow
+from ..method import LINEAR, STARTS, Limit, Slot
+from ..schemes.base import Scheme
 from . import state as _state
 from .inside import check_inside
 
+if TYPE_CHECKING:
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        """What tells type checkers of the fields of pages: Python has it from 3.11 on."""
+        return lambda cls: cls
+
+Arrays = np.ndarray | Sequence[np.ndarray]
+
 # How a hyperparameter must move when the step h becomes h/f and the flow stays the same.
 # This is what "the same method with a smaller step" means; papers leave it implicit.
-SCALING_LAWS = {
+SCALING_LAWS: dict[str, Any] = {
     "fixed": lambda value, f: value,
     "h": lambda value, f: value / f,
     "h^2": lambda value, f: value / f**2,
@@ -34,7 +50,7 @@ SCALING_LAWS = {
 }
 
 
-def square_behind(preconditioner, eps, inside, keep=1.0):
+def square_behind(preconditioner: float, eps: float, inside: bool, keep: float = 1.0) -> float:
     """The mean square v that a step at a vanishing gradient, which first makes ``keep`` v of it, divides by
     ``preconditioner``: sqrt(keep v) + eps (``inside``: sqrt(keep v + eps))."""
     if preconditioner <= (math.sqrt(eps) if inside else eps):
@@ -50,8 +66,8 @@ def _cayley(value):
     return (1 - value) / (1 + value)
 
 
-def number(default=MISSING, low=-np.inf, high=np.inf, *, open_low=False, open_high=False, scales="fixed",
-           optional=False):
+def number(default: Any = MISSING, low: float = -np.inf, high: float = np.inf, *, open_low: bool = False,
+           open_high: bool = False, scales: str = "fixed", optional: bool = False) -> Any:
     """A numeric hyperparameter with its interval and its scaling law (a key of SCALING_LAWS)."""
     checks.choice("scales", scales, tuple(SCALING_LAWS))
     check = functools.partial(checks.real_or_none if optional else checks.real, low=low, high=high, open_low=open_low,
@@ -59,33 +75,34 @@ def number(default=MISSING, low=-np.inf, high=np.inf, *, open_low=False, open_hi
     return field(default=default, metadata={"check": check, "scales": scales, "numeric": True})
 
 
-def positive(default=MISSING, *, scales="fixed"):
+def positive(default: Any = MISSING, *, scales: str = "fixed") -> Any:
     """A number in (0, inf)."""
     return number(default, 0.0, open_low=True, scales=scales)
 
 
-def nonnegative(default=MISSING, *, scales="fixed"):
+def nonnegative(default: Any = MISSING, *, scales: str = "fixed") -> Any:
     """A number in [0, inf)."""
     return number(default, 0.0, scales=scales)
 
 
-def fraction(default=MISSING, *, scales="fixed"):
+def fraction(default: Any = MISSING, *, scales: str = "fixed") -> Any:
     """A number in [0, 1): running-average and momentum factors."""
     return number(default, 0.0, 1.0, open_high=True, scales=scales)
 
 
-def variant(*allowed):
+def variant(*allowed: str) -> Any:
     """A closed list of names, the first the default."""
     check = functools.partial(checks.choice, allowed=allowed)
     return field(default=allowed[0], metadata={"check": check, "numeric": False})
 
 
-def switch(default=False):
+def switch(default: bool = False) -> Any:
     """True or False."""
     return field(default=default, metadata={"check": functools.partial(checks.choice, allowed=(True, False)),
                                             "numeric": False})
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(number, positive, nonnegative, fraction))
 @dataclass(frozen=True)
 class Optimizer:
     """Base of all optimizers. Instances are immutable; state is passed, never stored.
@@ -93,17 +110,20 @@ class Optimizer:
     Class attributes: ``title`` (for tables; default: the class name); ``aliases`` (further command-line names; the
     command-line name :attr:`key` is the lower-case class name); ``step_name``, the hyperparameter that is the
     step size; ``momentum_name``, the factor of the memory that moves the position, or None; ``modified_orders``,
-    those of its :meth:`modified_flow`; ``look``, colour and marker in pictures (default: made from the key);
-    ``full_batch_only`` for rules that compare the gradients of two steps; ``wrapper`` for an optimizer made of
-    another one, which the registry leaves out.
+    those of its :meth:`modified_flow`; ``noise_enters``, ``(row, factor)`` of the flow's state that the gradient
+    drives where it enters linearly and nowhere else, so that gradient noise is additive noise in that row;
+    ``look``, colour and marker in pictures (default: made from the key); ``full_batch_only`` for rules that
+    compare the gradients of two steps; ``wrapper`` for an optimizer made of another one, which the registry
+    leaves out.
     """
 
-    title: ClassVar[str] = ""
+    title = ""
     aliases: ClassVar[tuple] = ()
     step_name: ClassVar[str] = "lr"
     momentum_name: ClassVar[str | None] = None
     modified_orders: ClassVar[tuple[int, ...]] = ()
     look: ClassVar[tuple | None] = None
+    noise_enters: ClassVar[Any] = None
     full_batch_only: ClassVar[bool] = False
     wrapper: ClassVar[bool] = False
 
@@ -132,101 +152,101 @@ class Optimizer:
 
     # What a page provides ----------------------------------------------------------------------
 
-    @property
-    def kernel(self):
-        """The compiled ``update(k, p, x, g, s) -> dt`` of this variant (:mod:`odeopt.abi`).
+    if TYPE_CHECKING:
+        kernel: ClassVar[Any]  # a property or staticmethod(...) on the page
+    else:
 
-        ``staticmethod(kernel)`` on a page with one. It begins with ``real = precision(x, g, s)`` and takes its
-        numbers as ``real(p[0])``, so that float32 arrays stay what they are and integers are refused.
-        """
-        raise TypeError(f"{type(self).__name__} must have a kernel, kernel = staticmethod(update)")
+        @property
+        def kernel(self):
+            """The compiled ``update(k, p, x, g, s) -> dt`` of this variant (:mod:`odeopt.abi`).
+
+            ``staticmethod(kernel)`` on a page with one. It begins with ``real = precision(x, g, s)`` and takes its
+            numbers as ``real(p[0])``, so that float32 arrays stay what they are and integers are refused.
+            """
+            raise TypeError(f"{type(self).__name__} must have a kernel, kernel = staticmethod(update)")
 
     @property
-    def slots(self):
+    def slots(self) -> tuple[Slot, ...]:
         """The rows of the state ``s``, each a :class:`odeopt.method.Slot` (name, role, unit)."""
         return ()
 
     @property
-    def h(self):
+    def h(self) -> float:
         """Step in flow time; for scalar step-size control the controlled quantity instead."""
-        return self.lr
+        return self.step
 
     @property
-    def t0(self):
+    def t0(self) -> float:
         """Time on the scheme's clock at step 0, for flows whose field depends on time."""
         return 0.0
 
     @property
-    def flow(self):
+    def flow(self) -> Flow | None:
         """The flow that the update discretises, or None where there is no classical one."""
         return None
 
     @property
-    def scheme(self):
+    def scheme(self) -> Scheme | None:
         """The scheme that, applied to :meth:`flow` with step :attr:`h`, is the update."""
         return None
 
-    def to_flow(self, x, s):
+    def to_flow(self, x: np.ndarray, s: np.ndarray) -> np.ndarray:
         """The flow state z that position ``x`` and slots ``s`` stand for (same rows, same units by
         default; pages with slots in units of one step rescale)."""
-        return np.vstack([x[None, :], s[: self.flow.rows - 1]])
+        flow = self.flow
+        assert flow is not None  # asked for a flow's state
+        return np.vstack([x[None, :], s[: flow.rows - 1]])
 
-    def cold_start(self, x):
+    def cold_start(self, x: np.ndarray) -> np.ndarray:
         """Slots of a fresh run: zeros, unless the page says otherwise."""
         return np.zeros((len(self.slots), np.size(x)))
 
-    def settle(self, x, g, s):
+    def settle(self, x: np.ndarray, g: np.ndarray, s: np.ndarray) -> None:
         """Correct slots ``s`` that were made by replaying the past, in place (default: nothing to correct)."""
 
-    def consistent_start(self, x, g):
+    def consistent_start(self, x: np.ndarray, g: Any) -> np.ndarray:
         """Slots at which the flow starts smoothly at ``x`` with gradient ``g`` (default: cold)."""
         return self.cold_start(x)
 
-    def declared_order(self, start="cold"):
+    def declared_order(self, start: str = "cold") -> float | None:
         """Order of the iterates against the flow from this start, "cold" or "consistent": 1, unless the page
         says otherwise. None where there is no flow, or no order at practical steps."""
         checks.choice("start", start, STARTS)
         return None if self.flow is None else 1.0
 
     @property
-    def order_condition(self):
+    def order_condition(self) -> str:
         """When :meth:`declared_order` holds, beyond smoothness along the path; "" for always."""
         return ""
 
-    def stability_limit(self):
+    def stability_limit(self) -> Limit | None:
         """The largest stable :attr:`step_name` on curvature 1 with preconditioner 1 as a
         :class:`odeopt.method.Limit`; None where the page gives none."""
         return None
 
-    def held(self, slot, preconditioner):
+    def held(self, slot: Slot, preconditioner: float) -> float:
         """Value of ``slot``, one of those that are not linear in the gradients, with which a step at a
         vanishing gradient divides by ``preconditioner``. ValueError where there is none."""
         raise ValueError(f"method must be linear at the minimum to have an amplification matrix, and {self.key} "
                          f"remembers a {slot.name!r}")
 
-    def modified_flow(self, order):
+    def modified_flow(self, order: int) -> ModifiedFlow:
         """The flow of the position alone that the iterates follow to ``order`` (one of ``modified_orders``) in
         the step, the factors of the memory held fixed; ValueError for a variant whose flow is not known."""
         raise ValueError(f"order must be that of a modified flow, and none is known for {self.title}, got {order}")
 
     @property
-    def noise_enters(self):
-        """``(row, factor)``: the row of the flow's state that the gradient drives, and by which factor, where it
-        enters linearly and nowhere else (then gradient noise is additive noise in that row); else None."""
-        return None
-
-    @property
-    def projection_is_sound(self):
+    def projection_is_sound(self) -> bool:
         """Whether steps that are projected onto a box can only come to rest where the box's solution is: the
         step is made of the present gradient alone, with its sign in each coordinate."""
         return False
 
     @property
-    def reduces(self):
+    def reduces(self) -> bool:
         """Whether a step reduces over coordinates, so that several arrays count as one vector."""
         return False
 
-    def check_precision(self, dtype):
+    def check_precision(self, dtype: np.dtype) -> None:
         """ValueError where an eps, of any name that begins so, is above 0 but 0 in ``dtype``: it would be no eps."""
         for name in self.numeric_names():
             value = getattr(self, name, None)
@@ -234,107 +254,110 @@ class Optimizer:
                 raise ValueError(f"{name} must be 0 or at least {np.finfo(dtype).smallest_subnormal:.3g} for "
                                  f"{dtype} arrays, got {value!r}, which is 0 there")
 
-    def p_for(self, array):
+    def p_for(self, array: np.ndarray) -> np.ndarray:
         """:attr:`p` for one parameter array (pages that use its shape or dtype override it)."""
         return self.p
 
     # What follows from it ----------------------------------------------------------------------
 
     @property
-    def key(self):
+    def key(self) -> str:
         """Command-line name: the lower-case class name."""
         return type(self).__name__.lower()
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The former name of :attr:`key`."""
         warnings.warn("Optimizer.name is now Optimizer.key", DeprecationWarning, stacklevel=2)
         return self.key
 
     @property
-    def slot_names(self):
+    def slot_names(self) -> tuple[str, ...]:
         """Names of the rows of the state ``s``."""
         return tuple(slot.name for slot in self.slots)
 
     @property
-    def step(self):
+    def step(self) -> float:
         """The step size: the value of :attr:`step_name`."""
         return getattr(self, self.step_name)
 
-    def with_step(self, value):
+    def with_step(self, value: float) -> Self:
         """The same optimizer with another step size."""
         return self.changed(**{self.step_name: value})
 
     @classmethod
-    def default(cls, **hyperparameters):
+    def default(cls, **hyperparameters: Any) -> Self:
         """An instance with default hyperparameters but for those given; a step size without a default is 0.01."""
         needed = {f.name: 0.01 for f in fields(cls) if f.name == cls.step_name and f.default is MISSING}
         return cls(**needed | hyperparameters)
 
-    def spec(self):
+    def spec(self) -> dict[str, Any]:
         """``{"method": key, hyperparameter: value, ...}``: what files keep of an optimizer. "module" is in
         it for a class that is not the package's own."""
         words = {"method": self.key}
-        if not type(self).__module__.startswith(__package__ + "."):
+        if not type(self).__module__.startswith(f"{__package__}."):
             words["module"] = type(self).__module__
         return words | {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
-    def from_spec(cls, values):
+    def from_spec(cls, values: Mapping[str, Any]) -> Self:
         """The optimizer with these hyperparameters; ValueError for an unknown name."""
         for name in values:
             checks.choice("hyperparameter", name, [f.name for f in fields(cls)])
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
-    def frozen(self, preconditioner=1.0):
+    def frozen(self, preconditioner: float = 1.0) -> np.ndarray:
         """Memory (slots,) at which a step at a vanishing gradient divides by ``preconditioner``; nan for the
         slots that are linear in the gradients."""
         return np.array([math.nan if slot.role in LINEAR else 1.0 if slot.role == "weight" else
                          self.held(slot, preconditioner) for slot in self.slots])
 
     @property
-    def forgetting(self):
+    def forgetting(self) -> float:
         """The largest factor by which a memory fades in a step; 0 without memory."""
         factors = (getattr(self, name) for name, law in self.scaling().items() if law.startswith(("1 - c", "(1 - c")))
         return max((f for f in factors if f is not None), default=0.0)
 
     @property
-    def p(self):
+    def p(self) -> np.ndarray:
         """The ``p`` of the kernel, float64: numeric hyperparameters in declared order (entry i is
         ``numeric_names()[i]``, which is how schedules drive it), then the page's switches."""
+        return self._numbers()
+
+    def _numbers(self) -> np.ndarray:
         values = (getattr(self, name) for name in self.numeric_names())
         return np.array([0.0 if v is None else v for v in values])
 
     @classmethod
-    def numeric_names(cls):
+    def numeric_names(cls) -> tuple[str, ...]:
         """Names of the leading entries of ``p``."""
         return tuple(f.name for f in fields(cls) if f.metadata["numeric"])
 
-    def numbers_and(self, *switches):
+    def numbers_and(self, *switches: float) -> np.ndarray:
         """``p`` made of the numeric hyperparameters and then ``switches`` (True counts as 1)."""
-        return np.array([*Optimizer.p.fget(self), *switches], dtype=np.float64)
+        return np.array([*self._numbers(), *switches], dtype=np.float64)
 
     @property
     def _decoupled(self):
         return getattr(self, "weight_decay_mode", "coupled") == "decoupled"
 
-    def split_decay(self):
+    def split_decay(self) -> tuple[float, float]:
         """``weight_decay`` as (inside the gradient, beside the step), by ``weight_decay_mode``."""
         decay = getattr(self, "weight_decay", 0.0)
         return (0.0, decay) if self._decoupled else (decay, 0.0)
 
-    def limit(self, bare, formula):
+    def limit(self, bare: float, formula: str) -> Limit:
         """The :class:`odeopt.method.Limit` of a page whose limit without weight decay d is ``bare`` = E:
         E/(1 + d) if the decay is part of the gradient, E/(1 + d E/2) if it stands beside the step (the
         eigenvalue -1 then needs 2 - lr d in place of 2)."""
         inner, outer = self.split_decay()
         return Limit(float(bare / (1 + inner + outer * bare / 2)), formula + ", with decay" * bool(inner or outer))
 
-    def scaling(self):
+    def scaling(self) -> dict[str, str]:
         """How each numeric hyperparameter moves with the step: name -> key of SCALING_LAWS."""
         return {f.name: f.metadata["scales"] for f in fields(self) if f.metadata["numeric"]}
 
-    def refined(self, factor):
+    def refined(self, factor: float) -> Self:
         """The same flow with a step ``factor`` times smaller (every hyperparameter moves by its law).
 
         ValueError where a running-average factor would leave [0, 1), which happens on coarsening.
@@ -347,24 +370,24 @@ class Optimizer:
         }
         return replace(self, **moved)
 
-    def changed(self, **hyperparameters):
+    def changed(self, **hyperparameters: Any) -> Self:
         """The same optimizer with some hyperparameters changed; ValueError for an unknown name."""
         for name in hyperparameters:
             checks.choice("hyperparameter", name, [f.name for f in fields(self)])
         return replace(self, **hyperparameters)
 
-    def start(self, x, g=None, kind="cold"):
+    def start(self, x: np.ndarray, g: np.ndarray | None = None, kind: str = "cold") -> np.ndarray:
         """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
         checks.choice("start", kind, STARTS)
         check_inside(self)
         s = self.consistent_start(x, g) if kind == "consistent" else self.cold_start(x)
         return np.ascontiguousarray(s, dtype=np.float64)
 
-    def flow_start(self, x, g, kind="cold"):
+    def flow_start(self, x: Any, g: Any, start: str = "cold") -> np.ndarray:
         """The flow state z at which :meth:`start` of that kind starts the flow."""
-        return self.to_flow(x, self.start(x, g, kind))
+        return self.to_flow(x, self.start(x, g, start))
 
-    def init(self, x, groups=None):
+    def init(self, x: Arrays, groups: Sequence[Mapping[str, Any]] | None = None) -> _state.State:
         """Fresh state for :meth:`update`.
 
         Parameters
@@ -385,7 +408,7 @@ class Optimizer:
         """
         return _state.init(self, x, groups)
 
-    def update(self, x, g, state, threads=1):
+    def update(self, x: Arrays, g: Arrays, state: _state.State, threads: int | None = 1) -> None:
         """One step in place: ``x`` and ``state`` change, ``g`` (gradient at ``x``) is only read.
 
         Parameters

@@ -53,7 +53,7 @@ class GradientDescent(Optimizer):
     aliases = ("gd",)
 
     lr: float = positive(scales="h")
-    weight_decay: float = nonnegative(0.0)
+    weight_decay: float = nonnegative(default=0.0)
     weight_decay_mode: str = variant("decoupled", "coupled")
 
     kernel = staticmethod(gradient_descent)

@@ -58,10 +58,10 @@ class Lion(Optimizer):
     momentum_name = "beta1"
     look = ("#882255", ">")
 
-    lr: float = positive(1e-4, scales="h")
-    beta1: float = fraction(0.9, scales="1 - c h")
-    beta2: float = fraction(0.99, scales="1 - c h")
-    weight_decay: float = nonnegative(0.0)
+    lr: float = positive(default=1e-4, scales="h")
+    beta1: float = fraction(default=0.9, scales="1 - c h")
+    beta2: float = fraction(default=0.99, scales="1 - c h")
+    weight_decay: float = nonnegative(default=0.0)
 
     kernel = staticmethod(lion)
 

@@ -134,11 +134,11 @@ class Momentum(Optimizer):
     look = ("#D55E00", "^")
 
     lr: float = positive(scales="h^2")
-    momentum: float = fraction(0.9, scales="1 - c h")
-    dampening: float = fraction(0.0)
+    momentum: float = fraction(default=0.9, scales="1 - c h")
+    dampening: float = fraction(default=0.0)
     form: str = variant("heavy_ball", "torch", "ema")
     reading: str = variant("symplectic_euler", "stormer_verlet")
-    weight_decay: float = nonnegative(0.0)
+    weight_decay: float = nonnegative(default=0.0)
     weight_decay_mode: str = variant("coupled", "decoupled")
 
     def __post_init__(self):
@@ -229,9 +229,9 @@ class Momentum(Optimizer):
             return np.array([g])
         return np.array([0.5 * self.lr / self.momentum * g]) if self._verlet else np.zeros((1, x.size))
 
-    def flow_start(self, x, g, kind="cold"):
+    def flow_start(self, x, g, start="cold"):
         """Both starts of the Verlet reading stand for a ball at rest: its slot is a half-step velocity."""
-        return self.flow.start(x) if self._verlet else super().flow_start(x, g, kind)
+        return self.flow.start(x) if self._verlet else super().flow_start(x, g, start)
 
     def scaling(self):
         laws = super().scaling()

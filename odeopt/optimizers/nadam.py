@@ -31,7 +31,7 @@ from ..flows import adam_flow, mean_age, nadam_flow
 from ..method import Slot
 from ..schemes import coasting_euler
 from .adam import Adam
-from .base import Optimizer, number
+from .base import number
 
 _WARM_UP = math.log(0.96)
 
@@ -87,7 +87,7 @@ class NAdam(Adam):
     title = "NAdam"
     look = ("#E0A800", "<")
 
-    momentum_decay: float | None = number(4e-3, 0.0, scales="h", optional=True)
+    momentum_decay: float | None = number(default=4e-3, low=0.0, scales="h", optional=True)
 
     kernel = staticmethod(nadam)
 
@@ -100,7 +100,7 @@ class NAdam(Adam):
     def p(self):
         """(lr, beta1, beta2, eps, weight_decay, momentum_decay, then 1 for: eps inside the root,
         decoupled decay, warm-up)."""
-        numbers = Optimizer.p.fget(self)
+        numbers = self._numbers()
         return np.array([*numbers, self.eps_mode == "inside", self._decoupled, self.momentum_decay is not None])
 
     @property

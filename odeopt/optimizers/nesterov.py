@@ -87,8 +87,8 @@ class Nesterov(Optimizer):
     look = ("#AA3377", "v")
 
     lr: float = positive(scales="h^2")
-    momentum: float | None = number(0.9, 0.0, 1.0, open_high=True, scales="1 - c h", optional=True)
-    weight_decay: float = nonnegative(0.0)
+    momentum: float | None = number(default=0.9, low=0.0, high=1.0, open_high=True, scales="1 - c h", optional=True)
+    weight_decay: float = nonnegative(default=0.0)
 
     def __post_init__(self):
         super().__post_init__()

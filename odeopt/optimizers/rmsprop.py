@@ -192,15 +192,15 @@ class RMSprop(Optimizer):
     look = ("#009E73", "s")
 
     lr: float = positive(scales="h")
-    decay: float = fraction(0.9, scales="1 - c h")
-    eps: float = nonnegative(1e-8)
+    decay: float = fraction(default=0.9, scales="1 - c h")
+    eps: float = nonnegative(default=1e-8)
     form: str = variant("vector", "scalar")
     eps_mode: str = variant("inside", "outside")
     centered: bool = switch(False)
-    momentum: float = fraction(0.0, scales="1 - c h")
+    momentum: float = fraction(default=0.0, scales="1 - c h")
     nesterov: bool = switch(False)
     bias_correction: bool = switch(False)
-    weight_decay: float = nonnegative(0.0)
+    weight_decay: float = nonnegative(default=0.0)
 
     def __post_init__(self):
         super().__post_init__()
@@ -320,6 +320,6 @@ class RMSprop(Optimizer):
                 raise ValueError(f"{name} must be {needed!r} for the modified flow of rmsprop, "
                                  f"got {getattr(self, name)!r}")
         buffer = mean_age(self.momentum, self.nesterov)
-        ages = buffer, buffer + mean_age(self.decay)
-        return modified_root_flow(self.lr / (1 - self.momentum), *(age / (1 + age) for age in ages), self.eps,
+        root = buffer + mean_age(self.decay)
+        return modified_root_flow(self.lr / (1 - self.momentum), buffer / (1 + buffer), root / (1 + root), self.eps,
                                   order=order, eps_mode=self.eps_mode, decay=self.weight_decay, name=self.title)

@@ -103,11 +103,11 @@ class Rprop(Optimizer):
     look = ("#777711", "P")
     full_batch_only = True
 
-    lr: float = positive(1e-2)
-    eta_minus: float = fraction(0.5)
-    eta_plus: float = number(1.2, 1.0)
-    step_min: float = number(1e-6, 0.0)
-    step_max: float = positive(50.0)
+    lr: float = positive(default=1e-2)
+    eta_minus: float = fraction(default=0.5)
+    eta_plus: float = number(default=1.2, low=1.0)
+    step_min: float = number(default=1e-6, low=0.0)
+    step_max: float = positive(default=50.0)
     variant: str = variant("irprop-", "rprop+")
 
     def __post_init__(self):

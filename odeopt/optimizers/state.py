@@ -12,6 +12,7 @@ import copy
 import weakref
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -63,8 +64,13 @@ class State:
     names: tuple
     method: str
     single: bool
+    if TYPE_CHECKING:
+        dtypes: ClassVar[Any]
+        size: ClassVar[int]
+        bytes: ClassVar[int]
+        small: ClassVar[bool]
     _plan: tuple = field(default=_NO_PLAN, init=False, repr=False)
-    _seen: list = field(default=None, init=False, repr=False)  # where the arrays of the last step lie
+    _seen: Any = field(default=None, init=False, repr=False)  # where the arrays of the last step lie
 
     def __post_init__(self):
         """``dtypes``: of each array, from its block's memory; ``size``: entries of all arrays;
@@ -135,7 +141,8 @@ class State:
     @classmethod
     def load(cls, path):
         """Read what :meth:`save` wrote; ValueError for a file that is no saved state, or a garbled one."""
-        return cls(**state_file.load(path))
+        words: dict[str, Any] = state_file.load(path)
+        return cls(**words)
 
 
 def _size(shape):
@@ -311,7 +318,7 @@ def _explain(a, b, shape, dtype):
     return u, v
 
 
-def update(optimizer, x, g, state, workers=1):
+def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1) -> None:
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
     if (type(state) is State and state.small and state._plan[0] is optimizer
             and type(x) is type(g) is np.ndarray and type(workers) is int and workers == 1):

@@ -177,8 +177,8 @@ class SWA(Optimizer):
     def consistent_start(self, x, g):
         return np.vstack([self.optimizer.consistent_start(x, g), np.reshape(x, (1, -1))])
 
-    def flow_start(self, x, g, kind="cold"):
-        return self.optimizer.flow_start(x, g, kind)
+    def flow_start(self, x, g, start="cold"):
+        return self.optimizer.flow_start(x, g, start)
 
     def scaling(self):
         return self.optimizer.scaling()

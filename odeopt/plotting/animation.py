@@ -112,7 +112,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
         fig.suptitle(title)
     settle(fig)
     made = mpl_animation.FuncAnimation(fig, draw, frames=frames, interval=1000 / fps, blit=False)
-    made.odeopt_fps, made.odeopt_frames = fps, frames
+    made.odeopt_fps, made.odeopt_frames = fps, frames  # pyright: ignore[reportAttributeAccessIssue]
     return made
 
 
@@ -215,7 +215,7 @@ class _Frames(mpl_animation.AbstractMovieWriter):
 
     def setup(self, fig, outfile, dpi=None):
         """Begin a file."""
-        super().setup(fig, outfile, dpi)
+        super().setup(fig, outfile, dpi)  # pyright: ignore[reportAbstractUsage]
         self.images = []
         if not hasattr(fig.canvas, "buffer_rgba"):
             FigureCanvasAgg(fig)
@@ -227,7 +227,7 @@ class _Frames(mpl_animation.AbstractMovieWriter):
 
         canvas = self.fig.canvas
         canvas.draw()
-        pixels = bytes(canvas.buffer_rgba())
+        pixels = bytes(canvas.buffer_rgba())  # pyright: ignore[reportAttributeAccessIssue]
         image = Image.frombytes("RGBA", canvas.get_width_height(physical=True), pixels).convert("RGB")
         self.images.append(self.kept(image))
 

@@ -1,6 +1,7 @@
 """What the drawing functions accept, brought to one shape."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ class Line:
     """A run, its reference flow (or None), its comparison (or None) and its look."""
 
     run: Trajectory
-    reference: object
-    comparison: object
+    reference: Any
+    comparison: Any
     look: Look
 
 

@@ -39,6 +39,7 @@ def load(path):
     """The module of an example file."""
     path = pathlib.Path(path)
     spec = importlib.util.spec_from_file_location(f"odeopt_example_{path.stem}", path)
+    assert spec is not None and spec.loader is not None  # of a file
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

@@ -151,7 +151,7 @@ def _lower(ax):
     box = ax.xaxis.get_tightbbox() if usual and not hasattr(ax, "zaxis") else None
     if box is not None:
         points = 72 / ax.figure.dpi * (ax.bbox.y0 - box.y0)
-        legend.borderaxespad = max(usual, points / legend.get_texts()[0].get_fontsize() + 0.6)
+        legend.borderaxespad = max(usual, points / legend.get_texts()[0].get_fontsize() + 0.6)  # pyright: ignore[reportArgumentType]
 
 
 def _break_lines(fig, ax):
@@ -160,7 +160,7 @@ def _break_lines(fig, ax):
     x, y = 0.5 * (box.x0 + box.x1), 0.5 * (box.y0 + box.y1)
     wide = min(2 * min(x, size.width - x), across * size.width)
     high = min(2 * min(y, size.height - y), down * size.height)
-    rooms = [(child, min(size.width - box.x0, across * size.width) if child.get_ha() == "left" else wide)
+    rooms = [(child, min(size.width - box.x0, across * size.width) if child.get_ha() == "left" else wide)  # pyright: ignore[reportAttributeAccessIssue]
              for child in ax.get_children() if isinstance(child, Text) and child not in ax.texts]
     if not hasattr(ax, "zaxis"):
         rooms += [(ax.xaxis.label, wide), (ax.yaxis.label, high)]
@@ -170,7 +170,7 @@ def _break_lines(fig, ax):
         if whole.strip():
             shown = broken(whole, 0.97 * room * 72 / fig.dpi, text.get_fontproperties())
             text.set_text(shown)
-            text.odeopt_lines = (whole, shown)
+            text.odeopt_lines = (whole, shown)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @lru_cache(maxsize=4096)

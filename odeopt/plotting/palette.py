@@ -6,6 +6,7 @@ deuteranopia (matrices of G. M. Machado, M. M. Oliveira and L. A. F. Fernandes, 
 
 import zlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import hsv_to_rgb, to_hex, to_rgb
@@ -64,7 +65,7 @@ def assign(keys, wanted=None):
     """
     keys = [str(key) for key in keys]
     wanted = list(wanted) if wanted is not None else [None] * len(keys)
-    found = [None] * len(keys)
+    found: list[Any] = [None] * len(keys)
     taken = []
     order = sorted(range(len(keys)), key=lambda i: wanted[i] is None)  # who wants one comes first
     for i in order:
@@ -81,7 +82,7 @@ def assign(keys, wanted=None):
 
 def _another(taken):
     """A colour beyond the palette: of many hues and shades the one farthest from those taken."""
-    candidates = [to_hex(hsv_to_rgb((h / 48, s, v))) for h in range(48) for s in (0.55, 1.0) for v in (0.35, 0.55, 0.8)]
+    candidates = [to_hex(hsv_to_rgb((h / 48, s, v))) for h in range(48) for s in (0.55, 1.0) for v in (0.35, 0.55, 0.8)]  # pyright: ignore[reportArgumentType]
     seen, others = np.array([_seen(c) for c in candidates]), np.array([_seen(t) for t in taken])
     apart = np.linalg.norm(seen[:, None] - others[None], axis=3).min(axis=(1, 2))
     if apart.max() > 1e-3:

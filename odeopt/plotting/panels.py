@@ -57,7 +57,7 @@ def path_panels(problem, runs, axes, window=None, *, labels=None):
             contours(problem, ax, window, resolution=161)
         for x in others:
             ax.plot(x[:, 0], x[:, 1], "-", color=_OTHERS, lw=0.8, zorder=1)
-        iterates(ax, line, window, 5, project, size=5.5)
+        iterates(ax, line, window, 5, project, size=5.5)  # pyright: ignore[reportArgumentType]
         flow_line(ax, line, window, project, color=FLOW, lw=1.1, zorder=3.3)
         ax.plot(*project(line.run.x[:1])[0], "o", color=FLOW, ms=5, mfc="white", mec=FLOW, mew=1.2, zorder=7)
         ax.set(xlim=window[0], ylim=window[1])

@@ -102,6 +102,7 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
         i = checks.integer("coordinate", coordinate)
         if i >= line.run.x.shape[1]:
             raise ValueError(f"coordinate must be below {line.run.x.shape[1]}, got {i}")
+        assert method is not None
         states = np.array([method.to_flow(x, s) for x, s in zip(line.run.x, line.run.memory)])
         t = np.linspace(line.reference.t0, line.reference.t_end, 2000)
         exact = line.reference.state(t)

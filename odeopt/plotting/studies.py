@@ -1,5 +1,7 @@
 """Pictures of studies: orders, costs, stability, basins."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.colors import ListedColormap, TwoSlopeNorm
 from matplotlib.lines import Line2D
@@ -171,7 +173,7 @@ def basins(study, ax, *, flow=False, problem=None, legend=True):
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title="gradient flow" if flow else looks([study.spec])[0].label)
     ax.grid(False)
     if legend:
-        handles = [Line2D([], [], marker="*", ms=11, color="#FFD447", mec="#222222", mew=0.7, ls="none",
+        handles: list[Any] = [Line2D([], [], marker="*", ms=11, color="#FFD447", mec="#222222", mew=0.7, ls="none",
                           label="minimum")]
         if (member < 0).any():
             handles.append(Patch(color=_NOWHERE, label="reaches none"))

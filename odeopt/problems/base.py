@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -82,8 +83,8 @@ class Problem(Portable):
 
     name: str
     dim: int
-    fg: object = field(compare=False)  # kernel FG, or a Python function of the same signature
-    hv: object = field(compare=False)  # kernel HV, likewise; no_hessian when unknown
+    fg: Any = field(compare=False)  # kernel FG, or a Python function of the same signature
+    hv: Any = field(compare=False)  # kernel HV, likewise; no_hessian when unknown
     data: np.ndarray
     x0: np.ndarray
     minima: tuple
@@ -91,10 +92,10 @@ class Problem(Portable):
     window: tuple | None
     compiled: bool
     has_hessian: bool
-    fgb: object = None  # kernel FGB of a finite sum, None for other problems
+    fgb: Any = None  # kernel FGB of a finite sum, None for other problems
     samples: int = 0  # number of terms of the finite sum
     convex: bool = False
-    about: str = ""
+    about: str | None = ""
 
     def __init__(self, fun, grad=None, hess=None, dim=None, *, hessp=None, x0=None, minima=(),
                  f_min=None, window=None, name=None, convex=False, batch=None, samples=None):
@@ -135,8 +136,8 @@ class Problem(Portable):
                   fgb=None if batch is None else callables.finite_sum(batch, compiled), samples=samples)
 
     @classmethod
-    def from_kernels(cls, name, fg, hv, *, dim, x0, data=NO_DATA, minima=(), f_min=None,
-                     window=None, fgb=None, samples=0, convex=False, about=""):
+    def from_kernels(cls, name, fg, hv, *, dim, x0, data: Any = NO_DATA, minima=(), f_min=None,
+                     window=None, fgb: Any = None, samples: int = 0, convex: bool = False, about: str | None = ""):
         """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
         for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
             if part is not None or label == "fg":
@@ -204,16 +205,18 @@ class Problem(Portable):
         """
         from .expression import parts
 
-        found = parts(text, variables, parameters, x0)
+        found: dict[str, Any] = parts(text, variables, parameters, x0)
         if not (name is None or isinstance(name, str)):
             raise TypeError(f"name must be a string, got {checks.shown(name)}")
-        return cls.from_kernels(**(found | ({"name": name} if name else {})), minima=minima, f_min=f_min,
+        if name:
+            found["name"] = name
+        return cls.from_kernels(**found, minima=minima, f_min=f_min,
                                 window=window, convex=convex)
 
     def _set(self, *, minima, f_min, window, dim, **rest):
         minima = tuple(checks.point("minima", m, dim) for m in checks.entries("minima", minima))
         f_min = None if f_min is None else checks.real("f_min", f_min)
-        values = {"dim": dim, "minima": minima, "f_min": f_min, "window": _window(window, dim),
+        values: dict[str, Any] = {"dim": dim, "minima": minima, "f_min": f_min, "window": _window(window, dim),
                   "fgb": None, "samples": 0, "convex": False, "about": ""}
         for key, value in (values | rest).items():
             object.__setattr__(self, key, value)
@@ -329,7 +332,7 @@ def _warn(words):
 
 
 def _ours(fg):
-    return (getattr(interpreted(fg), "__module__", None) or "").partition(".")[0] == __package__.partition(".")[0]
+    return (getattr(interpreted(fg), "__module__", None) or "").partition(".")[0] == "odeopt"
 
 
 _INSIDE = set()  # kernels of problems, with the sizes of their arrays, that stay inside these

@@ -3,7 +3,7 @@
 import time
 import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -109,7 +109,8 @@ def gradient_entries(fun, gradient, x, most):
         direction = np.zeros(x.size)
         direction[i] = max(1.0, abs(x[i]))
         slope, uncertainty = quotient(fun, x, direction)
-        yield Entry((int(i),), float(gradient[i]), float(slope) / direction[i], float(uncertainty) / direction[i])
+        size = float(direction[i])
+        yield Entry((int(i),), float(gradient[i]), float(slope) / size, float(uncertainty) / size)
 
 
 def _hessian_entries(problem, x):
@@ -156,7 +157,7 @@ def _mean_missed(values, samples, f, g, tolerance):
     found = [values(half) for half in halves]
     shares = [half.size / samples for half in halves]
     mean = sum(share * float(value) for share, (value, _) in zip(shares, found))
-    slope = sum(share * np.asarray(gradient) for share, (_, gradient) in zip(shares, found))
+    slope: Any = sum(share * np.asarray(gradient) for share, (_, gradient) in zip(shares, found))
     if abs(mean - f) > tolerance * max(abs(f), abs(mean)):
         return f"the mean over all samples is {mean:.6g}, and fun gives {f:.6g}"
     off = np.abs(slope - g)

@@ -25,7 +25,7 @@ def digits():
     """``(images, labels)``: (1797, 64) float64 in [0, 1], (1797,) int64; new arrays."""
     from importlib.resources import files
 
-    with files(__package__).joinpath("data", "digits.npz").open("rb") as stream:
+    with (files("odeopt.problems") / "data" / "digits.npz").open("rb") as stream:
         archive = np.load(stream)
         return archive["images"] / 16.0, archive["labels"].astype(np.int64)
 

@@ -8,6 +8,7 @@ import ast
 import math
 import re
 import warnings
+from typing import Any
 
 from .. import checks
 from .graph import FUNCTIONS, Graph, NotFinite
@@ -51,7 +52,7 @@ def _deep():
     return ValueError(f"text must nest its operations at most {DEEPEST} deep, got more")
 
 
-def name_of(node):
+def name_of(node) -> Any:
     """``x`` or ``x[3]`` of a tree's node; None for one that is not a variable's."""
     if isinstance(node, ast.Name):
         return node.id
@@ -88,7 +89,7 @@ def names_in(tree):
 def _arguments(call):
     """The argument of a function's call, in a list."""
     name = call.func.id if isinstance(call.func, ast.Name) else None
-    if SYNONYMS.get(name, name) not in FUNCTIONS:
+    if name is None or SYNONYMS.get(name, name) not in FUNCTIONS:
         what = "a factor before ( )" if name is None else f"{name}( ), which is none of these functions"
         product = "a*(b)" if name is None else f"{name}*( )"
         raise _refused(_words(call.func) if isinstance(call.func, (ast.Attribute, ast.Lambda))
@@ -156,7 +157,8 @@ class Reader:
                 inner = self.read(node.operand, depth + 1)
                 return self.graph.negative(inner) if isinstance(node.op, ast.USub) else inner
             if isinstance(node, ast.Call):
-                name = SYNONYMS.get(node.func.id, node.func.id)
+                called = node.func.id  # pyright: ignore[reportAttributeAccessIssue]
+                name = SYNONYMS.get(called, called)
                 return self.graph.call(name, self.read(node.args[0], depth + 1))
             if isinstance(node, ast.Constant):
                 return self.graph.number(node.value)

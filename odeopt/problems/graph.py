@@ -7,6 +7,7 @@ whatever the number of variables (A. Griewank, A. Walther, Evaluating Derivative
 """
 
 import math
+from typing import Any
 
 FUNCTIONS = {
     "sin": math.sin, "cos": math.cos, "tan": math.tan, "arcsin": math.asin, "arccos": math.acos,
@@ -47,7 +48,7 @@ class Graph:
             raise NotFinite("a constant must be a finite real number")
         return self._node("number", value)
 
-    def value(self, a):
+    def value(self, a) -> Any:
         """The value of a constant, None for other nodes."""
         return self.nodes[a][1] if self.nodes[a][0] == "number" else None
 

@@ -15,6 +15,7 @@ the original. Source: LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86 (1998) 2278,
 import math
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class LeNet5:
     def _forward(self, w, images):
         """(N, classes) scores, and what :meth:`_backward` needs."""
         layers, kept = self.views(w), []
-        a = np.ascontiguousarray(images.transpose(3, 1, 2, 0))
+        a: Any = np.ascontiguousarray(images.transpose(3, 1, 2, 0))
         for weights, bias in layers[:2]:
             columns, side = _neighbourhoods(a), a.shape[1] - 4
             out = weights.T @ columns

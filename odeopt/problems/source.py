@@ -21,7 +21,7 @@ class Source:
         for number in reached:
             c, product = graph.scaled(number)
             if c is not None and graph.nodes[product][0] == "*" and uses[product] == 1:
-                inner[product] = sorted(graph.arguments(product), key=depth.get)
+                inner[product] = sorted(graph.arguments(product), key=depth.get)  # pyright: ignore[reportCallIssue, reportArgumentType]
         for number in reached:
             if number in inner:
                 self._names[number] = " * ".join(self._names[a] for a in inner[number])

@@ -4,14 +4,17 @@ import contextlib
 import threading
 import weakref
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import checks
 from ..discretization import Discretization
 from ..flows import Flow, SignInclusion
-from ..method import checked_method
+from ..method import Method, checked_method
 from ..optimizers import Optimizer
+from ..problems import Problem
 from ..problems.base import checked
 from ..progress import progress_bar
 from ..schedules import Schedule, driven
@@ -60,7 +63,7 @@ class Reference:
     message: str
     uncertainty: float
     nfev: int
-    _dense: object
+    _dense: Any
     exhausted: bool = False
 
     @np.errstate(all="ignore")  # of scipy's polynomials between steps
@@ -95,8 +98,10 @@ class Reference:
                 f"{self.message}>")
 
 
-def reference(method, problem, x0=None, t_end=None, *, rtol=1e-10, atol=1e-12, solver="auto", start="cold",
-              t0=None, check=True, reuse=False, schedule=None, steps=None, progress=False):
+def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = None, t_end: float | None = None, *,
+              rtol: float = 1e-10, atol: float = 1e-12, solver: str = "auto", start: str = "cold",
+              t0: float | None = None, check: bool = True, reuse: bool = False, schedule: Any = None,
+              steps: int | None = None, progress: bool = False) -> Reference:
     """Solve the flow of a method (or a flow) with scipy's ``solve_ivp``.
 
     Parameters
@@ -211,7 +216,9 @@ class _Second(threading.Thread):
 
     def __init__(self, solve):
         super().__init__(daemon=True)
-        self._solve, self._end, self._dropped, self._found, self._error = solve, None, False, None, None
+        self._solve, self._end, self._dropped = solve, None, False
+        self._found: Any = None
+        self._error: Any = None
         self.start()
 
     def run(self):
@@ -335,7 +342,8 @@ def _moving(method, schedule, t0):
     return ScheduledMethod(method, schedules)
 
 
-def start_state(method, problem, x0=None, start="cold"):
+def start_state(method: Method | Flow, problem: Problem, x0: ArrayLike | None = None,
+                start: str = "cold") -> tuple[Flow, np.ndarray]:
     """``(flow, z0)`` of a method or a Flow at ``x0``; for a Discretization or a Flow that may be a whole state."""
     checked(problem)
     if isinstance(method, Flow):

@@ -112,7 +112,7 @@ class ScheduledSolution:
         found = integrate(fun, 0.0, start, float(steps), solver, reached, **options)
         self._moving, self._kappa, self._shape, self._dense = moving, found.t, (rows, n), found.sol
         if found.sol is None:
-            self.sol = None
+            self.sol = None  # pyright: ignore[reportAttributeAccessIssue]
         self._times = np.maximum.accumulate(times)
         self.message, self.nfev, self.solver = found.message, found.nfev, found.solver
         if self.message:

@@ -4,6 +4,7 @@ import copyreg
 import numbers
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
@@ -19,7 +20,7 @@ _DENSE = np.array([-12715105075 / 11282082432, 0.0, 87487479700 / 32700410799, -
                    701980252875 / 199316789632, -1453857185 / 822651844, 69997945 / 29380423])
 
 
-def tableau(scheme):
+def tableau(scheme: Any) -> Any:
     """``(a, b, e)`` of an explicit Runge-Kutta scheme (e: weights of the error estimate), or None."""
     if scheme is explicit_euler:
         return np.zeros((1, 1)), np.ones(1), np.zeros(1)
@@ -82,7 +83,8 @@ copyreg.pickle(_Made, _sent)
 class SchemeSolver(OdeSolver, metaclass=_Made):
     """One of our schemes on the field that SciPy hands over."""
 
-    scheme, rows, complex = None, 1, False
+    scheme: Any = None
+    rows, complex = 1, False
 
     def __init__(self, fun, t0, y0, t_bound, vectorized=False, **options):
         for name in options.keys() & {"rtol", "atol", "step", "first_step", "max_step", "min_step"}:

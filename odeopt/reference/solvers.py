@@ -202,9 +202,11 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
     field, p, jac = flow.field(problem), flow.p, None
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
 
-        def jac(t, y):
+        def jacobian(t, y):
             z = y.reshape(rows, n)
             return flow.jacobian(t, z, problem.grad(z[0]), problem.hess(z[0]), p)
+
+        jac = jacobian
 
     def fun(t, y):
         if watch is not None:
@@ -229,7 +231,7 @@ class _JittedSolution:
             first = fun(t0, z0)
         if not (np.isfinite(z0).all() and np.isfinite(first).all()):
             self.t, self.nfev, self.success, self.message = np.array([float(t0)]), 1, False, _at_the_start(t0)
-            self.sol = None
+            self.sol = None  # pyright: ignore[reportAttributeAccessIssue]
             return
         speed = np.linalg.norm(first) / (np.linalg.norm(z0) + 1.0)
         h = min(1e-3 * (t_end - t0), 1e-2 * rtol**0.2 / max(speed, 1e-300))  # the controller takes over

@@ -9,6 +9,7 @@ import functools
 import math
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,16 @@ _MOST = 200  # stages of ROCK2: beyond, round-off inside a step comes near to sm
 class StabilizedSolver(SchemeSolver):
     """What both share: the stages of a step from the spectral radius, which is measured or given."""
 
-    _last = None  # the slope at the end of the step, where the scheme knows it
+    _error: Any
+    _first: Any
+    _longest: Any
+    _last: Any = None  # the slope at the end of the step, where the scheme knows it
 
     def __init__(self, fun, t0, y0, t_bound, vectorized=False, *, spectral_radius=None, **options):
         if not (spectral_radius is None or callable(spectral_radius)):
             spectral_radius = checks.real("`spectral_radius`", spectral_radius, 0.0)
-        self._given, self._radius, self._age, self._vector = spectral_radius, None, 0, None
+        self._given, self._age, self._vector = spectral_radius, 0, None
+        self._radius: Any = None
         super().__init__(fun, t0, y0, t_bound, vectorized, **options)
         self.stages = 0  # of the last step
 

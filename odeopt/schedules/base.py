@@ -7,6 +7,7 @@ constants: any kernel combines with any other, a user's included, and nothing co
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Schedule(abi.Portable):
     """
 
     name: str
-    kernel: object
+    kernel: Any
     constants: tuple = ()
     drives: str = "lr"
     parts: tuple = ()

@@ -24,6 +24,11 @@ class PlateauRule:
     ``decide(decisions, value) -> lr`` ends it."""
 
     drives = "lr"
+    every: int
+
+    def decide(self, decisions: "Decisions", value: float) -> float:
+        """The learning rate of the next epoch; a rule defines it."""
+        raise NotImplementedError
 
     def start(self, lr):
         """Fresh :class:`Decisions` of this rule, beginning at the learning rate ``lr``."""

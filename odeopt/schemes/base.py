@@ -1,6 +1,7 @@
 """``Scheme``: a one-step method for any flow."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,13 @@ class Scheme(abi.Portable):
     """
 
     name: str
-    step: object
+    step: Any
     order: int
     stages: int
-    work: object
+    work: Any
     embedded_order: int = 0
     constants: tuple = ()
-    check: object = None
+    check: Any = None
     matrix_up_to: int = 0
 
     def __post_init__(self):

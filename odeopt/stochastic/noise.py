@@ -1,6 +1,7 @@
 """Gradient noise: Gaussian with a given or a state-dependent covariance, and mini-batches."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Noise(Portable):
     """
 
     name: str
-    kernel: object
+    kernel: Any
     c: np.ndarray = field(repr=False)
     dim: int
     size: int
@@ -188,7 +189,7 @@ def gaussian(covariance):
     factor = covariance_factor(covariance)
     if not factor.shape[1]:
         factor = np.zeros((factor.shape[0], 1))
-    return Noise("gaussian", dense_noise, np.ascontiguousarray(factor).ravel(), *factor.shape, True)
+    return Noise("gaussian", dense_noise, np.ascontiguousarray(factor).ravel(), *factor.shape, True)  # pyright: ignore[reportCallIssue]
 
 
 def diagonal_multiplicative(additive, multiplicative):

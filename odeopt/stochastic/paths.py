@@ -3,13 +3,16 @@
 import functools
 import json
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import archive, checks, fingerprint
 from ..abi import is_compiled
 from ..archive import Entry
 from ..optimizers import Optimizer
+from ..problems import Problem
 from ..schedules import Schedule, constant
 from ..schedules import driven as driving
 from . import loops
@@ -17,7 +20,7 @@ from .noise import Minibatch, Noise, no_noise
 from .streams import Streams, root_sequence, run_blocks
 
 FORMAT = 2
-_COUNT = {"low": 0, "high": checks.LARGEST - 1}
+_COUNT: dict[str, Any] = {"low": 0, "high": checks.LARGEST - 1}
 _WORDS = {"status": functools.partial(checks.choice, allowed=("completed", "diverged", "stalled")),
           **dict.fromkeys(("message", "method", "problem", "noise"), archive.text)}
 _ARRAYS = {
@@ -104,7 +107,8 @@ class Paths:
             words, arrays = archive.raw(path, FORMAT)
             words, arrays = archive.check_words(words, _WORDS), _checked(arrays)
         final = {name[6:]: arrays.pop(name) for name in list(arrays) if name.startswith("final.")}
-        return cls(**words, **({"mean": None} | arrays), final=final)
+        found: dict[str, Any] = words | {"mean": None} | arrays
+        return cls(**found, final=final)
 
 
 def _checked(arrays, **sizes):
@@ -118,8 +122,10 @@ def _checked(arrays, **sizes):
     return arrays
 
 
-def sample(optimizer, problem, noise=None, x0=None, steps=1000, *, paths=1, seed=0, every=None, schedule=None,
-           start="cold", average_from=None, threads=None, resume=None, progress=False):
+def sample(optimizer: Optimizer, problem: Problem, noise: Any = None, x0: ArrayLike | None = None, steps: int = 1000,
+           *, paths: int = 1, seed: Any = 0, every: int | None = None, schedule: Any = None, start: str = "cold",
+           average_from: Any = None, threads: int | None = None, resume: Any = None,
+           progress: bool = False) -> Paths:
     """Run ``paths`` independent stochastic runs of ``optimizer`` and return an :class:`Paths`.
 
     Path i draws from its own stream, child i of ``seed`` (``SeedSequence.spawn``), so that it is
@@ -319,7 +325,7 @@ def _check_resume(old, optimizer, problem, noise, c, origin, x0, **given):
     if shape[-1:] != (problem.dim,):
         raise ValueError(f"resume must come from a problem of the same dimension {problem.dim}, "
                          f"got {shape[-1] if shape else 'no dimension'}")
-    if not np.array_equal(old.final.get("noise_constants"), c):
+    if not np.array_equal(old.final.get("noise_constants", np.empty(0)), c):
         raise ValueError("resume must come from a noise with the same constants")
     fingerprint.compare(old.final.get("origin"), origin)
     try:

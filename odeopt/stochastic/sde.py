@@ -11,13 +11,16 @@ with the drift -grad(f + (lr/4)|g|^2) to weak order 2 (Li, Tai, E, arXiv:1511.06
 
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import abi, checks
 from ..abi import kernel
 from ..flows import Flow
 from ..optimizers import Optimizer
+from ..problems import Problem
 from ..problems.base import checked
 from . import loops
 from .noise import Noise
@@ -83,7 +86,7 @@ class SDE:
         return f"<SDE {self.flow.equation} with {self.strength:.6g} L dW in row {self.row}>"
 
 
-def sde(optimizer, order=1):
+def sde(optimizer: Optimizer, order: int = 1) -> SDE:
     """The SDE of a linear-in-the-gradient optimizer: GradientDescent, Momentum, Nesterov(momentum=...).
 
     ``order`` 2 gives the second-order modified SDE, which exists here for GradientDescent.
@@ -99,12 +102,14 @@ def sde(optimizer, order=1):
     row, factor = optimizer.noise_enters
     if order == 2 and row:
         raise ValueError(f"order must be 1 for {optimizer.title}: the modified SDE is for methods without memory")
-    flow = optimizer.flow if order == 1 else modified_gradient_flow(h, optimizer.weight_decay)
+    flow = optimizer.flow if order == 1 else modified_gradient_flow(h, getattr(optimizer, "weight_decay", 0.0))
+    assert flow is not None  # noise enters a flow
     return SDE(flow, float(np.sqrt(h) * factor), row, h)
 
 
-def simulate(equation, problem, noise, x0=None, steps=1000, h=None, *, scheme="weak_second_order", paths=1, seed=0,
-             every=None, threads=None, progress=False):
+def simulate(equation: SDE, problem: Problem, noise: Any, x0: ArrayLike | None = None, steps: int = 1000,
+             h: float | None = None, *, scheme: str = "weak_second_order", paths: int = 1, seed: Any = 0,
+             every: int | None = None, threads: int | None = None, progress: bool = False) -> Paths:
     """Integrate ``paths`` paths of an :class:`SDE` and return their positions as :class:`Paths`.
 
     Parameters

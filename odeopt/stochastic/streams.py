@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,10 @@ _NO_NORMALS, _NO_BATCHES = np.empty((1, 0, 0)), np.empty((1, 0, 0), dtype=np.int
 _WORD = 2**64
 
 
-def root_sequence(seed):
+def root_sequence(seed: Any) -> Any:
     """The SeedSequence whose children are the streams."""
     if isinstance(seed, np.random.Generator):
-        return seed.bit_generator.seed_seq.spawn(1)[0]
+        return seed.bit_generator.seed_seq.spawn(1)[0]  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(seed, np.random.SeedSequence):
         return seed
     return np.random.SeedSequence(checks.integer("seed", seed, high=None))
@@ -34,12 +35,13 @@ class Streams:
     """The generators of an ensemble, and what each has under way (the order of its epoch)."""
 
     def __init__(self, seed, paths, noise, problem):
-        self.paths, self.seeds = paths, seed if seed is None else streams_of(root_sequence(seed), paths)
-        self.generators = [None] * paths  # made by the thread that runs the path
+        self.paths = paths
+        self.seeds: Any = None if seed is None else streams_of(root_sequence(seed), paths)
+        self.generators: list[Any] = [None] * paths  # made by the thread that runs the path
         self.batch = noise.size if isinstance(noise, Minibatch) else 0
         self.replacement = self.batch and noise.replacement
         self.samples = problem.samples if self.batch else 0
-        self.order = [None] * paths  # (permutation, batches of it used)
+        self.order: list[Any] = [None] * paths  # (permutation, batches of it used)
 
     @classmethod
     def restored(cls, words, noise, problem, order):

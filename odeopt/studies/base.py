@@ -8,6 +8,7 @@ other studies; arrays are made read-only. Files hold no pickled objects: ``.npz`
 import html
 import math
 from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class Study:
         with archive.reading(path, cls.__name__):
             file = archive.found(path, _ENDINGS)
             if file.suffix.lower() == ".json":
-                stored = archive.read_json(file, FORMAT)
+                stored: Any = archive.read_json(file, FORMAT)
             else:
                 words, arrays = archive.raw(file, FORMAT)
                 stored = _join(words, arrays)

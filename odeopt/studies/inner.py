@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import signal
 import threading
+from typing import Any
 
 from .. import checks
 from ..engine.record import record
@@ -48,7 +49,8 @@ class _Held:
     """A block in which the KeyboardInterrupt of SIGINT's handler leaves it in ``gather`` alone; ``came`` notes it."""
 
     def __init__(self):
-        self.came, self.open, self.handler = False, False, None
+        self.came, self.open = False, False
+        self.handler: Any = None
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
@@ -77,7 +79,7 @@ def _blocks():
     return _OPEN.blocks
 
 
-def gather(items, work, *, progress=False, describe=str):
+def gather(items, work, *, progress=False, describe: Any = str):
     """``([work(item) for item in items], interrupted)``; Ctrl-C keeps the finished ones.
 
     With ``progress`` a bar on stderr names the item at work (only if that is a terminal or a notebook).

@@ -5,12 +5,16 @@ with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
 ``loss_and_accuracy(w, images, labels)``, such as :class:`odeopt.problems.lenet.LeNet5`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ... import checks
+from ...optimizers import Optimizer
 from ...progress import progress_bar
+from ...schedules import PlateauRule
 from ..base import Study
 
 
@@ -59,7 +63,8 @@ class Training(Study):
                 + (f"; the loss is not finite from epoch {lost[0] + 1} on" if lost.size else ""))
 
 
-def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, progress=False):
+def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: int = 32,
+          rule: PlateauRule | None = None, seed: Any = 0, progress: bool = False) -> Training:
     """Train ``network`` by mini-batches.
 
     Parameters
@@ -88,8 +93,8 @@ def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, prog
         raise ValueError(f"batch must be at most the {len(labels)} training images, got {batch}")
     w = network.initial(seed)
     state, rng = optimizer.init(w), np.random.default_rng([seed, 1])
-    decisions = rule.start(optimizer.lr) if rule is not None else None
-    name, base_lr, rows = repr(optimizer), optimizer.lr, []
+    decisions = rule.start(optimizer.step) if rule is not None else None
+    name, base_lr, rows = repr(optimizer), optimizer.step, []
     for _ in _epochs(epochs, progress):
         order, losses = rng.permutation(len(labels)), []
         for begin in range(0, len(labels) - batch + 1, batch):
@@ -98,13 +103,13 @@ def train(optimizer, network, data, epochs, *, batch=32, rule=None, seed=0, prog
             optimizer.update(w, g, state)
             losses.append(loss)
         validation = network.loss_and_accuracy(w, *data["validation"])
-        rows.append((optimizer.lr, np.mean(losses), *validation))
+        rows.append((optimizer.step, np.mean(losses), *validation))
         if decisions is not None:
             lr = decisions.step(validation[0])
-            if lr != optimizer.lr:
+            if lr != optimizer.step:
                 optimizer = optimizer.changed(lr=lr)
     return Training(name, "none" if rule is None else repr(rule), base_lr, seed, *np.array(rows).T,
-                    network.loss_and_accuracy(w, *data["test"])[1], w)
+                    network.loss_and_accuracy(w, *data["test"])[1], w)  # pyright: ignore[reportCallIssue]
 
 
 def _epochs(epochs, progress):
@@ -152,7 +157,8 @@ class DecayTable(Study):
         return f"test accuracy with decay minus without: {', '.join(gains)}"
 
 
-def learning_rate_decay(network, data, optimizer, rule, epochs, *, batch=32, seeds=(0, 1, 2), progress=False):
+def learning_rate_decay(network: Any, data: Any, optimizer: Optimizer, rule: PlateauRule, epochs: Any, *,
+                        batch: int = 32, seeds: Sequence[int] = (0, 1, 2), progress: bool = False) -> DecayTable:
     """Article 001's experiment: for each learning rate, train with and without ``rule``, over seeds.
 
     ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters.

@@ -51,7 +51,7 @@ def step_matrices(optimizer, hessian):
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
     h = dense_quadratic(hessian).data[: np.shape(hessian)[0] ** 2].reshape(np.shape(hessian))
-    n, rows = h.shape[0], 1 + len(optimizer.slots)
+    n, rows = len(h), 1 + len(optimizer.slots)
 
     def step(z, xi):
         state = np.array(z).reshape(rows, n)

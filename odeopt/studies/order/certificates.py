@@ -1,12 +1,16 @@
 """``order_certificates``: one convergence study for each optimizer and start, as one table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...discretization import Discretization
-from ...method import checked_method
+from ...method import Method, checked_method
+from ...problems import Problem
 from ..base import Study, table
 from ..inner import gather, partial_results
 from .convergence import Convergence, convergence, failed
@@ -56,7 +60,9 @@ class Certificates(Study):
 
 
 @partial_results
-def order_certificates(optimizers, problem, x0=None, t_end=None, levels=8, *, start="both", progress=False, **options):
+def order_certificates(optimizers: Sequence[Method], problem: Problem, x0: ArrayLike | None = None,
+                       t_end: float | None = None, levels: int = 8, *, start: str = "both", progress: bool = False,
+                       **options: Any) -> Certificates:
     """Measure the order of each optimizer and hold it against what its page declares.
 
     Parameters

@@ -1,12 +1,16 @@
 """``compare``: a run against the flow that its optimizer discretises."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...discretization import Discretization
 from ...engine.trajectory import Trajectory
+from ...method import Method
+from ...problems import Problem
 from ...reference.reference import Reference, reference
 from ...reference.scheduled import ScheduledMethod
 from ..base import html_table
@@ -42,7 +46,7 @@ class Comparison:
         What to know before believing the numbers ("" if nothing).
     """
 
-    method: object
+    method: Any
     problem: str
     run: Trajectory
     reference: Reference | None
@@ -91,8 +95,10 @@ class Comparison:
                 f"f - f* {self.gap:.3g}{'; ' + self.message if self.message else ''}>")
 
 
-def compare(method, problem, x0=None, steps=None, *, every=1, start="cold", t_end=None, rtol=1e-10, atol=1e-12,
-            local=True, order=False, check=True, schedule=None, progress=False):
+def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps: int | None = None, *,
+            every: int = 1, start: str = "cold", t_end: float | None = None, rtol: float = 1e-10, atol: float = 1e-12,
+            local: bool = True, order: bool = False, check: bool = True, schedule: Any = None,
+            progress: bool = False) -> Comparison:
     """Run ``method`` and measure its distance to its flow.
 
     Parameters

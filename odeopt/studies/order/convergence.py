@@ -13,13 +13,16 @@ uncertainty. Where no two slopes agree, ``asymptotic`` is False and ``message`` 
 import functools
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...discretization import Discretization
 from ...flows import SignInclusion
 from ...method import STARTS, Method, checked_method
+from ...problems import Problem
 from ...problems.base import checked
 from ...reference.reference import reference, start_state
 from ...reference.solvers import DENSE_JACOBIAN
@@ -141,8 +144,10 @@ class Convergence(Study):
 
 
 @partial_results
-def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, start="cold", against="reference",
-                refine=None, expected=None, mean_of=None, rtol=1e-12, atol=1e-14, solver="auto", progress=False):
+def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t_end: float | None = None,
+                levels: int = 8, *, factor: float = 2.0, start: str = "cold", against: str = "reference",
+                refine: Any = None, expected: float | None = None, mean_of: int | None = None, rtol: float = 1e-12, atol: float = 1e-14,
+                solver: str = "auto", progress: bool = False) -> Convergence:
     """Measure the order of a method on a problem.
 
     Parameters
@@ -220,7 +225,8 @@ def convergence(method, problem, x0=None, t_end=None, levels=8, *, factor=2.0, s
             found = None
             if before:
                 coarse = before.pop()
-                found = coarse[0], coarse[1].size - 1, *distance_to(*coarse[1:], curve_through(t, x), ladder.t_end)
+                far = distance_to(coarse[1], coarse[2], curve_through(t, x), ladder.t_end)
+                found = coarse[0], coarse[1].size - 1, *far
             before.append((h, t, x))
         return found
 
@@ -295,7 +301,7 @@ class _Ladder:
         self.problem, self.start, self.refine, self.t0 = checked(problem), start, refine, 0.0
         if t_end is not None:
             t_end = checks.real("t_end", t_end, 0.0, open_low=True)
-        self.method = checked_method(method)
+        self.method: Any = checked_method(method)
         self.flow, self.name, self.words = method.flow, method.title, repr(method)
         self.scheme = "none" if method.scheme is None else method.scheme.name
         self.scaling = method.scaling() if refine is None else {"hyperparameters": "as given"}
@@ -315,7 +321,7 @@ class _Ladder:
         if np.size(method.h) != 1 or method.rtol is not None:
             raise ValueError("method must be a Discretization with one fixed step h")
         self.x0 = self.problem.x0 if x0 is None else x0
-        if np.ndim(x0) == 2:
+        if x0 is not None and np.ndim(x0) == 2:
             self.start = "given"
         self.given = 16 * float(np.max(method.h)) if t_end is None else t_end
 

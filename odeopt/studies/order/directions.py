@@ -7,9 +7,12 @@ gradient, beside the usual one with a vector (eq. 15), which does not, and asks 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...flows import gradient_flow
+from ...optimizers import Optimizer
+from ...problems import Problem
 from ...reference.reference import reference
 from ..base import Study, ended
 from ..inner import inner_run
@@ -57,7 +60,8 @@ class Directions(Study):
         return float(self.n_grad[there[0]]) if there.size else float("nan")
 
 
-def directions(optimizer, problem, x0=None, steps=1000, *, start="cold", t_orbit=None):
+def directions(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, steps: int = 1000, *,
+               start: str = "cold", t_orbit: float | None = None) -> Directions:
     """Record a run and measure :class:`Directions`.
 
     Parameters
@@ -110,7 +114,7 @@ def orbit(problem, x0, t_end=None):
 
 def _distance_to_curve(points, curve):
     """Distance of each point to the polyline through ``curve``: to the two pieces at the nearest vertex."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
     near = cKDTree(curve).query(points)[1]
     distance = np.full(len(points), np.inf)

@@ -6,6 +6,7 @@ and returns the largest distance. ``odeopt.studies.order.statements`` holds the 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ... import checks
 from ...discretization import Discretization
 from ...flows import Flow
 from ...optimizers import Optimizer
+from ...problems import Problem
 from ...reference.reference import reference
 from ..inner import inner_run
 
@@ -40,9 +42,9 @@ class Side:
         ``observe(x, memory) -> (R, n)`` of the recorded arrays: what is compared (default: x).
     """
 
-    method: object
-    start: object = None
-    x0: object = None
+    method: Any
+    start: Any = None
+    x0: Any = None
     every: int = 1
     times: Callable | None = None
     t0: float = 0.0
@@ -79,7 +81,7 @@ class Side:
         return solution(t)
 
 
-def deviation(first, second, problem, steps=200, *, relative=True):
+def deviation(first: Any, second: Any, problem: Problem, steps: int = 200, *, relative: bool = True) -> float:
     """The largest distance between two methods over ``steps`` steps.
 
     Parameters

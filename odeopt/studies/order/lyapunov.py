@@ -28,11 +28,14 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...discretization import Discretization
 from ...flows import Flow
+from ...method import Method
 from ...optimizers import Nesterov
+from ...problems import Problem
 from ...reference.reference import reference
 from ..base import Study, ended
 from ..inner import inner_run
@@ -136,8 +139,9 @@ class Lyapunov(Study):
         return f"energy {self.name!r} along {self.method} on {self.problem}: {said}{ended(self.status)}"
 
 
-def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, mu=None, minimiser=None,
-             tolerance=1e-10):
+def lyapunov(method: Method | Flow, problem: Problem, x0: ArrayLike | None = None, steps: int = 1000, *,
+             energy: str | None = None, t_end: float | None = None, mu: float | None = None,
+             minimiser: ArrayLike | None = None, tolerance: float = 1e-10) -> Lyapunov:
     """Record an energy along a run, or along a flow itself.
 
     Parameters
@@ -204,7 +208,7 @@ def lyapunov(method, problem, x0=None, steps=1000, *, energy=None, t_end=None, m
     if function is not None:
         noise = function(t, noise, 0 * d, 0 * w, constants)
     else:
-        noise = noise * method.lr * (k + 1.0) ** 2
+        noise = noise * method.lr * (k + 1.0) ** 2  # pyright: ignore[reportAttributeAccessIssue]
     rise = np.diff(values) - noise[1:] - noise[:-1]
     rise = rise / abs(values[0]) if values[0] != 0 else rise
     above = np.flatnonzero(~(rise <= tolerance))

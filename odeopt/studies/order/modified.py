@@ -29,9 +29,12 @@ package's own.
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
+from ...flows import ModifiedFlow
 from ...optimizers import Optimizer
+from ...problems import Problem
 from ..inner import gather, inner_run, partial_results
 from .convergence import Convergence, solve
 from .fit import distance_to, fit_order, refinements
@@ -39,7 +42,7 @@ from .fit import distance_to, fit_order, refinements
 _MOST_PAST = 10**6
 
 
-def modified_flow(optimizer, order=2):
+def modified_flow(optimizer: Optimizer, order: int = 2) -> ModifiedFlow:
     """The modified flow of ``optimizer`` at its step size, memory factors fixed.
 
     Parameters
@@ -105,8 +108,9 @@ def slow_manifold_start(optimizer, problem, x0, flow):
 
 
 @partial_results
-def modified_convergence(optimizer, problem, x0=None, t_end=None, levels=7, *, order=2, rtol=1e-12, atol=1e-14,
-                         progress=False):
+def modified_convergence(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None,
+                         t_end: float | None = None, levels: int = 7, *, order: int = 2, rtol: float = 1e-12,
+                         atol: float = 1e-14, progress: bool = False) -> Convergence:
     """Measure at which order the iterates follow their modified flow.
 
     Parameters

@@ -1,7 +1,7 @@
 """The equivalences of the package as data: each claim with its two sides, executed by :func:`equivalences`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,14 @@ from ...discretization import Discretization
 from ...flows import bregman_flow, gradient_flow, heavy_ball_flow, look_ahead_flow, nesterov_flow
 from ...optimizers import Adam, ErrorControlledEuler, GradientDescent, Momentum, NAdam, Nesterov, RMSprop, SignGD
 from ...problems import log_cosh_valley, quadratic, sine_bowl
-from ...schemes import chebyshev_steps, coasting_euler, explicit_euler, runge_kutta_chebyshev, semi_implicit_euler
+from ...schemes import (
+    chebyshev_steps,
+    coasting_euler,
+    explicit_euler,
+    runge_kutta_chebyshev,
+    semi_implicit_euler,
+    stormer_verlet,
+)
 from ..base import Study
 from ..inner import gather, partial_results
 from .equivalence import Side, deviation, own_scheme, two_step
@@ -33,7 +40,7 @@ def _verlet(problem, a=0.4, h=0.2):
     half = 0.5 * a * h
     lr, mu = h * h / (1 + half), (1 - half) / (1 + half)
     momentum = Momentum(lr=lr, momentum=mu, reading="stormer_verlet")
-    return momentum, lr, mu, Side(Discretization(heavy_ball_flow(a), momentum.scheme, h))
+    return momentum, lr, mu, Side(Discretization(heavy_ball_flow(a), stormer_verlet, h))
 
 
 def _momentum_two_step(problem):
@@ -223,14 +230,15 @@ class Equivalences(Study):
 
 
 @partial_results
-def equivalences(names=None, *, progress=False):
+def equivalences(names: Sequence[str] | None = None, *, progress: bool = False) -> Equivalences:
     """Execute the statements ``names`` (default: all of :data:`STATEMENTS`)."""
     names = list(STATEMENTS) if names is None else [checks.choice("names", n, STATEMENTS) for n in names]
 
     def work(name):
         statement = STATEMENTS[name]
         problem = statement.problem()
-        return deviation(*statement.sides(problem), problem, statement.steps)
+        first, second = statement.sides(problem)
+        return deviation(first, second, problem, statement.steps)
 
     done, _ = gather(names, work, progress=progress)
     kept = [STATEMENTS[n] for n in names[: len(done)]]

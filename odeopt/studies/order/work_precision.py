@@ -11,13 +11,16 @@ mean something, digits do not.
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
-from ...method import STARTS, checked_method
+from ...method import STARTS, Method, checked_method
 from ...optimizers import Optimizer
+from ...problems import Problem
 from ...reference.reference import start_state
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
@@ -101,8 +104,10 @@ class WorkPrecision(Study):
 
 
 @partial_results
-def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64, factor=2.0, start="cold",
-                   labels=None, rtol=1e-11, atol=1e-13, solver="auto", repeats=3, progress=False):
+def work_precision(methods: Sequence[Method], problem: Problem, x0: ArrayLike | None = None,
+                   t_end: float | None = None, levels: int = 6, *, steps: int = 64, factor: float = 2.0,
+                   start: str = "cold", labels: Sequence[str] | None = None, rtol: float = 1e-11, atol: float = 1e-13,
+                   solver: str = "auto", repeats: int = 3, progress: bool = False) -> WorkPrecision:
     """Error against cost for any set of optimizers and schemes.
 
     Parameters
@@ -159,9 +164,9 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
         if interrupted:  # nothing is measured yet, and the gathering below ends at once
             methods, own = [], []
         shared = next((t for t in own if t is not None), math.nan)
-        t_end = np.array([shared if t is None else t for t in own], dtype=float)
+        times = np.array([shared if t is None else t for t in own], dtype=float)
     else:
-        t_end = np.full(len(methods), checks.real("t_end", t_end, 0.0, open_low=True))
+        times = np.full(len(methods), checks.real("t_end", t_end, 0.0, open_low=True))
     names = [_label(m) for m in methods] if labels is None else labels
 
     notes = []
@@ -181,13 +186,13 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
         flow, solution = method.flow, None
         if flow is not None:
             z0 = start_state(method, problem, x0, _start_of(method, start))[1]
-            solution = solve(flow, problem, z0, float(t_end[i]), rtol, atol, solver)
+            solution = solve(flow, problem, z0, float(times[i]), rtol, atol, solver)
             if not solution.success:
                 until = f"ends at t = {solution.t_end:.3g}" if solution.t_end > solution.t0 else "is missing"
                 notes.append(f"{names[i]}: the reference {until}: {solution.message}")
         rows = []
         for j in range(levels):
-            length = {"t_end": float(t_end[i])} if flow is not None else {"steps": round(steps * factor**j)}
+            length = {"t_end": float(times[i])} if flow is not None else {"steps": round(steps * factor**j)}
             rows.append(_level(_finer(method, factor, j), problem, x0, length, start, solution, repeats))
         return rows, np.nan if solution is None else solution.uncertainty
 
@@ -197,7 +202,7 @@ def work_precision(methods, problem, x0=None, t_end=None, levels=6, *, steps=64,
     table = np.array([rows for rows, _ in done], dtype=float).reshape(len(done), levels, 5)
     h, gradients, seconds, error, gap = (table[..., i] for i in range(5))
     kept = len(done)
-    return WorkPrecision(problem.name, t_end[:kept], tuple(names[:kept]), tuple(repr(m) for m in methods[:kept]), h,
+    return WorkPrecision(problem.name, times[:kept], tuple(names[:kept]), tuple(repr(m) for m in methods[:kept]), h,
                          gradients.astype(np.int64), seconds, error, gap, np.array([u for _, u in done]),
                          "; ".join([*notes, *["interrupted"] * interrupted]), tuple(m.spec() for m in methods[:kept]))
 

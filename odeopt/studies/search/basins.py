@@ -5,12 +5,15 @@ the learning rate, and what is lost at a finite one is lost along the basins' bo
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ... import checks
 from ...discretization import Discretization
 from ...flows import gradient_flow
+from ...optimizers import Optimizer
+from ...problems import Problem
 from ...schemes import dormand_prince
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
@@ -60,8 +63,8 @@ class Basins(Study):
 
 
 @partial_results
-def basins(optimizer, problem, window=None, *, resolution=61, steps=500, t_end=None, flow=None, radius=None,
-           progress=False):
+def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolution: int = 61, steps: int = 500,
+           t_end: float | None = None, flow: Any = None, radius: float | None = None, progress: bool = False) -> Basins:
     """Basins of attraction of an optimizer beside those of the gradient flow.
 
     Parameters
@@ -86,7 +89,7 @@ def basins(optimizer, problem, window=None, *, resolution=61, steps=500, t_end=N
         raise ValueError(f"problem must have 2 variables and at least two minima, got {problem.name} with dim "
                          f"{problem.dim} and {len(problem.minima)}")
     resolution = checks.integer("resolution", resolution, 2)
-    (left, right), (low, high) = problem.window if window is None else checks.window(window)
+    (left, right), (low, high) = checks.window(problem.window if window is None else window)
     x, y = np.linspace(left, right, resolution), np.linspace(low, high, resolution)
     minima = np.array(problem.minima)
     apart = min(np.linalg.norm(a - b) for i, a in enumerate(minima) for b in minima[:i])

@@ -4,14 +4,18 @@ import dataclasses
 import inspect
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...abi import is_compiled
 from ...engine import batched, loops
 from ...optimizers import Optimizer
+from ...problems import Problem
 from ...problems.base import checked
 from ...threads import number
 from ..moments import merged, sums
@@ -97,8 +101,10 @@ class Ensemble:
         return f"<Ensemble of {self.status.size} on {self.problem}: {ends}>"
 
 
-def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_end=None, gtol=0.0, start="cold",
-             threads=None, executor=None, chunk=CHUNK, out=None, progress=False):
+def ensemble(optimizer: Optimizer | Sequence[Optimizer], problem: Problem, starts: ArrayLike, steps: int = 1000, *,
+             every: int = 0, keep: str = "path", t_end: float | None = None, gtol: float = 0.0, start: str = "cold",
+             threads: int | None = None, executor: Any = None, chunk: int = CHUNK, out: Any = None,
+             progress: bool = False) -> Ensemble:
     """Run ``optimizer`` from every row of ``starts``.
 
     Parameters
@@ -184,7 +190,7 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
     held = 8 * (records + 1) * (problem.dim + 1) * min(chunk, len(starts)) * (1 if every else 0)
     try:
         whole = work(task, results.chunks, arguments, results.take, threads, executor, progress, _room_in_flight(held))
-        found = results.final()
+        found: dict[str, Any] = results.final()
     except BaseException:
         results.discard()
         raise
@@ -193,7 +199,8 @@ def ensemble(optimizer, problem, starts, steps=1000, *, every=0, keep="path", t_
                     problem=problem.name, grid=None, message=message, **found)
 
 
-def sweep(optimizer, problem, starts, steps=1000, *, grid, **options):
+def sweep(optimizer: Optimizer, problem: Problem, starts: ArrayLike, steps: int = 1000, *,
+          grid: Mapping[str, Any], **options: Any) -> Ensemble:
     """:func:`ensemble` for every combination of hyperparameters.
 
     Parameters
@@ -255,7 +262,7 @@ class _Results:
     def __init__(self, shape, n, records, keep, chunk, out, many):
         self.many, self.chunk, self.statistics = many, chunk, records > 0 and keep == "statistics"
         self.records, self.n = records, n
-        self.arrays = {name: np.full(shape, np.nan) for name in ("t", "f", "grad_norm")}
+        self.arrays: dict[str, Any] = {name: np.full(shape, np.nan) for name in ("t", "f", "grad_norm")}
         self.arrays |= {"x": np.full((*shape, n), np.nan), "k": np.zeros(shape, np.int64)}
         if records and not self.statistics:
             self.arrays["path_x"] = self._room(out, "", (*shape, records, n))

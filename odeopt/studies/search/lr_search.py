@@ -7,13 +7,17 @@ of the run (a run that diverges scores inf), float64, no clipping of gradients.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...method import method_from
 from ...optimizers import Optimizer
+from ...problems import Problem
 from ..base import Study
 from ..inner import gather, inner_run
 
@@ -76,8 +80,9 @@ class Tuned(Study):
                 f"{', AT THE EDGE of the grid' if self.edge else ''}>")
 
 
-def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6, momenta=None, score="final",
-         progress=False):
+def tune(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, steps: int = 200, *, grid: int = 13,
+         span: float = 1e3, golden: int = 6, momenta: Sequence[float] | None = None, score: str = "final",
+         progress: bool = False) -> Tuned:
     """Find the learning rate (and momentum) with the best score after ``steps`` steps.
 
     Parameters
@@ -117,7 +122,8 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
     checks.choice("score", score, SCORES)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {checks.shown(optimizer)}")
-    key, mass = optimizer.step_name, optimizer.momentum_name
+    key: str = optimizer.step_name
+    mass: Any = optimizer.momentum_name
     if momenta is not None and mass is None:
         raise ValueError(f"momenta must be None for {optimizer.title}: it has no momentum")
     if score == "mean log" and problem.f_min is None:
@@ -126,7 +132,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
 
     def trial(logarithm, momentum):
         nonlocal spent
-        values = {key: float(np.exp(logarithm))} | ({} if momentum is None else {mass: momentum})
+        values: dict[str, float] = {key: float(np.exp(logarithm))} | ({} if momentum is None else {mass: momentum})
         run = inner_run(optimizer.changed(**values), problem, x0, steps)
         spent += int(run.n_grad[-1])
         value = _score(run, score, problem.f_min)
@@ -164,7 +170,7 @@ def tune(optimizer, problem, x0=None, steps=200, *, grid=13, span=1e3, golden=6,
         raise ValueError(f"optimizer must have a learning rate that converges near {key} = {centre:g}: all "
                          f"{lr.size} trials diverged")
     i = int(np.argmin(value))
-    chosen = {key: float(f"{lr[i]:.3g}")} | ({} if momenta is None else {mass: float(momentum[i])})
+    chosen: dict[str, float] = {key: float(f"{lr[i]:.3g}")} | ({} if momenta is None else {mass: float(momentum[i])})
     best = optimizer.changed(**chosen)
     return Tuned(best.title, problem.name, steps, spent, score, lr, momentum, value, float(lr[i]), float(momentum[i]),
                  float(value[i]), bool(edge[None if momenta is None else float(momentum[i])]), best.spec())

@@ -63,7 +63,7 @@ class OnDisk:
         data = np.ascontiguousarray(np.broadcast_to(values, (end - begin, *part)), dtype="<f8")
         with archive.named(self.path):
             self._new.stream.seek(self._begin + 8 * (i * self.shape[1] + begin) * math.prod(part))
-            self._new.stream.write(memoryview(data).cast("B"))
+            self._new.stream.write(memoryview(data.data).cast("B"))
 
     def finished(self):
         """The file in its place, and its array mapped."""

@@ -10,11 +10,14 @@ it is chosen so that the number of steps covers three times the way to the neare
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...optimizers import GradientDescent, Optimizer
+from ...problems import Problem
 from ..inner import inner_run
 
 COURANT = 0.25
@@ -37,7 +40,8 @@ def path_curvature(problem, x0, steps=200):
     return max(largest, seen if run.ok else largest), run.x[-1]
 
 
-def suggest(cls, problem, x0=None, steps=500, **given):
+def suggest(cls: type[Optimizer], problem: Problem, x0: ArrayLike | None = None, steps: int = 500,
+            **given: Any) -> Optimizer:
     """An instance of the optimizer class ``cls`` with a step size for ``problem``.
 
     Parameters

@@ -12,6 +12,8 @@ Rprop, Lion, normalised steps) have no such matrix, and the attempt is a ValueEr
 ``odeopt.studies.stability.periodic`` shows where they end instead.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ... import checks
@@ -27,7 +29,7 @@ _WEIGHTS = np.array([0.75, -0.625, 0.5, -0.375, 0.25])  # of a combination of un
 _BEGINNING = 16  # steps after which a multistep scheme has begun
 LATE = 10**15  # a step number at which starts, bias corrections and momentum warm-ups are over
 
-def amplification_matrix(method, curvature=1.0, *, preconditioner=1.0, k=LATE):
+def amplification_matrix(method: Any, curvature: Any = 1.0, *, preconditioner: float = 1.0, k: int = LATE) -> Any:
     """The matrix that one step multiplies (x, memory) by, on curvature ``curvature``.
 
     Parameters
@@ -74,7 +76,7 @@ def amplification_matrix(method, curvature=1.0, *, preconditioner=1.0, k=LATE):
     return matrices if np.ndim(curvature) else matrices[0]
 
 
-def spectral_radius(matrices):
+def spectral_radius(matrices: Any) -> Any:
     """Largest modulus of the eigenvalues of (..., r, r) matrices; inf where one is not finite."""
     matrices = np.asarray(matrices)
     good = np.isfinite(matrices).all(axis=(-2, -1))

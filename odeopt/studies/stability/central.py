@@ -25,9 +25,11 @@ Nichani, Lee, arXiv:2209.15594 (self-stabilisation).
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
-from ...optimizers import GradientDescent, RMSprop
+from ...optimizers import GradientDescent, Optimizer, RMSprop
+from ...problems import Problem
 from ..base import Study
 from ..inner import inner_run
 
@@ -98,7 +100,8 @@ class CentralFlow(Study):
                 f"{'; ' + self.message if self.message else ''}>")
 
 
-def central_flow(optimizer, problem, x0=None, steps=1000, *, substeps=2):
+def central_flow(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, steps: int = 1000, *,
+                 substeps: int = 2) -> CentralFlow:
     """Run ``optimizer`` and integrate its central flow beside it.
 
     Parameters

@@ -5,13 +5,14 @@ learning rate and momentum are in ``odeopt.studies.stability.regions``.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ... import checks
-from ...method import Method
-from ...optimizers import ALL
+from ...optimizers import ALL, Optimizer
 from ...schemes import Scheme
 from ..base import Study
 from ..inner import gather, partial_results
@@ -21,7 +22,8 @@ SLACK = 1e-12  # spectral radii up to 1 + this count as stable (round-off of the
 _FIRST, _LAST, _PER_OCTAVE = -12, 40, 4  # scan of h * curvature from 2^-12 to 2^40
 
 
-def stability_limit(method, curvature=1.0, *, vary="lr", preconditioner=1.0):
+def stability_limit(method: Any, curvature: float = 1.0, *, vary: str = "lr",
+                    preconditioner: float = 1.0) -> float:
     """The largest stable step size on a curvature, or the largest stable curvature at a step size.
 
     Parameters
@@ -52,23 +54,20 @@ def stability_limit(method, curvature=1.0, *, vary="lr", preconditioner=1.0):
     checks.choice("vary", vary, ("lr", "curvature"))
     curvature = checks.real("curvature", curvature, 0.0, open_low=True)
     amplification_matrix(method, curvature, preconditioner=preconditioner)  # refuses what has none
-    if isinstance(method, Scheme) or vary == "curvature":
-        unit = preconditioner / (1.0 if isinstance(method, Scheme) else float(np.ravel(method.step)[0]))
+    fixed = isinstance(method, Scheme) or vary == "curvature"
+    size = 1.0 if isinstance(method, Scheme) else float(np.ravel(method.step)[0])
+    unit = preconditioner / (size if fixed else curvature)
 
-        def radii(values):
+    def radii(values):
+        if fixed:
             return spectral_radius(amplification_matrix(method, values, preconditioner=preconditioner))
-
-    else:
-        unit = preconditioner / curvature
-
-        def radii(values):
-            return np.array([spectral_radius(amplification_matrix(method.with_step(value), curvature,
-                                                                  preconditioner=preconditioner)) for value in values])
+        return np.array([spectral_radius(amplification_matrix(method.with_step(value), curvature,  # pyright: ignore[reportAttributeAccessIssue]
+                                                              preconditioner=preconditioner)) for value in values])
 
     # Many curvatures at once, but not where the step solves one system for all of them (implicit schemes).
     scheme = method if isinstance(method, Scheme) else getattr(method, "scheme", None)
     implicit = isinstance(scheme, Scheme) and scheme.stages == 0
-    many = (isinstance(method, Scheme) or vary == "curvature") and not implicit
+    many = fixed and not implicit
     return _first_exit(radii, unit, 32 if many else 1)
 
 
@@ -98,11 +97,11 @@ def _first_exit(radii, unit, sections):
         low = inner[-1] if inner.size else low
 
 
-def limit_formula(method: Method) -> tuple[float, str]:
+def limit_formula(method: Any) -> tuple[float, str]:
     """``(value, formula)`` that the method's page gives for the largest stable step on curvature 1 with
     preconditioner 1; (nan, "") where it gives none."""
     limit = method.stability_limit()
-    return (math.nan, "") if limit is None else tuple(limit)
+    return (math.nan, "") if limit is None else (limit.value, limit.formula)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,7 +142,7 @@ class StabilityTable(Study):
 
 
 @partial_results
-def stability_table(optimizers=None, *, progress=False):
+def stability_table(optimizers: Sequence[Optimizer] | None = None, *, progress: bool = False) -> StabilityTable:
     """Measure :func:`stability_limit` of each optimizer (default: all, with default hyperparameters)."""
     if optimizers is None:
         optimizers = [cls.default() for cls in ALL.values()]

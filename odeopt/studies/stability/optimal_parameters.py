@@ -18,6 +18,7 @@ Bach, d'Aspremont, arXiv:1702.06751.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Tuning:
         Worst asymptotic factor of |x - x*| a gradient evaluation on quadratics.
     """
 
-    optimizer: object
+    optimizer: Any
     mu: float
     L: float
     rate: float

@@ -24,13 +24,15 @@ simulation); spikes of Adam on a 1-D quadratic: Bai et al., arXiv:2506.04805.
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...method import LINEAR
 from ...optimizers import Optimizer
-from ...problems import quadratic
+from ...problems import Problem, quadratic
 from ...problems.base import checked
 from ..base import Study
 from .amplification import LATE, amplification_matrix
@@ -40,7 +42,8 @@ _STEP = 2.0**-9
 _FAR = 2.0**100  # a preconditioner above any eps
 
 
-def step_jacobian(optimizer, problem, x, s, k=LATE, *, scales=None):
+def step_jacobian(optimizer: Optimizer, problem: Problem, x: ArrayLike, s: ArrayLike, k: int = LATE, *,
+                  scales: ArrayLike | None = None) -> np.ndarray:
     """Derivative of one step with respect to (x, slots), by central differences of order six.
 
     Parameters
@@ -147,7 +150,7 @@ class PeriodTwoOrbit(Study):
         return super().to_dict() | {"multipliers": [[m.real, m.imag] for m in self.multipliers.tolist()]}
 
 
-def period_two_orbit(optimizer, curvature=1.0):
+def period_two_orbit(optimizer: Optimizer, curvature: float = 1.0) -> PeriodTwoOrbit:
     """The orbit of period two of an adaptive method (with any eps), found by Newton's method from the formula.
 
     Raises
@@ -181,7 +184,7 @@ def period_two_orbit(optimizer, curvature=1.0):
     residual = float(np.abs((reflected(z) - z) / scale).max())
     if not residual < 1e-12 or not z[0] > 0.05 * formula:
         raise ValueError(f"optimizer must have an orbit of period two near |x| = {formula:.3g} on curvature {c:g}; "
-                         f"eps={optimizer.eps:g} is not small beside it")
+                         f"eps={getattr(optimizer, 'eps', 0.0):g} is not small beside it")
     values = np.linalg.eigvals(derivative(z)).astype(np.complex128)
     values = values[np.argsort(-np.abs(values))]
     return PeriodTwoOrbit(optimizer.title, repr(optimizer), c, z, float(abs(z[0])), formula, residual, values)
@@ -216,7 +219,7 @@ def _orbit_by_formula(optimizer, c):
     return size, np.array(z), np.array(signs), moving
 
 
-def critical_beta1(beta2):
+def critical_beta1(beta2: float) -> float:
     """The beta1 at which Adam's orbit of period two stops attracting (eps = 0), by bisection.
 
     0.22800, 0.18059, 0.17243, 0.17166 for beta2 = 0.5, 0.9, 0.99, 0.999; as beta2 -> 1 it tends to
@@ -235,7 +238,8 @@ def critical_beta1(beta2):
     return 0.5 * (low + high)
 
 
-def simulated_growth(optimizer, curvature=1.0, *, steps=120, size=1e-9, seed=0):
+def simulated_growth(optimizer: Optimizer, curvature: float = 1.0, *, steps: int = 120, size: float = 1e-9,
+                     seed: Any = 0) -> float:
     """Growth a step of a deviation of relative size ``size`` from the orbit, measured by running the kernel.
 
     The leading multipliers are a complex pair, so the deviation y_n of the position turns as it grows: the

@@ -5,10 +5,13 @@ Measured on the method's own kernel, like the limits in ``odeopt.studies.stabili
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
+from ...method import Method
 from ...optimizers import Optimizer
 from ...schemes import Scheme
 from ..base import Study
@@ -52,7 +55,8 @@ class StabilityRegion(Study):
         return f"stability region of {self.name} on a {self.radius.shape[0]} x {self.radius.shape[1]} grid"
 
 
-def stability_region(method, window=None, *, resolution=201, preconditioner=1.0):
+def stability_region(method: Method | Scheme, window: Any = None, *, resolution: int = 201,
+                     preconditioner: float = 1.0) -> StabilityRegion:
     """Where in the complex plane ``method`` is stable.
 
     Parameters
@@ -88,6 +92,7 @@ def stability_region(method, window=None, *, resolution=201, preconditioner=1.0)
         reach = limit if math.isfinite(limit) else 4.0
         real = (-1.12 * reach, 0.15 * min(reach, 10.0))
         im = np.linspace(0, 2 * reach, 241)[1:]
+        high = reach
         for _ in range(2):  # how high it is; a second look where the first grid was coarse for it
             stable = (at(np.linspace(*real, 61), im) <= 1 + SLACK).any(axis=1)
             high = 1.2 * float(im[stable].max(initial=im[0]))
@@ -133,7 +138,8 @@ class SpectralRadiusMap(Study):
         return f"spectral radius of {self.name} over curvatures {self.mu:g} to {self.L:g}"
 
 
-def spectral_radius_map(optimizer, mu=1.0, L=10.0, *, lr=None, momentum=None):
+def spectral_radius_map(optimizer: Optimizer, mu: float = 1.0, L: float = 10.0, *, lr: ArrayLike | None = None,
+                        momentum: ArrayLike | None = None) -> SpectralRadiusMap:
     """Spectral radius over a grid of learning rates and momenta.
 
     Parameters
@@ -164,8 +170,7 @@ def spectral_radius_map(optimizer, mu=1.0, L=10.0, *, lr=None, momentum=None):
     i, j = np.unravel_index(np.argmin(radius), radius.shape)
     best = polyak(mu, L).optimizer
     heavy = optimizer.with_step(best.step).changed(**{key: best.momentum}) == best  # the heavy ball itself
-    tuning = best if heavy else None
     return SpectralRadiusMap(optimizer.title, mu, L, lr, momentum, radius, float(lr[j]), float(momentum[i]),
-                             float(radius[i, j]), tuning.lr if heavy else math.nan,
-                             tuning.momentum if heavy else math.nan,
-                             at(tuning.lr, tuning.momentum) if heavy else math.nan)
+                             float(radius[i, j]), best.lr if heavy else math.nan,
+                             best.momentum if heavy else math.nan,
+                             at(best.lr, best.momentum) if heavy else math.nan)

@@ -15,9 +15,11 @@ Sources: O'Donoghue, Candes, arXiv:1204.3982, section 3; Su, Boyd, Candes, arXiv
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks
 from ...optimizers import Nesterov
+from ...problems import Problem
 from ..base import Study
 from ..inner import inner_run
 
@@ -58,7 +60,8 @@ class Restarted(Study):
                 f"{self.status}")
 
 
-def restarted(optimizer, problem, x0=None, steps=1000, *, rule="speed", patience=2):
+def restarted(optimizer: Nesterov, problem: Problem, x0: ArrayLike | None = None, steps: int = 1000, *,
+              rule: str = "speed", patience: int = 2) -> Restarted:
     """Run ``optimizer`` with adaptive restart.
 
     Parameters

@@ -17,9 +17,12 @@ DAL's step with tol = 1.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import checks, schemes
 from ...discretization import Discretization
@@ -27,7 +30,7 @@ from ...engine import loops
 from ...engine.record import CONTROLLERS
 from ...flows import gradient_flow
 from ...optimizers import ErrorControlledEuler
-from ...problems import quadratic
+from ...problems import Problem, quadratic
 from ...schemes import dormand_prince, explicit_euler
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
@@ -129,8 +132,9 @@ class StepControl(Study):
 
 
 @partial_results
-def step_control(problem, x0=None, t_end=1.0, tol=0.1, *, rules=RULES, scheme="heun-euler", steps=20_000,
-                 progress=False):
+def step_control(problem: Problem, x0: ArrayLike | None = None, t_end: float = 1.0, tol: float = 0.1, *,
+                 rules: Sequence[Any] = RULES, scheme: str = "heun-euler", steps: int = 20_000,
+                 progress: bool = False) -> StepControl:
     """Run step-size rules on the gradient flow of ``problem`` and log their trials.
 
     Parameters
