@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: install test lint figures bench floor processors boundscheck fuzz mutants
+.PHONY: install test lint types stubs figures bench floor processors boundscheck fuzz mutants
 
 install: $(VENV)/bin/odeopt
 
@@ -17,6 +17,14 @@ test: install
 
 lint: install
 	$(VENV)/bin/ruff check .
+
+# Types: pyright on the package, the examples and README's Python, with the wheel installed in an environment of its own.
+types:
+	PYTHON=$(PYTHON) tools/types.sh
+
+# What editors see of the optimizers' folder, and README's table of it.
+stubs: install
+	$(RUN) tools/stubs.py
 
 figures: install
 	$(RUN) -m odeopt figures

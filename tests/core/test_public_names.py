@@ -1,0 +1,27 @@
+"""What editors and type checkers see is what there is."""
+
+import ast
+import sys
+
+import places
+
+import odeopt as oo
+
+sys.path.insert(0, str(places.ROOT / "tools"))
+import stubs  # noqa: E402
+
+
+def test_the_stub_of_the_optimizers_is_that_of_their_folder():
+    assert stubs.STUB.read_text(encoding="utf-8") == stubs.text(), "run `python tools/stubs.py`"
+
+
+def test_names_loaded_on_first_use_are_the_ones_that_type_checkers_see():
+    tree = ast.parse((places.ROOT / "odeopt" / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))  # if TYPE_CHECKING
+    seen = {name.name: node.module or "" for node in block.body for name in node.names}
+    assert seen == {name: home for home, names in oo._LAZY.items() for name in names.split()}
+
+
+def test_every_public_name_is_there_and_once():
+    assert len(set(oo.__all__)) == len(oo.__all__)
+    assert all(hasattr(oo, name) for name in oo.__all__)
