@@ -95,4 +95,4 @@ __all__ = [
     "stability_limit", "stability_region", "State", "step_control", "step_jacobian", "stochastic", "studies",
     "sweep", "train", "Trajectory", "tune", "work_precision",
 ]  # fmt: skip
-__all__ += optimizers.__all__  # each optimizer's class
+__all__ += [name for name in optimizers.__all__ if name not in __all__]  # each optimizer's class

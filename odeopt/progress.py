@@ -1,14 +1,15 @@
 """The progress bar of everything that may take long: on stderr, a widget in a notebook, nothing where nobody looks."""
 
 import sys
+from typing import Any
 
 
 class NoBar:
     """What :func:`progress_bar` gives where no bar is shown."""
 
-    n = 0
+    n: float = 0
 
-    def update(self, n=1):
+    def update(self, n: float = 1):
         """Nothing."""
 
     def set_description(self, desc=None):
@@ -24,7 +25,7 @@ class NoBar:
         pass
 
 
-def progress_bar(wanted=True, **options):
+def progress_bar(wanted: bool = True, **options: Any) -> Any:
     """A bar of tqdm's with ``options``, which goes when it is closed; :class:`NoBar` where it is not wanted, and
     where stderr is neither a terminal nor a notebook's.
 

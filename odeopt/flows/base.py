@@ -79,7 +79,7 @@ class Flow(abi.Portable):
     jacobian: Any = None
     needs_hessian: bool = False
     energy: str = ""
-    evaluations: object = None
+    evaluations: Any = None
 
     def __post_init__(self):
         checks.takes("rhs", self.rhs, _SIGNATURE, _CONTRACT)

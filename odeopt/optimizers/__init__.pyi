@@ -8,7 +8,6 @@ from .adaptivegains import AdaptiveGains as AdaptiveGains
 from .amos import Amos as Amos
 from .amsgrad import AMSGrad as AMSGrad
 from .barzilaiborwein import BarzilaiBorwein as BarzilaiBorwein
-from .base import Optimizer as Optimizer
 from .errorcontrolledeuler import ErrorControlledEuler as ErrorControlledEuler
 from .gradientdescent import GradientDescent as GradientDescent
 from .lion import Lion as Lion
@@ -19,8 +18,9 @@ from .normalizedgd import NormalizedGD as NormalizedGD
 from .rmsprop import RMSprop as RMSprop
 from .rprop import Rprop as Rprop
 from .signgd import SignGD as SignGD
-from .state import State as State
 from .swa import SWA as SWA
+from .base import Optimizer as Optimizer
+from .state import State as State
 
 ALL: dict[str, type[Optimizer]]
 WRAPPERS: dict[str, type[Optimizer]]

@@ -9,6 +9,7 @@ crossings of one surface that lie closer together than that may be missed.
 
 import itertools
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -224,6 +225,10 @@ class _Lookout:
             # Not positive at the last look: it has left its surface since and come back, or went out at once.
             looks = self.t + (high - self.t) * np.append(0.0, 0.5 ** np.arange(1, 40))
             low = next((t for t in looks if value(t, i) > 0), None)
-            roots.append(self.t if low is None else brentq(value, low, high, args=(i,), xtol=1e-300, rtol=1e-15))
+            if low is None:
+                roots.append(self.t)
+                continue
+            found: Any = brentq(value, low, high, args=(i,), xtol=1e-300, rtol=np.float64(1e-15))
+            roots.append(found)
         roots = np.array(roots)
         return float(roots.min()), who[roots <= roots.min() + 1e-13 * abs(high)]

@@ -23,5 +23,5 @@ def test_names_loaded_on_first_use_are_the_ones_that_type_checkers_see():
 
 
 def test_every_public_name_is_there_and_once():
-    assert len(set(oo.__all__)) == len(oo.__all__)
+    assert len(set(oo.__all__)) == len(oo.__all__), sorted(n for n in oo.__all__ if oo.__all__.count(n) > 1)
     assert all(hasattr(oo, name) for name in oo.__all__)

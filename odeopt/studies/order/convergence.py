@@ -146,8 +146,8 @@ class Convergence(Study):
 @partial_results
 def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t_end: float | None = None,
                 levels: int = 8, *, factor: float = 2.0, start: str = "cold", against: str = "reference",
-                refine: Any = None, expected: float | None = None, mean_of: int | None = None, rtol: float = 1e-12, atol: float = 1e-14,
-                solver: str = "auto", progress: bool = False) -> Convergence:
+                refine: Any = None, expected: float | None = None, mean_of: int | None = None,
+                rtol: float = 1e-12, atol: float = 1e-14, solver: str = "auto", progress: bool = False) -> Convergence:
     """Measure the order of a method on a problem.
 
     Parameters

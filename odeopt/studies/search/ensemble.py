@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ class Ensemble:
         return f"<Ensemble of {self.status.size} on {self.problem}: {ends}>"
 
 
-def ensemble(optimizer: Optimizer | Sequence[Optimizer], problem: Problem, starts: ArrayLike, steps: int = 1000, *,
+def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1000, *,
              every: int = 0, keep: str = "path", t_end: float | None = None, gtol: float = 0.0, start: str = "cold",
              threads: int | None = None, executor: Any = None, chunk: int = CHUNK, out: Any = None,
              progress: bool = False) -> Ensemble:
