@@ -28,6 +28,7 @@ class Row:
     identity: bool = True
     steps: int = 200  # for the identity test: before round-off is amplified
     frozen: dict = field(default_factory=dict)  # hyperparameters that stop the preconditioner
+    study: dict = field(default_factory=dict)  # of the order: a time in which a path bends, enough levels
 
     def make(self, **changes):
         import odeopt
@@ -72,7 +73,7 @@ ROWS = [
     Row("error-controlled Euler", "ErrorControlledEuler", {"tol": 0.005}),
     Row("Barzilai-Borwein, long", "BarzilaiBorwein", {"lr": 0.01, "scale": 0.05}),
     Row("Barzilai-Borwein, short", "BarzilaiBorwein", {"lr": 0.01, "scale": 0.05, "form": "short"}),
-    _flowless("sign descent", "SignGD", {"lr": 0.01}),
+    Row("sign descent", "SignGD", {"lr": 0.01}, study={"t_end": 3.0, "levels": 6}),
     Row("normalised descent", "NormalizedGD", {"lr": 0.005}),
     _flowless("iRprop-", "Rprop", {}),
     _flowless("Rprop+", "Rprop", {"variant": "rprop+"}),
@@ -133,7 +134,8 @@ ROWS = [
           limit=None),
     _adam("AdaMax", "AdaMax", {"lr": 0.01, "beta2": 0.98}),
     _adam("AdaMax, eps outside", "AdaMax", {"lr": 0.01, "beta2": 0.98, "eps": 1e-3, "eps_mode": "outside"}, limit=None),
-    _flowless("Lion", "Lion", {"lr": 0.01, "weight_decay": 0.1}),
+    Row("Lion", "Lion", {"lr": 0.00025, "weight_decay": 0.1}, identity=False,
+        study={"t_end": 3.0, "levels": 4, "mean_of": 1}),
     _flowless("Amos", "Amos", {"lr": 0.05}),
     _flowless("Amos, momentum", "Amos", {"lr": 0.05, "eta": 0.5, "momentum": 0.9}),
     Row("SWA around Adam", "SWA", {"adam": {"lr": 0.01}, "start": 50}, limit=_average(0.9), frozen={"beta2": STILL}),

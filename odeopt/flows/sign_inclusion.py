@@ -25,7 +25,8 @@ decay, of order 1. Lion at *fixed* betas has the same limit: its memory spans 1/
 With beta_i = 1 - h/tau_i the memory remains, x' in -Sign(m) - decay x, tau2 m' = g - m, another system.
 
 ``rhs`` is the value with sign(0) = 0; :func:`odeopt.reference` solves the inclusion
-(:mod:`odeopt.reference.filippov`). The smooth neighbour x' = -g/sqrt(g^2 + eps^2) is ``flows.sign_flow``.
+(:mod:`odeopt.reference.filippov`), for which it needs Hessian products.
+The smooth neighbour x' = -g/sqrt(g^2 + eps^2) is ``flows.sign_flow``.
 
 Sources: Filippov, Differential Equations with Discontinuous Righthand Sides (1988); Utkin, Sliding Modes in Control
 and Optimization (1992), chapter 2 (equivalent control). The quadratic program: the package's own; with constant H
@@ -60,4 +61,5 @@ class SignInclusion(Flow):
 def sign_inclusion(decay=0.0):
     """x' in -Sign(g) - decay x; ``decay`` >= 0 in 1/flow time, which is the unit of x."""
     decay = checks.nonnegative("decay", decay)
-    return SignInclusion("sign inclusion", "x' ∈ -Sign(g)" + (" - decay x" if decay else ""), rhs, {"decay": decay})
+    return SignInclusion("sign inclusion", "x' ∈ -Sign(g)" + (" - decay x" if decay else ""), rhs, {"decay": decay},
+                         needs_hessian=True)  # not rhs: its solutions do

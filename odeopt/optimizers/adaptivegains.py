@@ -8,7 +8,8 @@ Update, elementwise, gain = 1 at the start, v the velocity (0 at the start):
 Flow         no classical one: the rule compares two successive gradients (a hybrid system). With
              gains at rest it is gradient descent (momentum) with one rate a coordinate. With
              increase = c lr the limit is a flow with jumps: x' = -gain g, gain' = c between limits,
-             and gain falls to decrease gain where a derivative changes its sign
+             and gain falls to decrease gain where a derivative changes its sign; gain(0) is 1, or with
+             compare="velocity" decrease, since v = 0 counts as a disagreement
 Balance      signs that agree as often as not leave a mean gain of increase/(1 - decrease): 1 at .05 and
              .95, whose sum is 1 for that reason (article 003)
 Scheme       none, for want of a flow; a step counts as the time lr (gain 1)

@@ -2,12 +2,14 @@
 
 Update     c = beta1 m + (1 - beta1) g;  m <- beta2 m + (1 - beta2) g
            x <- x - lr (sign(c) + weight_decay x)
-Flow       no classical one: with beta_i = 1 - h/tau_i the limit is x' = -sign(m) - weight_decay x,
-           tau2 m' = g - m, whose right-hand side jumps where a component of m changes sign (SignGD
-           has the regularised flow of that kind); c differs from m by a term of size h only
-Scheme     none, for want of a flow; h = lr
+Flow       at fixed betas the differential inclusion x' in -Sign(g) - weight_decay x (``flows.sign_inclusion``):
+           the memory spans 1/(1 - beta2) steps, a time of order h that vanishes with it. With
+           beta_i = 1 - h/tau_i the limit is another one, x' in -Sign(m) - weight_decay x, tau2 m' = g - m; c
+           differs from m by a term of size h only
+Scheme     none: that of the inclusion, explicit Euler, has no memory; h = lr
+Order      1, from steps on in which the memory is short: 1/(1 - beta2) of them, about 100 by default
 Stability  it never settles: each coordinate moves by lr in every step
-Scaling    lr ~ h, beta_i = 1 - h/tau_i, weight_decay (1/flow time) fixed
+Scaling    lr ~ h, betas and weight_decay (1/flow time) fixed
 Limit      where it converges (with sum lr infinite), the limit is a KKT point of min f subject to
            |x|_inf <= 1/weight_decay
 
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
+from ..flows import sign_inclusion
 from ..method import Slot
 from .base import Optimizer, fraction, nonnegative, positive
 
@@ -59,8 +62,8 @@ class Lion(Optimizer):
     look = ("#882255", ">")
 
     lr: float = positive(default=1e-4, scales="h")
-    beta1: float = fraction(default=0.9, scales="1 - c h")
-    beta2: float = fraction(default=0.99, scales="1 - c h")
+    beta1: float = fraction(default=0.9)
+    beta2: float = fraction(default=0.99)
     weight_decay: float = nonnegative(default=0.0)
 
     kernel = staticmethod(lion)
@@ -68,3 +71,14 @@ class Lion(Optimizer):
     @property
     def slots(self):
         return (Slot("mean", "average", "g"),)
+
+    @property
+    def flow(self):
+        return sign_inclusion(self.weight_decay)
+
+    @property
+    def forgetting(self):
+        return self.beta2
+
+    def consistent_start(self, x, g):
+        return np.array([g])

@@ -8,7 +8,8 @@ Update, with delta = lr at the start and c = g g_previous, elementwise:
   c = 0   x <- x - delta sign(g)
 Flow         no classical one: the rule compares the gradients of two steps (a hybrid system).
              Between sign changes delta' = delta ln(eta_plus)/h, x' = -sign(g) delta/h: the steps
-             grow geometrically, and no refinement of h with these factors has a limit
+             grow geometrically, and no refinement of h with these factors has a limit. With
+             eta_plus = e^(c h) and lr = v h it has one there: x' = -sign(g) w, w' = c w, w(0) = v
 Scheme       none, for want of a flow. Flow time counts steps
 Stability    every step is between step_min and step_max long, whatever the curvature
 Invariance   only signs of g enter: f may be replaced by any increasing function of f

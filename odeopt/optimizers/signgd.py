@@ -1,12 +1,12 @@
 """Sign gradient descent: each coordinate moves by lr against the sign of its derivative.
 
 Update       x <- x - lr sign(g), sign(0) = 0
-Flow         no classical one: x' = -sign(g) jumps where a component of g changes sign. The
-             iterates are explicit Euler on that field, h = lr; between sign changes they are
-             exact (the field is constant there), at a change they chatter with amplitude lr where
-             the solution in Filippov's sense slides. ``regularised(eps)`` is the flow
-             x' = -g/sqrt(g^2 + eps^2), whose limit for eps -> 0 it is
-Scheme       none, for want of a flow
+Flow         the differential inclusion x' in -Sign(g) (``flows.sign_inclusion``, which says what order means
+             there): between sign changes the iterates are on it exactly, at a change they chatter with
+             amplitude lr where the solution slides. ``regularised(eps)`` is its smooth neighbour
+             x' = -g/sqrt(g^2 + eps^2)
+Scheme       explicit Euler, h = lr
+Order        1
 Stability    it never settles: near a minimum it ends in a cycle of amplitude up to lr
 Scaling      lr ~ h
 Invariance   the iterates do not change when f is replaced by an increasing function of f
@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
-from ..flows import sign_flow
+from ..flows import sign_flow, sign_inclusion
+from ..schemes import explicit_euler
 from .base import Optimizer, positive
 
 
@@ -54,6 +55,14 @@ class SignGD(Optimizer):
     lr: float = positive(scales="h")
 
     kernel = staticmethod(sign_gd)
+
+    @property
+    def flow(self):
+        return sign_inclusion()
+
+    @property
+    def scheme(self):
+        return explicit_euler
 
     @property
     def projection_is_sound(self):

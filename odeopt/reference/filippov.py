@@ -160,7 +160,8 @@ def _solution(a, b):
 
 def _modes(m, q):
     """1 where u_i = 1, -1 where u_i = -1 and 0 between, for the solution of w = q - m u, |u| <= 1, w_i > 0 only where
-    u_i = 1, w_i < 0 only where u_i = -1."""
+    u_i = 1, w_i < 0 only where u_i = -1. Where |u_i| = 1 and w_i = 0 both would do: 0, for what slides and cannot is
+    seen to leave at once."""
     from scipy.optimize import lsq_linear
 
     try:
@@ -170,7 +171,8 @@ def _modes(m, q):
     except np.linalg.LinAlgError:
         return _enumerated(m, q)
     u = lsq_linear(lower.T, np.linalg.solve(lower, q), (-1.0, 1.0), method="bvls", tol=1e-14).x
-    return np.where(np.abs(u) >= 1 - _ZERO, np.sign(u), 0.0)
+    held = np.abs(q - m @ u) > _ZERO * (np.abs(q).max() + np.abs(m).max())
+    return np.where((np.abs(u) >= 1 - _ZERO) & held, np.sign(u), 0.0)
 
 
 def _enumerated(m, q):

@@ -172,7 +172,6 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
     inclusion = isinstance(flow, SignInclusion)
     if inclusion:
         checks.choice("solver", solver, filippov.SOLVERS)
-        problem.need_hessian("the reference of a differential inclusion")
     if schedule is not None:
         steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
         moving = _moving(method, schedule, t0)

@@ -134,6 +134,34 @@ def test_mini_batches_mislead_rprop_and_not_rmsprop():
     assert share["irprop-"] > 0.99 and share["rprop+"] > 0.7 and abs(share["rmsprop"]) < 0.01
 
 
+@pytest.mark.parametrize("variant", ["irprop-", "rprop+"])
+def test_rprop_between_sign_changes(variant):
+    """Fixed factors: moves lr, lr eta, lr eta^2, ...; with eta_plus = e^(c h) and lr = v h the limit is
+    delta' = c delta, x' = -sign(g) delta/h, of order 1: x = x0 - v (e^(c t) - 1)/c."""
+    line, k, eta, c, v, end = oo.problems.quadratic([1.0]), np.arange(13), 1.2, 0.8, 0.3, 1.5
+    run = oo.record(oo.Rprop(lr=0.01, eta_plus=eta, variant=variant), line, [1.0], steps=12)
+    np.testing.assert_allclose(run.x[:, 0], 1.0 - 0.01 * (eta**k - 1) / (eta - 1), rtol=1e-14)
+    errors = []
+    for n in (50, 100, 200, 400):
+        h = end / n
+        run = oo.record(oo.Rprop(lr=v * h, eta_plus=np.exp(c * h), step_min=0.0, variant=variant), line, [1.0], steps=n)
+        errors.append(np.abs(run.x[:, 0] - (1.0 - v * np.expm1(c * h * run.k) / c)).max())
+    assert np.log2(errors[-2] / errors[-1]) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("compare", ["gradient", "velocity"])
+def test_adaptive_gains_between_sign_changes(compare):
+    """With increase = c lr: x' = -gain g, gain' = c; on x^2/2 x = x0 e^-(gain(0) t + c t^2/2), of order 1. Without a
+    velocity to compare with, the first step counts as a disagreement: gain(0) = decrease."""
+    line, c, end, errors = oo.problems.quadratic([1.0]), 2.0, 1.0, []
+    first = 1.0 if compare == "gradient" else 0.95
+    for n in (200, 400, 800, 1600):
+        opt = oo.AdaptiveGains(end / n, increase=c * end / n, gain_max=1e6, compare=compare)
+        run = oo.record(opt, line, [1.0], steps=n)
+        errors.append(np.abs(run.x[:, 0] - np.exp(-first * run.t - c * run.t**2 / 2)).max())
+    assert np.log2(errors[-2] / errors[-1]) == pytest.approx(1, abs=0.05), errors
+
+
 def test_lion_follows_the_flow_of_its_page_through_a_change_of_sign():
     """x' = -sign(m), tau2 m' = x - m on x^2/2 from 1: m = 1 + tau2 - t - (1 + tau2) e^(-t/tau2) until it is 0 at t1."""
     tau, end = 0.5, 1.8

@@ -118,7 +118,7 @@ def test_sign_descent_is_of_order_one(problem, x0):
     (lambda: oo.reference(FLOW, BOWL, t_end=1.0, solver="jitted"), ValueError, "solver must be one of"),
     (lambda: oo.reference(FLOW, BOWL, t_end=1.0, solver="Radau"), ValueError, "solver must be one of"),
     (lambda: oo.reference(FLOW, oo.Problem(lambda x: x @ x, lambda x: 2 * x, x0=[1.0]), t_end=1.0), ValueError,
-     "inclusion needs the Hessian product"),
+     "inclusion' needs the Hessian product"),
     (lambda: oo.convergence(oo.GradientDescent(0.1), BOWL, against="richardson", mean_of=2), ValueError, "mean_of"),
 ])
 def test_refusals(call, error, words):

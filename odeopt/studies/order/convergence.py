@@ -174,9 +174,10 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
     expected : float, optional
         Order to certify; default: what the method declares.
     mean_of : int >= 1, optional
-        Steps from each level's to the next one's (excluded), evenly spaced in log h, the geometric mean of whose
-        errors stands for the level. Default 1; 16 against a differential inclusion, about whose surfaces iterates
-        chatter, so that their error divided by h jumps with h. Then slopes agree that differ by 0.3.
+        Steps from each level's to the next one's (excluded), evenly spaced in log h: the quadratic mean of their
+        errors divided by their steps stands for the level's. Default 1; 16 against a differential inclusion, about
+        whose surfaces iterates chatter, so that the error divided by h jumps with h. Then slopes agree that differ
+        by 0.3.
     rtol, atol : float
         Tolerances of the reference.
     solver : str
@@ -216,11 +217,14 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
         h, t, x = ladder.run(f)
         sizes.append(float(np.abs(x).max()))
         if against == "reference":
-            distances = [_distance(solution[0], t, x, ladder)]
-            for i in range(1, mean_of):
-                distances.append(_distance(solution[0], *ladder.run(f * factor ** (i / mean_of))[1:], ladder))
-            with np.errstate(divide="ignore"):  # a distance of 0 stays 0
-                found = h, t.size - 1, *np.exp(np.log(distances).mean(axis=0))
+            found = h, t.size - 1, *_distance(solution[0], t, x, ladder)
+            if mean_of > 1:
+                squares = [np.square(found[2:])]
+                for i in range(1, mean_of):
+                    shorter = factor ** (i / mean_of)
+                    near = _distance(solution[0], *ladder.run(f * shorter)[1:], ladder)
+                    squares.append(np.square(near) * shorter**2)  # of the size of those at h
+                found = *found[:2], *np.sqrt(np.mean(squares, axis=0))
         else:
             found = None
             if before:

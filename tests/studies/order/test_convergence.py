@@ -39,14 +39,16 @@ def cases():
 @pytest.mark.parametrize(("row", "start", "order"), list(cases()))
 def test_every_optimizer_has_its_order(row, start, order):
     """|slope - order| <= 0.05, signed, on three problems that are not quadratic."""
-    opt, levels, t_end = row.make(), 8, None
+    opt, levels, t_end, more = row.make(), 8, None, {}
+    if row.study:
+        levels, t_end, more = row.study["levels"], row.study["t_end"], {"mean_of": row.study.get("mean_of")}
     if order == 0.5:
         # The square-root start is the limit eps -> 0: for h below eps tau/g^2 any eps gives order 1. It
         # also sets in slowly, with an error of O(sqrt h) in the slope, and shows on a short time already.
         opt = row.make(eps=1e-10).refined(32)
         levels, t_end = 9, 16 * opt.h
     for problem in PROBLEMS:
-        study = oo.convergence(opt, problem, t_end=t_end, levels=levels, start=start, expected=order)
+        study = oo.convergence(opt, problem, t_end=t_end, levels=levels, start=start, expected=order, **more)
         assert study.asymptotic, study
         assert abs(study.order - order) <= 0.05, study
         assert study.error[-1] < study.error[0]
