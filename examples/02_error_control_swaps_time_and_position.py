@@ -1,4 +1,4 @@
-"""Divide the gradient by its size and time and position change places (article 000, eq. 9-11).
+"""Divide the gradient by its size and time and position change places ([A000], eq. 9-11).
 
 Each step of error-controlled Euler moves x by exactly tol, in the flow time tol/|g|. On f = x^2/2
 the position is then the trivial coordinate, x_n = x0 - n tol, and the *time* is what the method

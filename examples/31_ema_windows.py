@@ -1,6 +1,6 @@
 """What "the mean of the last 1/(1 - beta) steps" means for Adam's running averages.
 
-Article 001 reads m as the mean of the last 10 gradients and v as that of the last 1000 squares. The
+[A001] reads m as the mean of the last 10 gradients and v as that of the last 1000 squares. The
 weights are (1 - beta) beta^j. 1/(1 - beta) is the window of equal height (peak weight 0.1), and it
 holds 65 % (m) and 63 % (v) of the weight; the plain mean with the same mean age, which also has the
 same noise variance, is about twice as long: (1 + beta)/(1 - beta) = 19 and 1999 steps. All are read

@@ -1,6 +1,6 @@
 """Decaying Adam's eta is decaying eta/(sqrt(v) + eps): the iterates are the same.
 
-Article 001 asks whether learning-rate decay should act on eta or on the effective rate of each
+[A001] asks whether learning-rate decay should act on eta or on the effective rate of each
 parameter. The update is a product of the two, so a factor may stand at either. Here the package's Adam
 under a cosine schedule meets, to round-off, an Adam written out with the factor on the effective rate; with
 factors that are powers of 2 (exact in floating point) the iterates are equal bit for bit.

@@ -1,6 +1,6 @@
 """The vector form of RMSprop turns the direction by tens of degrees, and is the faster for it on axes.
 
-Article 000: a scalar learning rate (eq. 14) keeps the direction of the gradient and is an integrator of
+[A000]: a scalar learning rate (eq. 14) keeps the direction of the gradient and is an integrator of
 gradient flow; the vector form (eq. 15) gives each parameter its own rate, "changes the direction of
 the gradient", and works better in practice. Measured from (1, 1), lr 0.01, bias correction:
 

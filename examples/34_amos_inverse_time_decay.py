@@ -1,6 +1,6 @@
 """Amos's inverse-time decay is an exact solution, and its recursion is explicit Euler, so gradient descent.
 
-Article 004 sums its step sizes to S, S_{k+1} = S_k + a0 p0 exp(-2 S_k), passes to S' = a0 p0 exp(-2 S)
+[A004] sums its step sizes to S, S_{k+1} = S_k + a0 p0 exp(-2 S_k), passes to S' = a0 p0 exp(-2 S)
 and finds exp(-2S) = 1/(2 a0 p0 t + 1). The recursion is explicit Euler with step a0 p0 on
 S' = exp(-2S), and that is gradient descent with lr = a0 p0 on f(S) = exp(-2S)/2. With h = a0 p0 and
 t = h k the recursion stands above the solution by (h/2) ln(2t + 1)/(2t + 1) + O(h^2), at most

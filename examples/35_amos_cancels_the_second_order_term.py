@@ -1,7 +1,7 @@
 """Amos's weight decay cancels the second-order term of explicit Euler in |x - x*|^2.
 
 One step x <- x - (alpha u + rho x) changes |e|^2, e = x - x*, by -2 alpha u.e + alpha^2 |u|^2 - 2 rho x.e + ...
-Article 004 sets alpha^2 |u|^2 = 2 rho x.e = 2 rho q |e|^2. Measured on a quadratic (u = H e): what is
+[A004] sets alpha^2 |u|^2 = 2 rho x.e = 2 rho q |e|^2. Measured on a quadratic (u = H e): what is
 left besides -2 alpha u.e falls like alpha^2 without decay (slope 2.000, coefficient |u|^2 exactly) and
 like alpha^3 with it (slope 3.00): the term is gone.
 

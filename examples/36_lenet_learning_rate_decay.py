@@ -1,6 +1,6 @@
 """Adam on LeNet-5 with and without learning-rate decay: here the decay lowers the loss, not the error.
 
-Article 001 trains LeNet-5 on CIFAR-10 with Adam, alone and with keras's ReduceLROnPlateau(patience=5) on the
+[A001] trains LeNet-5 on CIFAR-10 with Adam, alone and with keras's ReduceLROnPlateau(patience=5) on the
 validation loss, and reports test accuracies 0.5617 (decay) against 0.5476 at lr 1e-3, and 0.5636 against
 0.5688 at lr 1e-4 in 120 epochs: useful at the larger rate, superfluous at the smaller.
 

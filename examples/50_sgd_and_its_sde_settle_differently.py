@@ -1,4 +1,4 @@
-"""SGD on a quadratic settles to a Gaussian; its SDE to a narrower one (article 002, conventional wisdom 3).
+"""SGD on a quadratic settles to a Gaussian; its SDE to a narrower one ([A002], conventional wisdom 3).
 
 With gradient noise of covariance C the iterates have the covariance that solves Sigma H + H Sigma - lr H Sigma H =
 lr C; the Ornstein-Uhlenbeck process dX = -HX dt + sqrt(lr) C^(1/2) dW lacks the last term on the left. At

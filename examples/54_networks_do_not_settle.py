@@ -1,4 +1,4 @@
-"""A stationary diffusion forgets where it was; a normalised network keeps moving away (article 002).
+"""A stationary diffusion forgets where it was; a normalised network keeps moving away ([A002]).
 
 On a quadratic E|W_T - W_{T+d}|^2 rises to 2 tr(Sigma) and stays. On the normalised two-layer network the distance
 grows for as long as the run is watched, and the average of two epochs of one run has a lower test loss

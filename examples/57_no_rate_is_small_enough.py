@@ -1,4 +1,4 @@
-"""Full-batch descent with weight decay is unstable at every learning rate (article 002, conventional wisdom 1).
+"""Full-batch descent with weight decay is unstable at every learning rate ([A002], conventional wisdom 1).
 
 On x^2/(x^2 + y^2), the article's kind of toy, the gradient vanishes on the y-axis; decay then draws w towards the
 origin, where the curvature is 2/|w|^2, until lr times it passes 2 - lr wd. A smaller rate only comes

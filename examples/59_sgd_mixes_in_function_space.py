@@ -2,7 +2,7 @@
 
 How often two runs disagree on test images: across two starts minus within one start is what the start still
 decides. It is gone at lr wd steps of about one, while the weights remain as far apart as random vectors
-(article 002; Li, Lyu, Arora, arXiv:2010.02916).
+([A002]; Li, Lyu, Arora, arXiv:2010.02916).
 """
 
 from odeopt.plotting import stochastic

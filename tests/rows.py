@@ -9,8 +9,8 @@ No number here is read from a class. A page without a row fails the suite (test_
 ``identity``: whether a generic scheme on the flow gives the update's iterates.
 ``steps``: length of the identity test's run: 200, or as many as pass before the method chatters about
     the minimum of one coordinate and amplifies round-off.
-Sources: MATHS and LITERATURE notes of the project's papers, quoted on the pages; limits derived from
-the 2x2 recursions z^2 - (a - eta h + mu) z + a mu (Jury's conditions at z = -1).
+Sources: the papers named on the pages in odeopt/optimizers; limits derived from the 2x2
+recursions z^2 - (a - eta h + mu) z + a mu (Jury's conditions at z = -1).
 """
 
 from dataclasses import dataclass, field

@@ -5,7 +5,7 @@ flow starts like V ~ g^2 t, x' ~ -sign(g)/sqrt(t), which is integrable but not s
 half). Where V = 0 the derivative is not defined; ``rhs`` returns 0 there, which only the first
 stage of a solver sees.
 
-Sources: Duchi, Hazan, Singer (2011), figure 1; article 003.
+Sources: Duchi, Hazan, Singer (2011), figure 1; [A003].
 """
 
 import numpy as np

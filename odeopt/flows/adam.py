@@ -8,7 +8,7 @@ papers; the form in q loses no digits when beta is close to 1.) At t = 0 all fou
 quotients take their limits m/q1 = g and v/q2 = g^2. Coupled weight decay replaces g by g + decay x;
 decoupled decay adds -drift x to x'.
 
-Sources: articles 001 and 003; Barakat, Bianchi, arXiv:1810.02263.
+Sources: [A001], [A003]; Barakat, Bianchi, arXiv:1810.02263.
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ a sweeping process: u relaxes to 0 but is never below |g|. On the bound it moves
 d|g_i|/dt = sign(g_i) (H x')_i takes a Hessian product. "On the bound" means within one part in 10^9 of
 it: without that band a solver's own errors would throw it off and on again in every step.
 
-Sources: Kingma, Ba, arXiv:1412.6980, section 7.1; article 003.
+Sources: Kingma, Ba, arXiv:1412.6980, section 7.1; [A003].
 """
 
 from .. import checks

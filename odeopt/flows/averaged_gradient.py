@@ -2,7 +2,7 @@
 
 A heavy ball of mass tau and friction 1. As tau -> 0 it becomes gradient flow in the same time.
 
-Source: article 003, section Momentum, in the running-average form of article 001.
+Source: [A003], section Momentum, in the running-average form of [A001].
 """
 
 import numpy as np

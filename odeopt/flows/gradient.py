@@ -2,7 +2,7 @@
 
 Along it f never increases: df/dt = -|g|^2. On a convex f, f(X_T) - f* <= |x0 - x*|^2 / (2T).
 
-Sources: article 000, eq. 4; the rate: Su, Boyd, Candes, arXiv:1503.01243, section 1.
+Sources: [A000], eq. 4; the rate: Su, Boyd, Candes, arXiv:1503.01243, section 1.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 State (x, w) with w = x'. The energy f + |w|^2/2 never increases: its derivative is -a |w|^2.
 
-Sources: Polyak (1964); article 003, section Momentum.
+Sources: Polyak (1964); [A003], section Momentum.
 """
 
 import numpy as np

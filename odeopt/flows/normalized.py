@@ -4,7 +4,7 @@ Time is arc length: the flow reaches a minimiser after a finite time and its fie
 there (g/|g| has no limit); at g = 0 exactly ``rhs`` returns 0. Gradient flow at the time s and this
 flow at the time t(s), the integral of |g| ds, are at the same point.
 
-Source: article 000, eq. 9-10 (the controlled step length is the length of this flow's step);
+Source: [A000], eq. 9-10 (the controlled step length is the length of this flow's step);
 Cortes, Finite-time convergent gradient flows, Automatica 42 (2006).
 """
 

@@ -9,7 +9,7 @@ square root: v ~ g^2 t/tau, so x' ~ -sqrt(tau/t) sign(g), and t^{-1/2} is integr
 smooth: this is where the order one half comes from. At t = 0 itself ``rhs`` returns the corrected
 field's limit v/q -> g^2, and the uncorrected one's finite value -g/sqrt(eps).
 
-Sources: article 000, eq. 2 and 15; Ma, Wu, E, arXiv:2009.06125.
+Sources: [A000], eq. 2 and 15; Ma, Wu, E, arXiv:2009.06125.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ sign: solutions in the sense of Filippov slide along the surface g_i = 0, and si
 about it with amplitude lr. The regularised field replaces the jump by a layer of width eps in g and
 is stiff there (rate H_ii/eps), which implicit solvers follow.
 
-Sources: article 000, eq. 11; Filippov, Differential Equations with Discontinuous Righthand Sides
+Sources: [A000], eq. 11; Filippov, Differential Equations with Discontinuous Righthand Sides
 (1988); the regularised form as the small-memory limit of RMSprop: Ma, Wu, E, arXiv:2009.06125.
 """
 

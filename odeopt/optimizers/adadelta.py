@@ -18,7 +18,7 @@ With eps = 0 a coordinate whose v is 0 does not move (0/0 counts as 0; torch giv
 
 lr = 1 is the paper's method; another lr multiplies the step and is not seen by u (torch, keras).
 
-Sources: Zeiler, arXiv:1212.5701, algorithm 1; article 003.
+Sources: Zeiler, arXiv:1212.5701, algorithm 1; [A003].
 """
 
 from dataclasses import dataclass, replace

@@ -11,11 +11,11 @@ Order      1 from an initial accumulator > 0, **one half** from 0: V ~ g^2 t, so
 Scaling    lr ~ sqrt(h), initial_accumulator ~ 1/h, lr_decay ~ h, eps ~ 1/sqrt(h) (inside: 1/h)
 Stability  frozen G: lr lambda/sqrt(G) < 2; G only grows, so it becomes stable at last
 Constant g: step k is lr/sqrt(k), whatever the size of g; where g is 0 but in every m-th step the m-th
-           part of the squares is summed, and rare coordinates move sqrt(m) times as far (article 003)
+           part of the squares is summed, and rare coordinates move sqrt(m) times as far ([A003])
 Zero       with eps = 0 a coordinate whose G is 0 does not move (0/0 counts as 0; torch gives NaN)
-Variants   eps outside the root (torch) or inside (optax, article 003)
+Variants   eps outside the root (torch) or inside (optax, [A003])
 
-Sources: Duchi, Hazan, Singer (2011), figure 1; article 003; defaults: torch.
+Sources: Duchi, Hazan, Singer (2011), figure 1; [A003]; defaults: torch.
 """
 
 from dataclasses import dataclass

@@ -15,16 +15,16 @@ Bounds     for beta1^2 < beta2 |dx| <= lr (1 - beta1)/sqrt((1 - beta2)(1 - beta1
            (beta2/beta1)^k after a long run of zeros. The bounds of the paper's section 2.1 are rules
            of thumb: lr (1 - beta1)/sqrt(1 - beta2), 3.16 lr, is what one gradient after zeros makes; its
            other case, lr, is exceeded too (3.93 lr at beta1 = .97). The first step is -lr sign(g)
-Windows    m averages over 1/(1 - beta1) = 10 steps, v over 1/(1 - beta2) = 1000 (article 001)
+Windows    m averages over 1/(1 - beta1) = 10 steps, v over 1/(1 - beta2) = 1000 ([A001])
 Decay      coupled: g + weight_decay x for g (L2 regularisation, which the quotient then rescales);
            decoupled: x <- x - lr weight_decay x besides the step (adamw.py); both are rates of the
            flow and stay when lr is refined
 Zero       with eps = 0 a coordinate whose v is 0 does not move (0/0 counts as 0; torch and optax give NaN)
-Variants   eps outside the root (article 001, the paper) or inside (article 003's formula). Article 003's
+Variants   eps outside the root ([A001], the paper) or inside ([A003]'s formula). [A003]'s
            code (torch in 2017; "epsilon hat" in the paper's section 2) puts it beside the uncorrected
            sqrt(v): that is eps/sqrt(q2) here, 32 eps in the first step
 
-Sources: Kingma, Ba, arXiv:1412.6980, algorithm 1; articles 001, 003; the flow: Barakat, Bianchi,
+Sources: Kingma, Ba, arXiv:1412.6980, algorithm 1; [A001], [A003]; the flow: Barakat, Bianchi,
 arXiv:1810.02263; the stability limit: Cohen et al., arXiv:2207.14484.
 """
 

@@ -17,7 +17,7 @@ Variants   eps inside the maximum (torch, optax) or outside, u + eps (the paper 
 
 Weight decay: add weight_decay |x|^2/2 to the objective; that is what torch does.
 
-Sources: Kingma, Ba, arXiv:1412.6980, algorithm 2; article 003.
+Sources: Kingma, Ba, arXiv:1412.6980, algorithm 2; [A003].
 """
 
 import math

@@ -11,7 +11,7 @@ Flow         no classical one: the rule compares two successive gradients (a hyb
              and gain falls to decrease gain where a derivative changes its sign; gain(0) is 1, or with
              compare="velocity" decrease, since v = 0 counts as a disagreement
 Balance      signs that agree as often as not leave a mean gain of increase/(1 - decrease): 1 at .05 and
-             .95, whose sum is 1 for that reason (article 003)
+             .95, whose sum is 1 for that reason ([A003])
 Scheme       none, for want of a flow; a step counts as the time lr (gain 1)
 Stability    gains of gain_max: lr gain_max lambda < 2 (1 + momentum)
 Full batch   with mini-batches keep the gains in a narrow range: signs of noise would steer them
@@ -19,7 +19,7 @@ Variants     Hinton's slide: increase .05, decrease .95, limits [.1, 10] or [.01
              increase .2, decrease .8, gain_min .01, no upper limit (a large gain_max), momentum,
              compare="velocity". Jacobs's delta-bar-delta has the same rule
 
-Sources: Hinton's lecture 6d in article 003; Jacobs (1988), section 4; van der Maaten, Hinton (2008)
+Sources: Hinton's lecture 6d in [A003]; Jacobs (1988), section 4; van der Maaten, Hinton (2008)
 for the second.
 """
 

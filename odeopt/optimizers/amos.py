@@ -10,7 +10,7 @@ With momentum > 0 the increment of x is averaged, mean <- momentum mean + (1 - m
 (not corrected), and x moves by the mean.
 
 Flow         no classical one. The decay term is of second order in xi by construction: it is there
-             to cancel the O(xi^2) growth of |x|^2 that explicit Euler adds (article 004). In the
+             to cancel the O(xi^2) growth of |x|^2 that explicit Euler adds ([A004]). In the
              limit xi -> 0 with beta = 1 - xi/tau it disappears, b stays 0 and the bias-corrected
              RMSprop flow with a reduced mean square remains, x' = -eta sqrt(q/v) g; the decays c
              and d act over 1/xi^2 steps
@@ -21,7 +21,7 @@ Reduction    an array of ``update`` is one variable: axis=None averages over all
              tuple of adjacent axes over these (one v, b for each index of the others), axis=()
              over none. In ``record`` x is an array of one axis. eta is the size that entries are expected
              to reach: give every variable its own, by groups (see ``Optimizer.init``)
-Choices      lr about 1/sqrt(number of batches) (article 004: 1e-3, for easy tasks 1e-2). eta is the article's
+Choices      lr about 1/sqrt(number of batches) ([A004]: 1e-3, for easy tasks 1e-2). eta is the article's
              sigma, |x_0 - x*| = sqrt(n) sigma: .5 for variables that start at 0 or 1 (biases, scales), the
              standard deviation of the start for others. (Were x_0 and x* independent with one sigma, it would
              be sqrt(2 n) sigma: a matter of size only)
@@ -29,7 +29,7 @@ The article  instead of this recursion sets lr and decay by alpha_0 |x_0 - x*|/|
              2 alpha_0 p_0 k + 1 (examples 34 and 35, ``schedules.inverse_time``)
 
 Sources: Tian, Parikh, arXiv:2210.11693, algorithm 1; the constants' names and the floor 2^-125 from
-the authors' code (google-research/jestimator); article 004.
+the authors' code (google-research/jestimator); [A004].
 """
 
 from dataclasses import dataclass, field

@@ -8,7 +8,7 @@ Stability  it never settles: near a minimum it steps over by up to tol, so the l
            the minimiser is of size tol
 Scaling    tol ~ h
 
-gamma |g| stands for the error of an Euler step (article 000, eq. 9). The true local error is
+gamma |g| stands for the error of an Euler step ([A000], eq. 9). The true local error is
 (gamma^2/2) |H g|; the embedded Heun-Euler pair measures that one, and
 ``odeopt.schemes.heun_euler`` with ``rtol`` is the genuine controller to compare with.
 
@@ -17,7 +17,7 @@ places (eq. 11). Where g = 0 the step is 0: a stationary point stays. |g| is tak
 underflow, so x moves by tol wherever g is not 0; gamma itself is infinite below |g| = tol/1.8e308, and a run
 says so.
 
-Source: article 000, eq. 9-11.
+Source: [A000], eq. 9-11.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ Weight decay  x <- x - lr (g + weight_decay x): explicit Euler on x' = -(g + wei
               coupled and decoupled decay are the same update here
 Scaling       lr ~ h; weight_decay is a rate of the flow and stays
 
-Source: article 000, eq. 4-6.
+Source: [A000], eq. 4-6.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ Limit      where it converges (with sum lr infinite), the limit is a KKT point o
 
 The decay is decoupled; coupled decay (weight_decay x added to g) would be another objective, no limit on |x|.
 
-Sources: Chen et al., arXiv:2302.06675, algorithm 2; Liu et al., arXiv:2310.05898 (the limit).
+Sources: Chen et al., arXiv:2302.06675, algorithm 2; L. Chen et al., arXiv:2310.05898 (the limit).
 """
 
 from dataclasses import dataclass

@@ -18,14 +18,14 @@ Scheme       the same iterates have two readings, by name (``reading``):
 Stability    lr lambda < 2 (1 + momentum); ``ema``: lr lambda < 2 (1 + momentum)/(1 - momentum)
 Scaling      lr ~ h^2, momentum = 1 - a h; Verlet: lr = h^2/(1 + a h/2),
              momentum = (1 - a h/2)/(1 + a h/2); ``ema``: lr ~ h, momentum = 1 - h/tau
-Constant slope   v tends to -lr g/(1 - momentum): momentum .99 is a factor 100 (article 003)
+Constant slope   v tends to -lr g/(1 - momentum): momentum .99 is a factor 100 ([A003])
 Weight decay     coupled: g + weight_decay x enters the buffer (torch);
                  decoupled: x <- (1 - lr weight_decay) x besides the step
 
 With momentum fixed and lr -> 0 the same iterates follow gradient flow in the time
 h = lr/(1 - momentum), after a transient of some 1/(1 - momentum) steps.
 
-Sources: Polyak (1964); article 003; the Verlet reading: central differences, see
+Sources: Polyak (1964); [A003]; the Verlet reading: central differences, see
 ``odeopt.schemes.stormer_verlet``.
 """
 

@@ -12,7 +12,7 @@ Reduction    |g| is the norm over all arrays that one ``update`` call gives to a
 The iterates are those of error-controlled Euler with tol = lr, which reads them as gradient flow
 with steps of varying time; here they are read as another flow with steps of equal time.
 
-Sources: article 000, eq. 9-10; Cortes, Automatica 42 (2006).
+Sources: [A000], eq. 9-10; Cortes, Automatica 42 (2006).
 """
 
 from dataclasses import dataclass

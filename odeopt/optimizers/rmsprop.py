@@ -1,6 +1,6 @@
 """RMSprop: gradient descent whose step is divided by a running root mean square of the gradient.
 
-Forms (article 000 derives the method as error control: the step length gamma |g| is the error
+Forms ([A000] derives the method as error control: the step length gamma |g| is the error
 measure, and the mean smooths it):
   vector   v <- decay v + (1 - decay) g^2;    x <- x - lr g/sqrt(v + eps)       (eq. 15)
   scalar   v <- decay v + (1 - decay) |g|^2;  gamma = lr/sqrt(v + eps),
@@ -33,10 +33,10 @@ Zero     with eps = 0 a coordinate whose v is 0 does not move (0/0 counts as 0; 
 Range    scalar: |g| is taken without overflow, but v = |g|^2 is kept in the arrays' precision: above |g| = 1.8e19 in
          float32 (1.3e154 in float64), over sqrt(1 - decay), v is infinite and x stays; below 1e-22 (1e-161) v is 0, and
          only eps is divided by
-Variants eps inside the root (article 000, TensorFlow) or outside (torch); bias correction; centered:
+Variants eps inside the root ([A000], TensorFlow) or outside (torch); bias correction; centered:
          v minus the square of the running mean m of g; coupled weight decay, g + weight_decay x for g
 
-Sources: article 000, eq. 2 and 12-15; Hinton's lecture 6e in article 003 (decay = 0.9).
+Sources: [A000], eq. 2 and 12-15; Hinton's lecture 6e in [A003] (decay = 0.9).
 """
 
 import math

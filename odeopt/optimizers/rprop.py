@@ -15,11 +15,11 @@ Stability    every step is between step_min and step_max long, whatever the curv
 Invariance   only signs of g enter: f may be replaced by any increasing function of f
 Full batch   the sign of the noise would steer the steps: nine gradients of .1 and one of -.9 have the mean
              0, and Rprop walks off. RMSprop divides by nearly the same number in all ten and stays, which
-             is what it was made for (Hinton's lecture 6e in article 003)
+             is what it was made for (Hinton's lecture 6e in [A003])
 By hand      lr = .1 and a sign change at the fourth gradient: moves .1, .12, .144, 0, .072
 
 Sources: Riedmiller, Braun (1993); Igel, Huesken, Improving the Rprop learning algorithm (2000),
-algorithms 1 (Rprop+) and 4 (iRprop-); article 003.
+algorithms 1 (Rprop+) and 4 (iRprop-); [A003].
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ exchanged: there x moves by lr and the time of gradient flow by lr/|g|.
 
 It is RMSprop without memory (decay = 0, eps = 0), and Adam's first step.
 
-Sources: article 000, eq. 11; Bernstein et al., signSGD, arXiv:1802.04434.
+Sources: [A000], eq. 11; Bernstein et al., signSGD, arXiv:1802.04434.
 """
 
 from dataclasses import dataclass

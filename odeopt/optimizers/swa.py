@@ -8,9 +8,9 @@ Flow, scheme, order, stability, scaling
 Noise      on a quadratic with gradient noise of covariance C the average of n stationary iterates has
            covariance H^-1 C H^-1/n to leading order, for every learning rate
 
-Two independent runs do not average: start in the trajectory's final basin (article 002).
+Two independent runs do not average: start in the trajectory's final basin ([A002]).
 
-Sources: Izmailov et al., arXiv:1803.05407, algorithm 1; Polyak, Juditsky (1992); article 002.
+Sources: Izmailov et al., arXiv:1803.05407, algorithm 1; Polyak, Juditsky (1992); [A002].
 """
 
 from dataclasses import dataclass, field, fields

@@ -106,7 +106,7 @@ def rayleigh(eigenvalues=(2.0, 0.0), *, x0=None):
     The default is x^2/(x^2 + y^2), the toy loss on which gradient descent with weight decay is
     unstable at any learning rate: its minimisers are the y-axis, where the gradient vanishes and
     decay takes |w| towards the origin, where curvature grows as 1/|w|^2. Minima: the eigenvectors
-    of the smallest eigenvalue at every length; the one listed has length 1. Sources: article 002;
+    of the smallest eigenvalue at every length; the one listed has length 1. Sources: [A002];
     Li, Lyu, Arora, arXiv:2010.02916.
     """
     eigenvalues = checks.point("eigenvalues", eigenvalues)

@@ -152,7 +152,7 @@ class ReduceLROnPlateau(PlateauRule):
 class StepDecay(PlateauRule):
     """Times ``factor`` after every ``period`` epochs, or as the value falls below given levels.
 
-    The two ways of annealing that article 003 names: after a fixed number of iterations, or by
+    The two ways of annealing that [A003] names: after a fixed number of iterations, or by
     watching the loss reach a threshold.
 
     Parameters

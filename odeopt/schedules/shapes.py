@@ -139,20 +139,20 @@ def constant(factor=1.0, drives="lr"):
 def exponential(rate, every=1, staircase=False, drives="lr"):
     """base rate^(k/every), in whole powers when ``staircase``.
 
-    exponential_decay of article 001; torch's ExponentialLR for every=1. ``rate`` > 1 grows.
+    exponential_decay of [A001]; torch's ExponentialLR for every=1. ``rate`` > 1 grows.
     """
     return Schedule("exponential", _exponential, (checks.real("rate", rate, 0, open_low=True),
                                                   *_per(every, staircase)), drives)
 
 
 def natural_exponential(rate, every=1, staircase=False, drives="lr"):
-    """base exp(-rate k/every) (natural_exp_decay of article 001)."""
+    """base exp(-rate k/every) (natural_exp_decay of [A001])."""
     return Schedule("natural exponential", _natural_exponential, (checks.real("rate", rate),
                                                                   *_per(every, staircase)), drives)
 
 
 def inverse_time(rate, every=1, staircase=False, drives="lr"):
-    """base/(1 + rate k/every): the decay that article 004 derives for Amos."""
+    """base/(1 + rate k/every): the decay that [A004] derives for Amos."""
     return Schedule("inverse time", _inverse_time, (checks.real("rate", rate, 0), *_per(every, staircase)), drives)
 
 
@@ -265,7 +265,7 @@ def _cycle(steps, warm, three_phase):
 def ramp(start, end, steps, drives="momentum"):
     """From ``start`` to ``end`` (absolute) in a straight line over ``steps`` steps, then constant.
 
-    Hinton's momentum: small at first (0.5), raised later (0.9) (article 003).
+    Hinton's momentum: small at first (0.5), raised later (0.9) ([A003]).
     """
     return piecewise((0.0, _length(steps)), (start, end), absolute=True, drives=drives)
 
@@ -274,7 +274,7 @@ def growing(weight_decay, momentum=0.0, drives="lr"):
     """base alpha^(-2k-1): the exponentially growing rate that stands for weight decay.
 
     On a scale-invariant objective it does without decay what the constant rate ``base`` does with
-    ``weight_decay`` (article 002). alpha is the larger root of
+    ``weight_decay`` ([A002]). alpha is the larger root of
     x^2 - (1 + momentum - base weight_decay) x + momentum; for momentum 0, alpha = 1 - base weight_decay.
     The momentum buffer must not contain the learning rate (torch's form). NaN where no root is
     positive: base weight_decay > (1 - sqrt(momentum))^2.

@@ -1,6 +1,6 @@
 """Explicit Euler: z <- z + h F(t, z). Order 1; local error (h^2/2) z''.
 
-On gradient flow this is gradient descent with lr = h (article 000, eq. 4-6); stable on a quadratic
+On gradient flow this is gradient descent with lr = h ([A000], eq. 4-6); stable on a quadratic
 for h lambda < 2.
 """
 

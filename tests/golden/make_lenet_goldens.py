@@ -1,4 +1,4 @@
-"""Write lenet.npz: LeNet-5's loss, scores and gradient by torch's own layers, for test_articles.py.
+"""Write lenet.npz: LeNet-5's loss, scores and gradient by torch's layers, for studies/networks/test_articles.py.
 
 Run by hand where torch is installed (``python tests/golden/make_lenet_goldens.py``). The parameters, images
 and directions come from numpy's generator with the seed that the test uses; the gradient is stored along

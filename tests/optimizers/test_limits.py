@@ -1,4 +1,4 @@
-"""What the cards say in words, executed: limits, counterexamples, constrained optima."""
+"""What the pages in odeopt/optimizers say in words, executed: limits, counterexamples, constrained optima."""
 
 from dataclasses import replace
 
@@ -198,7 +198,7 @@ def test_barzilai_borwein_lives_beyond_the_stability_limit():
 
 
 def test_adamax_is_the_limit_of_adam_in_higher_norms():
-    """Article 003: v <- b^p v + (1 - b^p)|g|^p; v^(1/p) tends to max(b u, |g|) as 1/p, and overflows before it."""
+    """[A003]: v <- b^p v + (1 - b^p)|g|^p; v^(1/p) tends to max(b u, |g|) as 1/p, and overflows before it."""
     gradients = np.random.default_rng(5).standard_normal(60)
     x, opt = np.zeros(1), oo.AdaMax(0.01, beta2=0.9, eps=0.0)
     state = opt.init(x)
@@ -231,7 +231,7 @@ def test_adam_falls_linearly_where_gradient_flow_falls_like_a_power():
     (oo.AdamW(0.01, weight_decay=1.0), 1e-3), (oo.Lion(0.01, weight_decay=1.0), 2e-3)])
 def test_decoupled_decay_solves_the_problem_in_a_box(opt, amplitude):
     """Limit of AdamW and Lion: min f subject to |x|_inf <= 1/weight_decay, here (1, .1), not the minimiser
-    (3, -1.1) (Xie, Li, arXiv:2404.04454; Liu et al., arXiv:2310.05898)."""
+    (3, -1.1) (Xie, Li, arXiv:2404.04454; L. Chen et al., arXiv:2310.05898)."""
     h, c = np.array([[2, 0.6], [0.6, 1]]), np.array([3, -1.1])
     x = np.zeros(2)
     state = opt.init(x)

@@ -124,7 +124,7 @@ def test_adam_and_adamax_bounds_of_a_step(beta1, bound):
     assert slope == pytest.approx((1 - beta1) / (1 - beta1 / beta2), rel=1e-9) and slope > 1.009
 
 
-def test_article_003s_adam_code_is_adam_with_a_falling_eps():
+def test_the_adam_code_of_2017_is_adam_with_a_falling_eps():
     """torch in 2017: sqrt(v) + eps, step lr sqrt(1 - beta2^t)/(1 - beta1^t); here eps/sqrt(1 - beta2^t)."""
     gradients = np.random.default_rng(4).standard_normal(200)
     lr, beta1, beta2, eps = 0.1, 0.9, 0.999, 0.3
@@ -197,7 +197,7 @@ def test_gains_by_hand():
 
 
 def test_gains_balance_at_one_where_signs_are_random():
-    """Article 003: .05 and .95 add up to 1, "so that the balance is near 1"; .05 and .9 balance at 1/2."""
+    """[A003]: .05 and .95 add up to 1, "so that the balance is near 1"; .05 and .9 balance at 1/2."""
     signs = np.sign(np.random.default_rng(1).standard_normal(100_000))
     for decrease, balance in ((0.95, 1.0), (0.9, 0.5)):
         opt = oo.AdaptiveGains(1e-3, decrease=decrease, gain_min=1e-3)
@@ -333,7 +333,7 @@ def test_scale_of_the_objective():
     for opt in (oo.Adam(0.01, eps=0.0), oo.NAdam(0.01, eps=0.0), oo.AMSGrad(0.01, eps=0.0), oo.AdaMax(0.01, eps=0.0),
                 oo.RMSprop(0.01, eps=0.0), oo.Adagrad(0.01, eps=0.0), oo.Lion(0.01)):
         np.testing.assert_array_equal(moves(opt, gradients), moves(opt, 2.0**20 * gradients))
-    # Adadelta has the units of x (article 003): lengths times 2^10 go with gradients over 2^10
+    # Adadelta has the units of x ([A003]): lengths times 2^10 go with gradients over 2^10
     delta = oo.Adadelta(eps=1e-6, eps_step=1e-4)
     longer = oo.Adadelta(eps=1e-6 / 2.0**20, eps_step=1e-4 * 2.0**20)
     np.testing.assert_array_equal(2.0**10 * moves(delta, gradients), moves(longer, gradients / 2.0**10))

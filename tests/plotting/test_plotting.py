@@ -118,7 +118,7 @@ def test_steps_are_those_of_the_clock():
     run = oo.record(oo.ErrorControlledEuler(0.05), PLANE, steps=30)
     ax = plotting.step_lengths(run, plt.subplots()[1])
     g = [np.linalg.norm(PLANE.grad(x)) for x in run.x[:-1]]
-    assert np.allclose(ax.lines[0].get_ydata(), 0.05 / np.array(g), rtol=1e-9)  # tol/|g|: article 000, eq. 9
+    assert np.allclose(ax.lines[0].get_ydata(), 0.05 / np.array(g), rtol=1e-9)  # tol/|g|: [A000], eq. 9
 
 
 @pytest.mark.parametrize("name", ["gradient_norms", "learning_rates", "clocks"])

@@ -119,7 +119,7 @@ def test_ramp_is_absolute_and_reaches_hintons_values():
 
 
 def test_growing_rate_stands_for_weight_decay():
-    """Article 002: on f(cw) = f(w), decay with constant lr and growing lr without it turn w alike.
+    """[A002]: on f(cw) = f(w), decay with constant lr and growing lr without it turn w alike.
 
     The regime matters: where decay takes |w| so low that lr/|w|^2 passes the stability limit, both runs
     turn chaotic (on this f with weight_decay 0.2 they agree to the last digit for 50 steps, and not at
@@ -175,7 +175,7 @@ def test_the_stable_order_keeps_the_digits_that_the_natural_order_loses():
 
 
 def test_silver_steps_beat_the_best_bound_of_constant_steps():
-    """LITERATURE A5, A6: on the Huber function that is worst for step 1/L."""
+    """arXiv:1206.3209, arXiv:2309.16530: on the Huber function that is worst for step 1/L."""
     n = 15
     rho = 1 + math.sqrt(2)
     bound = 1 / (1 + math.sqrt(4 * rho**8 - 3))

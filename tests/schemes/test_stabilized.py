@@ -31,7 +31,7 @@ def slopes(errors):
     return np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
 
 
-# Runge-Kutta-Chebyshev (H1) ------------------------------------------------------------------
+# Runge-Kutta-Chebyshev (arXiv:1805.07199) ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("stages", "damping"), [(1, 0.05), (2, 0.0), (5, 0.05), (10, 0.05), (10, 1.17), (20, 4.0)])
@@ -103,7 +103,7 @@ def test_rkc_at_its_rate_is_attained_at_the_ends_of_the_interval():
     assert tuning.rate**7 == pytest.approx(chebyshev_factor(mu, L, 7), rel=1e-12)
 
 
-# Chebyshev steps (A7) ---------------------------------------------------------------------------
+# Chebyshev steps ---------------------------------------------------------------------------
 
 
 def test_chebyshev_steps_reach_the_smallest_maximum():
@@ -154,7 +154,7 @@ def test_schedule_and_sequence_are_the_same_method():
     np.testing.assert_allclose(b.x, a.x, rtol=1e-12, atol=1e-14)
 
 
-# Worst cases of gradient descent (A5) and the silver schedule (A6) ----------------------------------
+# Worst cases of gradient descent (arXiv:1206.3209) and the silver schedule (arXiv:2309.16530) ----------------
 
 
 def test_huber_attains_the_worst_case_of_gradient_descent():
@@ -191,7 +191,7 @@ def test_silver_steps_stay_below_their_bound_on_every_huber_function():
     assert bound < constant  # 0.1741 < 0.1935: already better than the constant step at N = 15
 
 
-# Uniform closeness to the flow (A4) ------------------------------------------------------------------
+# Uniform closeness to the flow ------------------------------------------------------------------
 
 
 def test_gradient_descent_stays_close_for_all_times():
@@ -204,7 +204,7 @@ def test_gradient_descent_stays_close_for_all_times():
         assert comparison.error[-1] < 1e-3 * comparison.max_error  # and the error dies out
 
 
-# Nesterov's flows (C1, C2, C4, C5) --------------------------------------------------------------------
+# Nesterov's flows (arXiv:1503.01243, arXiv:1603.04245, arXiv:1805.00521) ----------------------------------
 
 
 def test_nesterov_flow_on_a_quadratic_is_a_bessel_function():
@@ -242,7 +242,7 @@ def test_nesterov_iterates_follow_the_flow_and_keep_the_rate():
 
 
 def test_bregman_flows_are_one_curve():
-    # C4: X_p(t) = X_2(t^{p/2}).
+    # arXiv:1603.04245: X_p(t) = X_2(t^{p/2}).
     problem = oo.problems.log_cosh_valley(5.0)
     for p in (3.0, 4.0):
         fast = oo.reference(bregman_flow(p), problem, t_end=3.0, rtol=1e-12, atol=1e-13)
@@ -259,7 +259,8 @@ def test_bregman_flows_are_one_curve():
 
 @pytest.mark.parametrize(("scheme", "order"), [("heun", 2), ("rk4", 4)])
 def test_runge_kutta_on_the_bregman_flow_keeps_its_rate(scheme, order):
-    # C5, p = 2: with h ~ N^{-1/(s+1)} the gap is O(N^{-2s/(s+1)}); the constant is fixed at the smallest N.
+    # arXiv:1805.00521, p = 2: with h ~ N^{-1/(s+1)} the gap is O(N^{-2s/(s+1)}); the constant
+    # is fixed at the smallest N.
     flow, problem = bregman_flow(2.0, 1.0, friction=5.0), oo.problems.quartic(2)
     rate, scaled = 2 * order / (order + 1), []
     for n in (50, 100, 200, 400, 800, 1600):
@@ -271,7 +272,7 @@ def test_runge_kutta_on_the_bregman_flow_keeps_its_rate(scheme, order):
     assert max(scaled[1:]) <= scaled[0]
 
 
-# High-resolution flows (C3) ---------------------------------------------------------------------------
+# High-resolution flows (arXiv:1810.08907) ---------------------------------------------------------------------------
 
 
 def _distance(run, flow, z0, t0, problem, s):

@@ -1,4 +1,4 @@
-"""Conventional wisdom 2 of article 002: what lr does to the test accuracy when lr wd is kept, and when it is not."""
+"""Conventional wisdom 2 of [A002]: what lr does to the test accuracy when lr wd is kept, and when it is not."""
 
 from dataclasses import dataclass
 

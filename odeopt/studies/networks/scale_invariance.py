@@ -3,7 +3,7 @@
 With f(c w) = f(w) the learning rate acts through lr/|w|^2 alone, and weight decay moves |w|. The
 equilibrium |w|^4 = lr sigma^2/(wd (2 - lr wd)), sigma^2 = E|gradient|^2 at |w| = 1, makes the
 effective learning rate a function of the *intrinsic* learning rate lr wd only, reached after
-O(1/(lr wd)) steps. Sources: article 002; Li, Arora, arXiv:1910.07454; Li, Lyu, Arora,
+O(1/(lr wd)) steps. Sources: [A002]; Li, Arora, arXiv:1910.07454; Li, Lyu, Arora,
 arXiv:2010.02916.
 """
 

@@ -1,4 +1,4 @@
-"""``train``: mini-batches, epochs, a rule for the learning rate; article 001's experiment.
+"""``train``: mini-batches, epochs, a rule for the learning rate; [A001]'s experiment.
 
 The optimizer is the package's own (``opt.update`` on one flat vector); the network is anything
 with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
@@ -159,7 +159,7 @@ class DecayTable(Study):
 
 def learning_rate_decay(network: Any, data: Any, optimizer: Optimizer, rule: PlateauRule, epochs: Any, *,
                         batch: int = 32, seeds: Sequence[int] = (0, 1, 2), progress: bool = False) -> DecayTable:
-    """Article 001's experiment: for each learning rate, train with and without ``rule``, over seeds.
+    """[A001]'s experiment: for each learning rate, train with and without ``rule``, over seeds.
 
     ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters.
     """

@@ -1,7 +1,7 @@
 """Does SGD mix? Distances along a run, averages of weights, and agreement of predictions.
 
 A diffusion that has reached its stationary law forgets: E|W_T - W_{T+d}|^2 tends to the plateau
-2 tr(Sigma) (the Ornstein-Uhlenbeck basin of Izmailov et al., arXiv:1803.05407). Article 002 and
+2 tr(Sigma) (the Ornstein-Uhlenbeck basin of Izmailov et al., arXiv:1803.05407). [A002] and
 Li, Lyu, Arora, arXiv:2010.02916 report that normalised networks do not: the distance keeps
 growing, the average of two epochs of one run is better than either while the average of two runs
 is not, and yet in *function space* runs from different starts become alike after O(1/(lr wd)) steps.

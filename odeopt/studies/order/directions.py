@@ -1,6 +1,6 @@
 """Does a method keep the gradient's direction? Angle to -g, distance to the gradient flow's orbit.
 
-Article 000 derives RMSprop with a scalar learning rate (eq. 14), which keeps the direction of the
+[A000] derives RMSprop with a scalar learning rate (eq. 14), which keeps the direction of the
 gradient, beside the usual one with a vector (eq. 15), which does not, and asks which is better.
 """
 

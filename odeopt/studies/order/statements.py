@@ -174,7 +174,7 @@ STATEMENTS = {
         "RMSprop is semi-implicit Euler of its flow",
         lambda problem: own_scheme(RMSprop(lr=0.01), problem), _VALLEY, 200, 1e-12),
     "scalar-rmsprop-euler": Statement(
-        "one-dimensional RMSprop with one second moment for all is RMSprop (article 000, eq. 13)",
+        "one-dimensional RMSprop with one second moment for all is RMSprop ([A000], eq. 13)",
         lambda problem: (Side(RMSprop(lr=0.01)), Side(RMSprop(lr=0.01, form="scalar"))),
         lambda: quadratic([3.0]), 200, 1e-13),
     "adam-euler": Statement(
@@ -187,18 +187,18 @@ STATEMENTS = {
         "Nesterov's method with fading momentum is the same scheme on x'' + (3/t) x' + g = 0", _nesterov_coasting,
         _VALLEY, 200, 1e-12),
     "adam-rmsprop": Statement(
-        "Adam without its first memory is bias-corrected RMSprop (article 000: it is RMSprop plus momentum)",
+        "Adam without its first memory is bias-corrected RMSprop ([A000]: it is RMSprop plus momentum)",
         lambda problem: (Side(Adam(lr=0.01, beta1=0.0, beta2=0.9)),
                          Side(RMSprop(lr=0.01, eps_mode="outside", bias_correction=True))), _VALLEY, 200, 1e-12),
     "rmsprop-sign": Statement(
         "RMSprop without memory is sign descent",
         lambda problem: (Side(RMSprop(lr=0.01, decay=0.0, eps=0.0)), Side(SignGD(lr=0.01))), _BOWL, 60, 1e-12,
-        "article 000, eq. 11 and 15"),
+        "[A000], eq. 11 and 15"),
     "sign-error-control": Statement(
         "in one dimension error-controlled Euler is sign descent (on another clock)",
         lambda problem: (Side(ErrorControlledEuler(tol=0.01)), Side(SignGD(lr=0.01))), lambda: quadratic([3.0]), 90,
         1e-13,
-        "article 000, eq. 11"),
+        "[A000], eq. 11"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Stability limits, by bisection on the method's own kernel, and the formulas of the cards beside them.
+"""Stability limits, by bisection on the method's own kernel, and the formulas declared by the methods beside them.
 
 The matrices come from ``odeopt.studies.stability.amplification``; regions of the complex plane and maps over
 learning rate and momentum are in ``odeopt.studies.stability.regions``.
@@ -106,7 +106,7 @@ def limit_formula(method: Any) -> tuple[float, str]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StabilityTable(Study):
-    """Measured limits of lr * curvature / preconditioner beside the cards' formulas.
+    """Measured limits of lr * curvature / preconditioner beside the formulas that the methods declare.
 
     One entry an optimizer: ``measured`` and ``expected`` (nan where there is none), ``message`` says
     why a limit is missing.

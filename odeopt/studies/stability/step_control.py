@@ -2,7 +2,7 @@
 
     I, PI, PID   accept/reject on the estimate of an embedded pair (``record``'s controllers)
     dal          h = 2 tol |g|/|H g|: Euler's local error (h^2/2) |H g| is tol per unit of path h |g|
-    article      h = tol/|g|: the step length h |g| itself stands for the error (article 000, eq. 9-10)
+    article      h = tol/|g|: the step length h |g| itself stands for the error ([A000], eq. 9-10)
 
 Each trial is logged as (t, h, estimate, true local error, accepted), the true one against 64 small
 Dormand–Prince steps over the same stretch. At a loose tolerance on a stiff problem no rule is limited by

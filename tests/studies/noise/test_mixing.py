@@ -1,4 +1,4 @@
-"""Conventional wisdoms 2 and 3 of article 002: lr against lr wd, plateaus, averages, function space."""
+"""Conventional wisdoms 2 and 3 of [A002]: lr against lr wd, plateaus, averages, function space."""
 
 import numpy as np
 import pytest

@@ -254,7 +254,7 @@ def test_transfer_operator_agrees_with_the_moments_and_with_samples():
 
 
 def test_isotropic_noise_makes_a_gibbs_law_of_the_sde_and_not_quite_of_sgd():
-    """Article 002, conventional wisdom 3: density exp(-2 f/(lr s^2)), by quadrature; a large lr does not have it."""
+    """[A002], conventional wisdom 3: density exp(-2 f/(lr s^2)), by quadrature; a large lr does not have it."""
     x = np.linspace(-12, 12, 20_001)
     f = 0.75 * x**2 + 0.5 * np.sin(x)
     for lr, s2 in ((0.05, 32.0), (1.0, 1.6)):

@@ -56,7 +56,7 @@ def test_deviation_sees_a_difference():
 
 
 def test_nesterov_as_semi_implicit_euler_to_the_last_digit():
-    # B8: 5.6e-17 seen over 200 steps.
+    # arXiv:1905.07436: 5.6e-17 seen over 200 steps.
     problem, L, kappa = oo.problems.quadratic([1.0, 9.0], angle=0.7), 9.0, 9.0
     d = 1 / (math.sqrt(kappa) + 1)
     b = 1 - 2 * d
@@ -82,7 +82,8 @@ def _order(make, flow, problem, t_end=2.0):
 
 
 def test_order_of_the_two_step_method_is_a_matter_of_coefficients():
-    # B2: beta = (1 - a h/2)/(1 + a h/2), s = h^2/(1 + a h/2), x_1 = x_0 - (h^2/2) g: order 2; 1 - a h, h^2: order 1.
+    # Central differences: beta = (1 - a h/2)/(1 + a h/2), s = h^2/(1 + a h/2), x_1 = x_0 - (h^2/2) g: order 2;
+    # 1 - a h, h^2: order 1.
     a, problem = 1.3, oo.problems.sine_bowl()
     flow = heavy_ball_flow(a)
 
@@ -103,7 +104,7 @@ def test_verlet_as_momentum_is_second_order_and_its_euler_reading_first():
 
 
 def test_principal_flow_needs_the_complex_logarithm():
-    # A3: with h c > 1 the factor 1 - h c is negative; at whole steps the complex logarithm still gives it.
+    # Principal flow: with h c > 1 the factor 1 - h c is negative; at whole steps the complex logarithm still gives it.
     problem, h = oo.problems.quadratic([1.0, 30.0], seed=3), 0.05
     c = np.linalg.eigvalsh(problem.hess(problem.x0))
     assert h * c.max() > 1

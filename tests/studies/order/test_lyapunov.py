@@ -58,7 +58,7 @@ def test_the_rate_of_strong_convexity_is_attained_on_a_quadratic():
 
 
 def test_the_faster_rate_of_the_heavy_ball_is_four_thirds():
-    # B7: with its own quadratic form the energy decays at (4/3) sqrt(mu), and at no better rate for all mu-strongly
+    # With its own quadratic form the energy decays at (4/3) sqrt(mu), and at no better rate for all mu-strongly
     # convex f: on a quadratic of curvature mu itself the flow decays like t e^{-sqrt(mu) t}, so gap at 2 sqrt(mu).
     mu = 0.5
     flow, stiff = heavy_ball_flow(2 * math.sqrt(mu)), oo.problems.quadratic([mu, 40.0], angle=0.3)
@@ -97,7 +97,7 @@ def test_first_violating_step_is_named():
 
 
 def test_discrete_energy_of_nesterovs_method():
-    # Beck, Teboulle, lemma 4.1: kept for every lr <= 1/L, and C1's discrete rate follows.
+    # Beck, Teboulle, lemma 4.1: kept for every lr <= 1/L, and the rate 2 R^2/(lr (k + 1)^2) follows.
     for lr in (0.3 / L, 1 / L):
         study = oo.lyapunov(oo.Nesterov(lr=lr, momentum=None), VALLEY, steps=500, energy="nesterov-discrete")
         assert study.holds

@@ -1,4 +1,6 @@
-"""The edge of stability (LITERATURE D3 to D9): stationary preconditioners, self-stabilisation, central flows."""
+"""The edge of stability: stationary preconditioners and central flows (Cohen et al., arXiv:2410.24206),
+self-stabilisation (Damian, Nichani, Lee, arXiv:2209.15594).
+"""
 
 import functools
 
@@ -58,7 +60,7 @@ def plane(c, end):
 
 @pytest.mark.parametrize("c", [0.05, 0.2])
 def test_gradient_descent_balances_on_the_edge(c):
-    """D4: there the mean of x^2 is 2 c (end - 2/lr) and that of log|1 - lr y| is 0, in the run and in the flow."""
+    """There the mean of x^2 is 2 c (end - 2/lr) and that of log|1 - lr y| is 0, in the run and in the flow."""
     lr, problem, x0 = 0.1, plane(c, 25.0), [0.3, 19.5]
     study = oo.central_flow(oo.GradientDescent(lr), problem, x0, steps=300)
     assert study.sharpness[-1] == pytest.approx(2, abs=1e-9) and study.flow[-1, 1] == pytest.approx(20, rel=1e-9)
@@ -78,7 +80,7 @@ def test_gradient_descent_follows_its_central_flow_and_not_gradient_flow():
 
 
 def test_scalar_rmsprop_balances_on_its_edge():
-    """D5, end 6, c .5: y ends where c (6 - y) = <x^2>/2 with <x^2> = lr^2/4."""
+    """Scalar RMSprop, end 6, c .5: y ends where c (6 - y) = <x^2>/2 with <x^2> = lr^2/4."""
     lr, problem, x0 = 0.02, plane(0.5, 6.0), [0.02, 5.9]
     opt = oo.RMSprop(lr, decay=0.98, eps=0.0, form="scalar")
     study = oo.central_flow(opt, problem, x0, steps=250)
@@ -87,14 +89,14 @@ def test_scalar_rmsprop_balances_on_its_edge():
     assert (run[:, 0] ** 2).mean() == pytest.approx(lr**2 / 4, rel=1e-3)
     assert study.flow[-1, 1] == pytest.approx(6 - lr**2 / 4, abs=1e-6)
     assert run[:, 1].mean() == pytest.approx(study.flow[-1, 1], abs=1e-6)
-    # X by the formula of LITERATURE D5 at eps = 0, S = y: grad S = (0, 1), g = (0, c (y - 6))
+    # X by the formula for scalar RMSprop of arXiv:2410.24206 at eps = 0, S = y: grad S = (0, 1), g = (0, c (y - 6))
     y, g, s = study.flow[-1, 1], 0.5 * (study.flow[-1, 1] - 6), study.flow[-1, 1]
     x = (-0.98 * g + 0.02 * (s * s / 4 - g * g / lr**2)) / (0.5 * 0.98 + 0.02 * s * s / lr**2)
     assert study.variance[-1] == pytest.approx(x, rel=1e-4) and y > 5.9
 
 
 def test_scalar_rmsprop_follows_its_central_flow_while_its_curvature_drifts():
-    """D5 away from rest: after a way of 5 the run is three times nearer to the central flow than to the other."""
+    """Away from rest: after a way of 5 the run is three times nearer to the central flow than to the other."""
     opt = oo.RMSprop(0.02, decay=0.98, eps=0.0, form="scalar")
     study = oo.central_flow(opt, valley(0.3, 3.0, 0.02, 4.0, 0.02), [0.2, 2.5, 0.1], steps=800, substeps=1)
     moved = np.linalg.norm(study.flow[-1] - study.flow[0])
@@ -105,7 +107,7 @@ def test_scalar_rmsprop_follows_its_central_flow_while_its_curvature_drifts():
 
 @pytest.mark.parametrize("decay", [0.9, 0.99, 0.999])
 def test_rmsprop_ends_with_the_least_preconditioner_that_is_stable(decay):
-    """D3: min tr P subject to H <= 2 P has P_ii = (H_ii + |H_12|)/2; the iterates end at +-(lr/2)(1, sign H_12)."""
+    """min tr P subject to H <= 2 P has P_ii = (H_ii + |H_12|)/2; the iterates end at +-(lr/2)(1, sign H_12)."""
     lr, h = 0.01, np.array([[3.0, 1.2], [1.2, 1.0]])
     p = np.array([2.1, 1.1])
     np.testing.assert_allclose(p, 0.5 * (np.diag(h) + 1.2), rtol=1e-15)
@@ -121,7 +123,7 @@ def test_rmsprop_ends_with_the_least_preconditioner_that_is_stable(decay):
 
 
 def test_vector_rmsprop_reaches_the_same_by_its_central_flow():
-    """D6: the stationary P of D3 from afar, and a valley that is tilted and gets steeper."""
+    """The stationary P of the test before from afar, and a valley that is tilted and gets steeper."""
     h = np.array([[3.0, 1.2], [1.2, 1.0]])
     study = oo.central_flow(oo.RMSprop(0.01, decay=0.9, eps=0.0), dense_quadratic(h), [1.0, -0.7], steps=700)
     np.testing.assert_allclose(np.sqrt(study.memory[-1]) / 0.01, [2.1, 1.1], rtol=1e-6)
@@ -145,7 +147,7 @@ def test_eps_is_in_the_preconditioner(more):
 
 
 def test_the_memory_lags_by_decay_over_one_minus_decay():
-    """D7: under squares that grow by 1 a step v lags 4 steps at decay .8 and not 5: it holds the newest one."""
+    """Under squares that grow by 1 a step v lags 4 steps at decay .8 and not 5: it holds the newest one."""
     opt = oo.RMSprop(1e-3, decay=0.8, eps=0.0)
     s, x = np.zeros((1, 1)), np.zeros(1)
     for k in range(400):
@@ -154,7 +156,7 @@ def test_the_memory_lags_by_decay_over_one_minus_decay():
 
 
 def test_the_memory_of_the_central_flow_lags_as_the_runs_does():
-    """D7, far from the edge: v follows the v that the steps divide by, 4 steps behind g^2 at decay .8."""
+    """Far from the edge: v follows the v that the steps divide by, 4 steps behind g^2 at decay .8."""
     opt, bowl = oo.RMSprop(1e-3, decay=0.8, eps=0.0), dense_quadratic(np.eye(1))
     study = oo.central_flow(opt, bowl, [1.0], steps=200)
     run = oo.record(opt, bowl, [1.0], steps=202, start="consistent", memory=True)
@@ -166,7 +168,7 @@ def test_the_memory_of_the_central_flow_lags_as_the_runs_does():
 
 
 def test_where_gradient_descent_ends_does_not_depend_on_its_start():
-    """D8, f = sqrt(1 + (x y)^2): the flow keeps y^2 - x^2, gradient descent ends just below 2/lr = 40 anyhow."""
+    """f = sqrt(1 + (x y)^2) (Ahn et al., arXiv:2212.07469): the flow keeps y^2 - x^2, descent ends just below 2/lr."""
 
     @numba.njit
     def fun(w):
@@ -188,7 +190,7 @@ def test_where_gradient_descent_ends_does_not_depend_on_its_start():
 
 
 def test_the_gradient_beside_the_axis():
-    """D9: g(w + x u) = g + x S u + (x^2/2) grad S + O(x^3), with grad S = f'''(u, u) where u is an eigenvector."""
+    """g(w + x u) = g + x S u + (x^2/2) grad S + O(x^3), with grad S = f'''(u, u) where u is an eigenvector."""
     problem, w = BOWL, np.array([0.7, -0.4])
     values, vectors = np.linalg.eigh(problem.hess(w))
     s, u = values[-1], vectors[:, -1]
@@ -202,7 +204,7 @@ def test_the_gradient_beside_the_axis():
 
 
 def test_all_directions_may_be_critical_at_once(tmp_path):
-    """D6 with a matrix X: on a diagonal quadratic each coordinate ends at P = c/2 and |x| = lr/2 by itself."""
+    """A matrix X: on a diagonal quadratic each coordinate ends at P = c/2 and |x| = lr/2 by itself."""
     c, lr = np.array([1.0, 3.0, 5.0]), 0.02
     study = oo.central_flow(oo.RMSprop(lr, decay=0.9, eps=0.0), oo.problems.quadratic(c), [0.3, 0.2, -0.4], steps=250)
     np.testing.assert_allclose(np.sqrt(study.memory[-1]) / lr, c / 2, rtol=1e-4)

@@ -18,7 +18,8 @@ from odeopt.studies.stability.limits import (
 )
 from odeopt.studies.stability.regions import SpectralRadiusMap, StabilityRegion, stability_region
 
-# Independent theory (LITERATURE D1 and the pages): limit of lr * curvature / preconditioner.
+# Independent theory (Cohen et al., arXiv:2103.00065 and arXiv:2207.14484; the pages in odeopt/optimizers): limit of
+# lr * curvature / preconditioner.
 LIMITS = [
     (oo.GradientDescent(lr=1), 2.0),
     (oo.Momentum(lr=1, momentum=0.9), 3.8),
@@ -57,7 +58,7 @@ def test_limit_of_every_optimizer_is_its_formula(optimizer, expected):
 
 
 def test_limit_in_other_units():
-    # D1: lambda_max(H/P) = 38/lr for Adam; 2/curvature for gradient descent; P scales it all.
+    # arXiv:2207.14484: lambda_max(H/P) = 38/lr for Adam; 2/curvature for gradient descent; P scales it all.
     assert stability_limit(oo.Adam(lr=0.01), vary="curvature") == pytest.approx(3800.0, rel=1e-10)
     assert stability_limit(oo.GradientDescent(lr=1), 50.0) == pytest.approx(0.04, rel=1e-10)
     assert stability_limit(oo.RMSprop(lr=1), 10.0, preconditioner=3.0) == pytest.approx(0.6, rel=1e-10)
@@ -134,7 +135,7 @@ def test_rk4_region_is_the_exponential_series_and_its_imaginary_interval():
 
 
 def test_momentum_region_obeys_the_two_step_root_condition():
-    # B4: rho(w) = w^2 - (1 + mu - lr c) w + mu.
+    # arXiv:1702.06751: rho(w) = w^2 - (1 + mu - lr c) w + mu.
     mu = 0.6
     region = stability_region(oo.Momentum(lr=0.3, momentum=mu), resolution=41)
     roots = [np.abs(np.roots([1, -(1 + mu + z), mu])).max() for z in region.z.ravel()]
@@ -171,7 +172,7 @@ def test_region_of_gradient_descent_is_a_disc_and_survives_saving(tmp_path):
     assert "2" in repr(region)
 
 
-# B5, the exact spectral radii on quadratics, condition 8.
+# The exact spectral radii on quadratics (arXiv:1408.3595), condition 8.
 B5 = [
     (optimal_parameters.gradient_descent, 7 / 9),
     (optimal_parameters.polyak, (math.sqrt(8) - 1) / (math.sqrt(8) + 1)),
@@ -201,7 +202,7 @@ def test_tunings_are_optimal_for_their_method(tuning, rate):
 
 
 def test_polyak_is_a_larger_stable_step():
-    # B4: h = lr/(1 - momentum) = 1/sqrt(mu L); the two-step method is stable up to h c = 2(1+b)/(1-b).
+    # arXiv:1702.06751: h = lr/(1 - momentum) = 1/sqrt(mu L); the two-step method is stable up to h c = 2(1+b)/(1-b).
     mu, L = 0.3, 40.0
     chosen = optimal_parameters.polyak(mu, L).optimizer
     h, b = chosen.lr / (1 - chosen.momentum), chosen.momentum
@@ -212,7 +213,7 @@ def test_polyak_is_a_larger_stable_step():
 
 
 def test_polyak_fails_off_quadratics():
-    # B6: a 3-cycle of the tuning for (1, 25).
+    # arXiv:1408.3595: a 3-cycle of the tuning for (1, 25).
     chosen = optimal_parameters.polyak(1, 25).optimizer
     assert (chosen.lr, chosen.momentum) == pytest.approx((1 / 9, 4 / 9), rel=1e-15)
     run = oo.record(chosen, optimal_parameters.polyak_counterexample(), steps=3000)
@@ -233,7 +234,7 @@ def test_spectral_radius_map_finds_polyaks_point():
 
 
 def test_phase_volume_shrinks_by_the_momentum_in_each_dimension():
-    # B3, conformal symplectic: det of the one-step Jacobian = momentum^d for any f.
+    # Conformal symplectic (Franca et al., arXiv:1903.04100): det of the one-step Jacobian = momentum^d for any f.
     problem = oo.problems.rosenbrock(dim=5)
     x, v = np.array([0.3, -0.7, 1.1, 0.2, 0.9]), np.array([[0.1, -0.2, 0.05, 0.3, -0.1]])
     for optimizer in (oo.Momentum(lr=1e-3, momentum=0.9), oo.Momentum(lr=3e-3, momentum=0.9)):
@@ -245,7 +246,7 @@ def test_phase_volume_shrinks_by_the_momentum_in_each_dimension():
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.99])
 @pytest.mark.parametrize("form", ["vector", "scalar"])
 def test_rmsprop_ends_in_its_orbit(decay, form, curvature):
-    # D2: |x| = lr/2, multipliers of modulus sqrt(decay): .7071, .94868, .99499.
+    # |x| = lr/2, multipliers of modulus sqrt(decay): .7071, .94868, .99499.
     orbit = oo.period_two_orbit(oo.RMSprop(lr=0.1, decay=decay, eps=0, form=form), curvature)
     assert orbit.amplitude == pytest.approx(0.05, rel=1e-13)
     np.testing.assert_allclose(abs(orbit.multipliers), math.sqrt(decay), rtol=1e-9)
@@ -259,7 +260,7 @@ def test_rmsprop_run_reaches_the_orbit():
 
 
 def test_adams_orbit_sits_at_the_stability_limit_and_repels():
-    # D2: |x| = lr/38; D1's threshold; growth 1.0494 a step at (.9, .999).
+    # |x| = lr/38, at the stability threshold; growth 1.0494 per step at (.9, .999).
     lr = 0.01
     adam = oo.Adam(lr=lr, eps=0)
     orbit = oo.period_two_orbit(adam, 4.0)
