@@ -81,6 +81,11 @@ SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, H
                                       MATRIX, VECTOR, CUBE, MATRIX))
 
 
+def pointer(signature: Any) -> Any:
+    """The type of what has this signature, as an argument of a compiled function."""
+    return types.FunctionType(signature)
+
+
 def kernel(function: Any, signature: Any = None, folder: Callable[[], Any] | None = None) -> Any:
     """Compile ``function`` by the package's rules: numpy division, no GIL, cached on disk.
 

@@ -32,6 +32,23 @@ def sum_of_squares(g):
 
 
 @kernel
+def two_sum(a, b):
+    """``(a + b, its rounding error)``, the second exact (Knuth, TAOCP 2, section 4.2.2, theorem B).
+
+    With it a time is kept as a sum and a carry, t + carry, of which any number of steps is exact to round-off::
+
+        t, lost = two_sum(t, dt)
+        carry += lost
+
+    (Ogita, Rump, Oishi, SIAM J. Sci. Comput. 26 (2005) 1955, Sum2): unlike Kahan's sum, ``t, carry = two_sum(t,
+    dt + carry)``, which keeps t itself exact, it does not put four additions between one step and the next.
+    """
+    total = a + b
+    moved = total - a
+    return total, (a - (total - moved)) + (b - moved)
+
+
+@kernel
 def scaled_norm(g):
     """``(scale, length)`` with |g| = scale * length, for gradients of any size.
 

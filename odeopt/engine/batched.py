@@ -11,12 +11,12 @@ Elsewhere the general loop takes the trajectories one by one.
 """
 
 import functools
-import types
 
 import numpy as np
 
 from .. import abi
 from ..abi import stack_vector
+from ..sums import two_sum
 from ..threads import elementwise
 from . import inlined, loops
 
@@ -141,10 +141,8 @@ def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gto
             break
         dt = update(k, p, x, g, s)
         k += 1
-        new = t + dt
-        moved = new - t
-        carry += (t - (new - moved)) + (dt - moved)
-        t = new
+        t, lost = two_sum(t, dt)
+        carry += lost
         if not dt > 0.0:
             for j in range(width):
                 if live[j]:
@@ -179,9 +177,9 @@ def gradients_for(problem, optimizer):
         return _compiled_gradients(problem.fg, problem.dim), ""
 
 
-def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gtol, out_x, out_numbers, out_k,
+def _many(one_run, fg, data, update, constant, p, starts, slots, steps, every, t_end, gtol, out_x, out_numbers, out_k,
           out_status, path_x, path_f):
-    """The general loop for one start after another."""
+    """The general loop, ``one_run``, for one start after another."""
     n = starts.shape[1]
     driven, c = np.full(2, -1), np.zeros(6)
     counters, clock = np.zeros(7, np.int64), np.zeros(6)
@@ -210,16 +208,11 @@ def _many(fg, data, update, constant, p, starts, slots, steps, every, t_end, gto
                 path_f[j, r] = f
 
 
-one_run = abi.kernel(loops.optimizer_loop)
-# The same function for plain Python callables, with the loop as it stands in its file.
-_many_in_python = types.FunctionType(_many.__code__, globals() | {"one_run": loops.optimizer_loop})
-
-
 @functools.cache
 def _compiled_many():
-    flags = abi.INDICES
+    flags, one = abi.INDICES, abi.pointer(abi.NOTHING(*loops.SIGNATURES[loops.optimizer_loop]))
     return abi.kernel(_many, abi.NOTHING(
-        abi.FG, abi.VECTOR, abi.UPDATE, abi.SCHEDULE, abi.VECTOR, abi.MATRIX, abi.CUBE, abi.INTEGER, abi.INTEGER,
+        one, abi.FG, abi.VECTOR, abi.UPDATE, abi.SCHEDULE, abi.VECTOR, abi.MATRIX, abi.CUBE, abi.INTEGER, abi.INTEGER,
         abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
 
 
@@ -240,13 +233,13 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
         from ..schedules import constant
 
         compiled = problem.compiled and abi.is_compiled(optimizer.kernel)
-        many = _compiled_many() if compiled else _many_in_python
+        many, loop = _compiled_many() if compiled else _many, loops.runnable(loops.optimizer_loop, compiled)
         with np.errstate(all="ignore"):
             slots = np.array([optimizer.start(x0, problem.grad(x0) if start == "consistent" else None, start)
                               for x0 in starts]).reshape(count, -1, n)
             p = optimizer.p_for(starts[0])
-            many(problem.fg, problem.data, optimizer.kernel, constant().kernel, p, np.ascontiguousarray(starts), slots,
-                 steps, every, t_end, gtol, x, numbers, k, status, path_x, path_f)
+            many(loop, problem.fg, problem.data, optimizer.kernel, constant().kernel, p, np.ascontiguousarray(starts),
+                 slots, steps, every, t_end, gtol, x, numbers, k, status, path_x, path_f)
     else:
         block, out, live = _compiled_block(), np.empty((n + 2) * WIDTH), np.empty(WIDTH, np.int64)
         for begin in range(0, count, WIDTH):

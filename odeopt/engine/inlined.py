@@ -64,7 +64,7 @@ class Loop:
 
     def __init__(self, problem, optimizer, driven, wanted=None):
         self.problem, self.optimizer = problem, optimizer
-        self.general = loops.compiled(loops.optimizer_loop)
+        self.general = loops.runnable(loops.optimizer_loop)
         self.special, self.used, self.note, self.wanted = None, "general", "", wanted
         self.reason = "a schedule drives the run" if max(driven) >= 0 else why_not(problem, optimizer)
         if wanted and not self.reason:

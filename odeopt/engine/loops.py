@@ -2,7 +2,7 @@
 control; two small ones sample and advance solutions. (Noise has its loops in ``stochastic/``, many
 trajectories at once theirs in ``batched.py``, which calls the first of these.)
 
-They are ordinary functions of this file. :func:`compiled` compiles a loop once, for typed
+They are ordinary functions of this file. :func:`runnable` compiles a loop once, for typed
 function pointers, whatever kernels it is then given; a problem made of plain Python callables
 runs the same source in the interpreter. Loops run in chunks, so that a progress bar can move and
 Ctrl-C keeps what is recorded; the numbers do not depend on the chunks. Compiled, a chunk is done or
@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import abi
 from ..abi import cold_path
-from ..sums import scaled_norm
+from ..sums import scaled_norm, two_sum
 from .trajectory import Trajectory
 
 RUNNING, COMPLETED, CONVERGED, OUT_OF_RANGE, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED = range(8)
@@ -81,9 +81,7 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
     """Steps ``counters[K] .. k_stop``; ``driven`` names the entries of p that the schedules set, ``span`` holds
     the value in the optimizer, the lowest and the highest one allowed of each.
 
-    Flow time is t + carry, a sum with the rounding errors added up apart (Ogita, Rump, Oishi,
-    SIAM J. Sci. Comput. 26 (2005) 1955, Sum2): exact to round-off over any number of steps, and
-    unlike Kahan's sum it does not put four additions between one step and the next.
+    Flow time is t + carry, a sum with its rounding errors added up apart (:func:`odeopt.sums.two_sum`).
 
     ``seen_x`` and ``seen_s`` get copies of x and s at every step that is looked at.
     ``odeopt.engine.inlined`` compiles this same function again for one pair of kernels, with x, g and s in
@@ -163,10 +161,8 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
                 break
         dt = update(k, p, x, g, s)
         k += 1
-        new = t + dt
-        moved = new - t
-        carry += (t - (new - moved)) + (dt - moved)
-        t = new
+        t, lost = two_sum(t, dt)
+        carry += lost
         if not dt > 0.0 and not (dt == 0.0 and first >= 0):  # a schedule may begin or end at 0
             cold_path()
             status = STALLED if dt == 0.0 and norm == 0.0 else BAD_STATE
@@ -180,7 +176,7 @@ def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
                 out_k, out_n, out_t, out_f, out_norm, out_lr, out_x, out_memory):
     """Fixed steps ``steps[k]`` (or ``steps[0]`` when there is one), clipped to land on ``t_end``."""
     k, next_record = counters[K], counters[NEXT]
-    t, carry = clock[T], -clock[CARRY]
+    t, carry = clock[T], clock[CARRY]
     status, limit = RUNNING, last_time(t_end)
     while True:
         if k == k_stop and k_stop < k_end:
@@ -209,15 +205,12 @@ def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
         step(rhs, fg, hv, data, p, t, h, z, w)
         counters[GRADIENTS] += stages if stages > 0 else int(w[w.shape[0] - 1, 0])
         k += 1
-        y = h - carry
-        new = t + y
-        carry = (new - t) - y
-        t = new
+        t, carry = two_sum(t, h + carry)
         if not (_all_finite(z) and t < np.inf):
             status = BAD_STATE
             break
     counters[K], counters[NEXT], counters[STATUS] = k, next_record, status
-    clock[T], clock[CARRY] = t, -carry
+    clock[T], clock[CARRY] = t, carry
 
 
 def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w, g, stages,
@@ -329,9 +322,9 @@ SIGNATURES = {
 
 
 @functools.cache
-def compiled(loop):
-    """``loop`` compiled for typed kernels: once a process, from the disk cache if it is there."""
-    return abi.kernel(loop, abi.NOTHING(*SIGNATURES[loop]))
+def runnable(loop, compiled=True):
+    """``loop`` compiled for typed kernels, once a process; or as it stands, for the interpreter."""
+    return abi.kernel(loop, abi.NOTHING(*SIGNATURES[loop])) if compiled else loop
 
 
 def fresh_counters():

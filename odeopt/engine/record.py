@@ -306,13 +306,13 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
     hs = np.atleast_1d(np.array(method.h, dtype=np.float64))
     rhs, step, compiled = scheme.kernels(flow, problem)
     if method.rtol is None:
-        loop = loops.compiled(loops.scheme_loop) if compiled else loops.scheme_loop
+        loop = loops.runnable(loops.scheme_loop, compiled)
 
         def call(k_stop):
             loop(problem.fg, problem.hv, problem.data, rhs, step, p, hs, z, w, g, cost,
                  counters, clock, k_stop, steps, every, t_end, *store.arrays)
     else:
-        loop = loops.compiled(loops.adaptive_loop) if compiled else loops.adaptive_loop
+        loop = loops.runnable(loops.adaptive_loop, compiled)
         old = np.empty_like(z)
         tolerances = np.array([method.rtol, max(method.atol, LEAST_ATOL)])
         gains = _gains("PI" if controller is None else controller, scheme)

@@ -9,6 +9,7 @@ import numpy as np
 from .. import abi, checks
 from ..optimizers import Optimizer
 from ..reference.scheme_solvers import Hermite, SchemeSolver, tableau
+from ..sums import two_sum
 
 
 def made(method, problem, start):
@@ -149,10 +150,8 @@ class OptimizerSolver(DiscretizationSolver):
             dt = optimizer.kernel(self._k, optimizer.p_for(x), x, self._g, s)
         if not (dt > 0 and np.isfinite(x).all() and np.isfinite(s).all()):
             return False, f"The step after t = {t:.6g} is not finite or 0."
-        total = self._sum + dt
-        moved = total - self._sum
-        self._carry += (self._sum - (total - moved)) + (dt - moved)
-        self._sum = total
+        self._sum, lost = two_sum(self._sum, dt)
+        self._carry += lost
         remaining = self.t_bound - t
         last, new = dt >= remaining * (1 - 1e-9), optimizer.to_flow(x, s).ravel()
         if dt > remaining * (1 + 1e-9):

@@ -254,7 +254,7 @@ class _JittedSolution:
         times = np.atleast_1d(np.array(t, dtype=np.float64))
         out = np.empty((times.size, *self._z.shape[1:]))
         rhs, step, compiled = scheme.kernels(flow, problem)
-        loop = loops.compiled(loops.sample_loop) if compiled else loops.sample_loop
+        loop = loops.runnable(loops.sample_loop, compiled)
         loop(problem.fg, problem.hv, problem.data, rhs, step, scheme.parameters(flow), self.t, self._z, times,
              scheme.workspace(self._z[0]), out)
         y = out.reshape(times.size, -1).T

@@ -1,6 +1,6 @@
 """The jitted loops over paths: deterministic, they consume numbers that the driver has drawn.
 
-As in :mod:`odeopt.engine.loops`, these are ordinary functions; :func:`compiled` compiles one for typed
+As in :mod:`odeopt.engine.loops`, these are ordinary functions; :func:`runnable` compiles one for typed
 kernels, and a problem of plain Python callables runs the source.
 """
 
@@ -192,14 +192,14 @@ def sde_paths(rhs, fg, hv, data, p, t0, h, step, noise, c_noise, strength, row, 
 
 _V, _M, _R, _I, _C = abi.VECTOR, abi.MATRIX, abi.REAL, abi.INTEGER, abi.CUBE
 _SIGNATURES = {
-    optimizer_paths: (abi.FG, abi.FGB, _V, _I, abi.HV, _V, abi.UPDATE, abi.SCHEDULE, _V, _I, _V, _V,
-                      _C, abi.INDEX_CUBE, _I, _I, _I, _I, _I, _V, abi.INDICES, _M, _C, _M, _C),
-    sde_paths: (abi.RHS, abi.FG, abi.HV, _V, _V, _R, _R, abi.SDE_STEP, abi.HV, _V, _R, _I, _I, _C, _I, _I, _I,
-                abi.INDICES, _C, _C),
+    optimizer_paths: abi.NOTHING(abi.FG, abi.FGB, _V, _I, abi.HV, _V, abi.UPDATE, abi.SCHEDULE, _V, _I, _V, _V,
+                                 _C, abi.INDEX_CUBE, _I, _I, _I, _I, _I, _V, abi.INDICES, _M, _C, _M, _C),
+    sde_paths: abi.NOTHING(abi.RHS, abi.FG, abi.HV, _V, _V, _R, _R, abi.SDE_STEP, abi.HV, _V, _R, _I, _I, _C, _I, _I,
+                           _I, abi.INDICES, _C, _C),
 }
 
 
 @functools.cache
-def compiled(loop):
-    """``loop`` compiled for typed kernels: once a process, from the disk cache if it is there."""
-    return abi.kernel(loop, abi.NOTHING(*_SIGNATURES[loop]))
+def runnable(loop, compiled=True):
+    """``loop`` compiled for typed kernels, once a process; or as it stands, for the interpreter."""
+    return abi.kernel(loop, _SIGNATURES[loop]) if compiled else loop

@@ -157,7 +157,7 @@ def sample(optimizer: Optimizer, problem: Problem, noise: Any = None, x0: ArrayL
         Go on from its end with its streams (then ``x0``, ``paths``, ``seed``, ``start``,
         ``every`` and ``average_from`` come from there); the result is the whole ensemble.
     progress : bool
-        Show a progress bar on stderr (only if that is a terminal).
+        Show a progress bar on stderr (only if that is a terminal or a notebook).
 
     Raises
     ------
@@ -214,7 +214,7 @@ def sample(optimizer: Optimizer, problem: Problem, noise: Any = None, x0: ArrayL
         out[:, :keep] = old.x[:, :keep]
     base = optimizer.p_for(problem.x0)
     compiled = problem.compiled and is_compiled(optimizer.kernel)
-    loop = loops.compiled(loops.optimizer_paths) if compiled else loops.optimizer_paths
+    loop = loops.runnable(loops.optimizer_paths, compiled)
     fgb = problem.fgb if source == loops.BATCHES else loops.no_batch
 
     def advance(rows, xi, batches, count, now):

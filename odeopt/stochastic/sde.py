@@ -149,11 +149,8 @@ def simulate(equation: SDE, problem: Problem, noise: Any, x0: ArrayLike | None =
     stopped = np.full(paths, -1, dtype=np.int64)
     out = np.full((paths, k.size, problem.dim), np.nan)
     out[:, 0] = x
-    loop, rhs, step = loops.sde_paths, equation.flow.rhs, SCHEMES[scheme]
-    if problem.compiled and equation.flow.compiled:
-        loop, step = loops.compiled(loop), _compiled_step(step)
-    else:
-        rhs = abi.interpreted(rhs)
+    step, rhs, compiled = _kernels(equation, problem, scheme)
+    loop = loops.runnable(loops.sde_paths, compiled)
     p = equation.flow.p
 
     def advance(rows, xi, batches, count, now):
@@ -181,12 +178,18 @@ def one_step(equation, problem, noise, z, xi, h, scheme="weak_second_order"):
     m, h = noise.fitted(problem.dim), checks.real("h", h, 0.0)
     xi = checks.point("xi", xi, m if additive else m + m * (m - 1) // 2)
     w, e = np.empty((3, *z.shape)), np.empty((5, z.shape[1]))
-    step, rhs = SCHEMES[checks.choice("scheme", scheme, tuple(SCHEMES))], equation.flow.rhs
-    compiled = problem.compiled and equation.flow.compiled
-    step, rhs = (_compiled_step(step), rhs) if compiled else (step, abi.interpreted(rhs))
+    step, rhs, _ = _kernels(equation, problem, checks.choice("scheme", scheme, tuple(SCHEMES)))
     step(rhs, problem.fg, problem.hv, problem.data, 0.0, equation.flow.p, h, noise.kernel, noise.c,
          equation.strength, equation.row, additive, z, xi, w, e)
     return z
+
+
+def _kernels(equation, problem, scheme):
+    """``(step, rhs, compiled)``: the compiled ones for a compiled loop, or all in the interpreter."""
+    step, rhs = SCHEMES[scheme], equation.flow.rhs
+    if problem.compiled and equation.flow.compiled:
+        return _compiled_step(step), rhs, True
+    return step, abi.interpreted(rhs), False
 
 
 @functools.cache

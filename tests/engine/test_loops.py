@@ -250,7 +250,7 @@ def test_loops_compile_once_for_all_kernels():
     for optimizer in (oo.GradientDescent(1e-4), oo.Adam(1e-3), oo.Momentum(1e-4)):
         for problem in (ROSENBROCK, BEALE):
             oo.record(optimizer, problem, steps=3)
-    assert len(loops.compiled(loops.optimizer_loop).signatures) == 1
+    assert len(loops.runnable(loops.optimizer_loop).signatures) == 1
 
 
 def test_interrupt_keeps_what_is_recorded_and_can_be_resumed(monkeypatch):

@@ -124,7 +124,7 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
         step is a little larger than its integral: where the run comes past the end of the
         reference's time (a learning rate that ends at 0), it is compared with that end.
     progress : bool
-        Show how far run and reference are on stderr (only if that is a terminal).
+        Show how far run and reference are on stderr (only if that is a terminal or a notebook).
 
     Returns
     -------

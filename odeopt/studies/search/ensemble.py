@@ -139,7 +139,7 @@ def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1
         when the run has ended; until then they grow under other names in that folder, in which room
         for all of them is reserved first.
     progress : bool
-        Progress bar on stderr (only if that is a terminal).
+        Progress bar on stderr (only if that is a terminal or a notebook).
 
     Returns
     -------

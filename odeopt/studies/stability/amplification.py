@@ -159,7 +159,7 @@ def _of_step(name, flow, scheme, h, problem, dtype):
     """(n, r, r) matrices of one step on the state and on what the scheme keeps of it in ``w``."""
     scheme.fit(flow, problem)
     rhs, step, compiled = scheme.kernels(flow, problem)
-    loop = loops.compiled(loops.advance_loop) if compiled else loops.advance_loop
+    loop = loops.runnable(loops.advance_loop, compiled)
     p, rows = scheme.parameters(flow), flow.rows
 
     def advance(z, w):

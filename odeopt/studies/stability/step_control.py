@@ -235,7 +235,7 @@ def _advance(problem, scheme, states, hs, substeps):
     flow = gradient_flow()
     scheme.fit(flow, problem)
     rhs, step, compiled = scheme.kernels(flow, problem)
-    loop = loops.compiled(loops.advance_loop) if compiled else loops.advance_loop
+    loop = loops.runnable(loops.advance_loop, compiled)
     z = np.array(states, dtype=np.float64)[:, None, :]
     estimates = np.zeros(len(z))
     loop(problem.fg, problem.hv, problem.data, rhs, step, scheme.parameters(flow), np.array(hs, dtype=np.float64),
