@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .abi import interpreted
+
 LARGEST = 2**62  # of the integers: sums of two still fit into the loops' counters
 _LONGEST = 60  # letters of a value in a message
 _ACCESSES = 300_000  # of a kernel that is tried in the interpreter, a tenth of a second
@@ -199,7 +201,7 @@ def takes(name: str, function: Any, signature: Any, contract: str = "") -> None:
     said = f"{name} must be a function {signature}{contract}"
     if not callable(function):
         raise TypeError(f"{said}, got {shown(function)}")
-    plain = getattr(function, "py_func", function)
+    plain = interpreted(function)
     try:
         found = inspect.signature(plain)
     except (TypeError, ValueError):  # of a builtin: not known
@@ -277,7 +279,7 @@ def stays_inside(words: str, kernel: Any, *arguments: Any) -> Any:
     tried = [one.view(_Tried) if isinstance(one, np.ndarray) else one for one in arguments]
     try:
         with np.errstate(all="ignore"):
-            return getattr(kernel, "py_func", kernel)(*tried)
+            return interpreted(kernel)(*tried)
     except IndexError as error:
         raise TypeError(f"{words}: {error}") from None
     except Exception:

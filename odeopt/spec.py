@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import checks
+from .abi import interpreted
 
 _MADE = "_made"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +39,7 @@ def spec_of(thing: Any) -> dict[str, Any]:
     """``{"name": "module:name"}`` of what a module holds, ``{"made by": "module:function", argument: value, ...}`` of
     what a :func:`factory` made, else ``{"name": ..., "constants": ...}``, which tells but cannot be made again."""
     function = getattr(thing, "rhs", getattr(thing, "step", None))
-    module = getattr(getattr(function, "py_func", function), "__module__", None)
+    module = getattr(interpreted(function), "__module__", None)
     for name, value in vars(sys.modules.get(module)).items() if module in sys.modules else ():
         if value is thing:
             return {"name": f"{module}:{name}"}

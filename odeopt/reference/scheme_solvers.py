@@ -10,6 +10,7 @@ import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
 
 from .. import checks
+from ..abi import interpreted
 from ..engine.record import CONTROLLERS
 from ..schemes import dormand_prince, explicit_euler, runge_kutta
 from ..schemes.base import LEAST_ATOL
@@ -145,7 +146,7 @@ class SchemeSolver(OdeSolver, metaclass=_Made):
     def _advance(self, t, y, h):
         """A new state one step further, flattened."""
         z = np.array(y, dtype=float).reshape(self.rows, -1)
-        self.scheme.step.py_func(self._field, None, None, None, self._p, t, h, z, self._w)
+        interpreted(self.scheme.step)(self._field, None, None, None, self._p, t, h, z, self._w)
         return z.ravel()
 
     def _estimate(self):
