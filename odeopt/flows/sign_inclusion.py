@@ -39,6 +39,7 @@ import numpy as np
 
 from .. import checks
 from ..abi import kernel
+from ..linear_systems import DENSE
 from ..spec import factory
 from .base import Flow
 
@@ -55,6 +56,12 @@ def rhs(fg, hv, data, t, p, z, dz):
 @dataclass(frozen=True, eq=False, repr=False)
 class SignInclusion(Flow):
     """A flow whose field is a set where a component of the gradient is 0."""
+
+    def check(self, problem):
+        super().check(problem)
+        if problem.dim > DENSE:
+            raise ValueError(f"the flow {self.name!r} takes a Hessian column for each coordinate that slides, and "
+                             f"problems of n <= {DENSE}: {problem.name} has n = {problem.dim}")
 
 
 @factory

@@ -29,7 +29,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, allowed=
     from scipy import integrate
 
     name = "DOP853" if solver == "auto" else solver
-    system = _System(problem, flow.constants["decay"])
+    system = _System(problem, flow.constants["decay"], allowed)
     times, pieces, phases, message, still = [float(t0)], [], [], "", 0
     x, t = z0[0].copy(), float(t0)
     first = problem.grad(x)
@@ -62,8 +62,6 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, allowed=
                 if t > times[-1]:
                     times.append(t)
                     pieces.append(dense)
-                if system.count > allowed:
-                    raise _NoWay(f"{system.count} evaluations of the field are spent")
             if event is not None:
                 signs = system.next(x, signs, event[1])
             still = still + 1 if t - begin <= 1e-13 * (t_end - t0) else 0
@@ -81,17 +79,23 @@ class _NoWay(Exception):
 class _System:
     """Gradients, sliding velocities and controls on one problem."""
 
-    def __init__(self, problem, decay):
-        self.problem, self.decay, self.count, self.small = problem, decay, 0, 0.0
+    def __init__(self, problem, decay, allowed):
+        self.problem, self.decay, self.allowed, self.count, self.small = problem, decay, allowed, 0, 0.0
+
+    def spend(self, count):
+        self.count += count
+        if self.count > self.allowed:
+            raise _NoWay(f"{self.count} evaluations of the field and Hessian products are spent")
 
     def columns(self, x, indices):
         """Rows of H that belong to ``indices``."""
+        self.spend(len(indices))
         unit = np.eye(x.size)
         return np.array([self.problem.hessp(x, unit[i]) for i in indices]).reshape(len(indices), x.size)
 
     def velocity(self, x, signs):
         """x' where the coordinates with sign 0 slide."""
-        self.count += 1
+        self.spend(1)
         v = -signs - self.decay * x
         sliding = np.flatnonzero(signs == 0)
         v[sliding] = 0.0

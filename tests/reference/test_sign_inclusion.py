@@ -119,6 +119,7 @@ def test_sign_descent_is_of_order_one(problem, x0):
     (lambda: oo.reference(FLOW, BOWL, t_end=1.0, solver="Radau"), ValueError, "solver must be one of"),
     (lambda: oo.reference(FLOW, oo.Problem(lambda x: x @ x, lambda x: 2 * x, x0=[1.0]), t_end=1.0), ValueError,
      "inclusion' needs the Hessian product"),
+    (lambda: oo.reference(FLOW, oo.problems.quadratic(np.ones(401)), t_end=1.0), ValueError, "problems of n <= 400"),
     (lambda: oo.convergence(oo.GradientDescent(0.1), BOWL, against="richardson", mean_of=2), ValueError, "mean_of"),
 ])
 def test_refusals(call, error, words):
