@@ -1,7 +1,7 @@
 """A step-size controller on a stiff valley settles where h lambda = 2: an edge of stability known since 1988.
 
 Once accuracy no longer limits the step, the stiff component grows until the estimate sees it and
-shrinks until it does not (Hall, Higham, BIT 28, 1988). RMSprop's lr/sqrt(v) hovers there by the same mechanism.
+shrinks until it does not (Hall, Higham, 1988). RMSprop's lr/sqrt(v) hovers there by the same mechanism.
 """
 
 import functools

@@ -8,7 +8,7 @@ objective and any noise by transfer operators (:func:`weak_order_nonlinear`).
 - :func:`weak_order`: an optimizer against its SDE (order 1) or modified SDE (order 2);
 - :func:`integrator_order`: the reference integrators against the SDE that they integrate.
 
-Sources: Li, Tai, E, arXiv:1511.06251 and 1811.01558;
+Sources: Li, Tai, E, arXiv:1511.06251 and arXiv:1811.01558;
 Kloeden, Platen, Numerical Solution of SDEs (1992), chapter 9 for weak convergence.
 """
 

@@ -12,8 +12,8 @@ Euler and Heun, 3.3066 for Dormand–Prince: an "edge of stability" known to the
 since the 1980s. ``growth`` measures it, the geometric mean of |R(-h lambda)| over the later accepted
 steps, R the scheme's stability function: 1 at equilibrium.
 
-Sources: Hall, Higham, BIT 28 (1988); Söderlind, Numerical Algorithms 31 (2002); the estimate 2 |g|/|H g| is
-DAL's step with tol = 1.
+Sources: Hall, Higham, IMA J. Numer. Anal. 8 (1988) 305; Söderlind, Numerical Algorithms 31 (2002); the step
+2 |g|/|H g| (tol = 1): DAL, the drift-adjusted learning rate of Rosca et al., arXiv:2302.01952.
 """
 
 import math
