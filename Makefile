@@ -48,7 +48,7 @@ BATCHES ?= 2
 COUNT ?= 1000
 SEED ?= 300
 fuzz: install
-	$(RUN) tools/fuzz.py run $(BATCHES) $(COUNT) $(SEED)
+	$(RUN) tools/fuzz run $(BATCHES) $(COUNT) $(SEED)
 
 # Slips of the numerics that the tests should notice. AREAS="loops schemes", default all; some minutes a mutant.
 MUTANTS ?= 15
