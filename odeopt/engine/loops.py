@@ -50,11 +50,18 @@ def last_time(t_end):
 
 
 @abi.kernel
+def _finite(x):
+    for i in range(x.size):
+        if not np.isfinite(x[i]):
+            return False
+    return True
+
+
+@abi.kernel
 def _all_finite(z):
     for j in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            if not np.isfinite(z[j, i]):
-                return False
+        if not _finite(z[j]):
+            return False
     return True
 
 
@@ -124,7 +131,7 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
                 status = BAD_VALUE
             elif not np.isfinite(size):
                 status = BAD_GRADIENT
-            elif not t + carry < np.inf:
+            elif not (t + carry < np.inf and _finite(seen_x)):  # f may be finite at infinity
                 status = BAD_STATE
             elif k == k_end or t + carry >= limit:
                 status = COMPLETED
@@ -254,7 +261,7 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
                 e = w[j, i] / scale
                 error += e * e
         error = np.sqrt(error / count)
-        accepted = error <= 1.0
+        accepted = error <= 1.0 and _all_finite(z)  # relative to what is infinite any error is small
         counters[MOVED] = 1 if accepted else 0
         log[k, 0], log[k, 1] = t, trial
         log[k, 2], log[k, 3] = error, 1.0 if accepted else 0.0

@@ -29,7 +29,7 @@ CONTROLLERS = {
     "PI": (0.7, -0.4, 0.0, 0.9, 0.2, 5.0),
     "PID": (0.58, -0.21, 0.10, 0.9, 0.2, 5.0),
 }
-_MANY = 10_000_000
+MOST_STEPS = 10_000_000  # of a run to t_end whose number of steps is not given
 _MANY_SIZES = 10_000  # a longer vector of steps is not written into the run's spec
 _INTERPRETED = "; in the interpreter: {} is plain Python, which odeopt.abi.kernel compiles"
 
@@ -107,7 +107,7 @@ def record(method: Method, problem: Problem, x0: ArrayLike | None = None, steps:
         steps = checks.integer("steps", steps, 0)
     if isinstance(method, Optimizer):
         _refuse("an Optimizer, whose step is its own", controller=(controller, None))
-        steps = steps if steps is not None else 1000 if t_end is None else _MANY
+        steps = steps if steps is not None else 1000 if t_end is None else MOST_STEPS
         gtol = checks.real("gtol", gtol, 0.0)
         with _bar(progress, steps) as bar:
             return _record_optimizer(method, problem, x0, steps, every, schedule, limit, must_reach, gtol, start,
@@ -119,7 +119,7 @@ def record(method: Method, problem: Problem, x0: ArrayLike | None = None, steps:
         _refuse("a Discretization with fixed steps (without rtol)", controller=(controller, None))
     if steps is None:
         many = np.size(method.h) > 1
-        steps = np.size(method.h) if many else 1000 if t_end is None else _MANY
+        steps = np.size(method.h) if many else 1000 if t_end is None else MOST_STEPS
     with _bar(progress, steps) as bar:
         return _record_scheme(method, problem, x0, steps, every, limit, must_reach, memory, controller,
                               bar.update)
@@ -134,7 +134,7 @@ def _refuse(what, **options):
 
 
 def _bar(progress, steps):
-    return progress_bar(progress, total=steps if steps < _MANY else None, unit="step")
+    return progress_bar(progress, total=steps if steps < MOST_STEPS else None, unit="step")
 
 
 def _start_point(problem, x0):

@@ -17,7 +17,8 @@ WORDS = {"status": functools.partial(checks.choice, allowed=STATUSES), "message"
          "method": archive.text, "problem": archive.text}
 _COUNT: dict[str, Any] = {"low": 0, "high": checks.LARGEST - 1}
 COLUMNS = {
-    "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R"), "x": Entry("float64", "R n"),
+    "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R", finite=True),
+    "x": Entry("float64", "R n", finite=True),
     "f": Entry("float64", "R", finite=True), "grad_norm": Entry("float64", "R", finite=True),
     "lr": Entry("float64", "R"), "n_grad": Entry("int64", "R", **_COUNT),
     "memory": Entry("float64", "R slots n", optional=True),
@@ -137,8 +138,14 @@ class Trajectory:
             told = None
         if not isinstance(told, dict):
             raise archive.Wrong("final.spec must be a method as JSON")
-        if (np.diff(self.k) <= 0).any() or len(self) and self.k[-1] > self.final["k"]:
+        if not len(self):
+            raise archive.Wrong("it has no records")
+        if (np.diff(self.k) <= 0).any() or self.k[-1] > self.final["k"]:
             raise archive.Wrong("k must increase, to final.k at most")
+        if self.ok:  # the state after the last step of another run, and what it remembers, may have overflowed
+            for name in ("lr", "memory", *(f"final.{name}" for name in ("t", "sum", "carry", "x", "s"))):
+                if not np.isfinite(values.get(name, 0.0)).all():
+                    raise archive.Wrong(f"{name} must be finite in a run that is {self.status}")
         numbers = np.delete(self.final.get("decisions", np.zeros(6)), 1)  # without the best value, which may be inf
         if not (np.isfinite(numbers) & (numbers >= 0) & (numbers < checks.LARGEST)).all():
             raise archive.Wrong("final.decisions must be counts and a learning rate")

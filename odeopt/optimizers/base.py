@@ -247,9 +247,13 @@ class Optimizer:
         return False
 
     def check_precision(self, dtype: np.dtype) -> None:
-        """ValueError where an eps, of any name that begins so, is above 0 but 0 in ``dtype``: it would be no eps."""
+        """ValueError where a number is infinite in ``dtype``, or an eps, of any name that begins so, is above 0 but 0
+        there: it would be no eps."""
         for name in self.numeric_names():
             value = getattr(self, name, None)
+            if value and abs(value) > float(np.finfo(dtype).max):
+                raise ValueError(f"{name} must be at most {np.finfo(dtype).max:.3g} for {dtype} arrays, got {value!r}, "
+                                 "which is infinite there")
             if name.startswith("eps") and value and dtype.type(value) == 0.0:
                 raise ValueError(f"{name} must be 0 or at least {np.finfo(dtype).smallest_subnormal:.3g} for "
                                  f"{dtype} arrays, got {value!r}, which is 0 there")

@@ -125,6 +125,10 @@ def _start(x0, n):
     x0 = np.ones(n) if x0 is None else checks.point("x0", x0, n)
     if not np.any(x0):
         raise ValueError("x0 must not be 0, where a scale-invariant loss is not defined")
+    with np.errstate(over="ignore", under="ignore"):
+        square = x0 @ x0
+    if not 0.0 < square < np.inf:
+        raise ValueError(f"x0 must have a length whose square float64 holds, got {checks.shown(x0)}")
     return x0
 
 

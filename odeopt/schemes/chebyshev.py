@@ -42,7 +42,8 @@ def chebyshev_steps(mu, L, n, *, order="stable"):
     n = checks.integer("n", n, 1)
     checks.choice("order", order, ("stable", "increasing"))
     index = np.arange(n, 0, -1) if order == "increasing" else stable_order(n)
-    return 2 / (high + low - (high - low) * np.cos((2 * index - 1) * np.pi / (2 * n)))
+    with np.errstate(over="ignore", divide="ignore"):
+        return _finite(2 / (high + low - (high - low) * np.cos((2 * index - 1) * np.pi / (2 * n))), high)
 
 
 def stable_order(n):
@@ -60,7 +61,14 @@ def silver_steps(n, L=1.0):
     high = checks.real("L", L, 0.0, open_low=True)
     k = np.arange(1, n + 1)
     nu = np.round(np.log2(k & -k))
-    return (1 + SILVER_RATIO ** (nu - 1)) / high
+    with np.errstate(over="ignore"):
+        return _finite((1 + SILVER_RATIO ** (nu - 1)) / high, high)
+
+
+def _finite(steps, L):
+    if not np.isfinite(steps).all():
+        raise ValueError(f"L must be so large that all steps are finite, got {L:g}")
+    return steps
 
 
 def chebyshev_factor(mu, L, n):

@@ -162,12 +162,25 @@ def test_an_entry_of_another_kind_or_shape_is_refused(name, change, files, tmp_p
     ("paths", "final.average_from", -2), ("batches", "final.order", np.full((2, 1438), 10**6)),
     ("batches", "final.order", np.full((2, 1438), -1)), ("adaptive", "step_log.more", 1),
     ("trajectory", "final.spec", "[1]"), ("trajectory", "final.spec", "{"),
+    *((name, entry, value) for name in ("trajectory", "adaptive") for value in (np.nan, np.inf)
+      for entry in ("t", "x", "lr", "memory", "final.t", "final.sum", "final.carry", "final.x", "final.s")
+      if (name, entry) != ("adaptive", "final.s")),  # it has no memory
 ])
 def test_numbers_out_of_range_are_refused(name, entry, value, files, tmp_path):
     with np.load(io.BytesIO(files[name])) as stored:
         entries = dict(stored)
+    if np.ndim(value) == 0 and np.ndim(entries.get(entry, 0.0)):  # one number of it
+        entries[entry].flat[-1], value = value, entries[entry]
     np.savez(tmp_path / "x.npz", **entries | {entry: np.asarray(value)})
     refused(name, tmp_path / "x.npz")
+
+
+def test_a_run_that_diverged_loads_with_what_overflowed(tmp_path):
+    run = oo.record(oo.GradientDescent(1e308), oo.problems.rosenbrock(), steps=9)
+    assert run.status == "diverged" and not np.isfinite(run.final["x"]).all() and np.isfinite(run.x).all()
+    run.save(tmp_path / "x.npz")
+    again = oo.Trajectory.load(tmp_path / "x.npz")
+    assert np.array_equal(again.final["x"], run.final["x"], equal_nan=True) and again.status == "diverged"
 
 
 @pytest.mark.parametrize("entry, value", [

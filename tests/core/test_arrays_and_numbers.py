@@ -307,3 +307,9 @@ def test_starts_and_batches_are_not_masked():
         oo.ensemble(oo.Adam(), BEALE, masked, steps=3)
     with pytest.raises(TypeError, match="batch must be .*masked"):
         oo.problems.digits_logistic().value_and_grad(np.zeros(650), np.ma.array([1, 2], mask=[True, False]))
+
+
+@pytest.mark.parametrize("momenta", [True, 3, 0.5, np.float32(0.1), [], "ab", [[0.5]], [None], {0.5: 1}])
+def test_momenta_are_a_sequence_of_numbers(momenta):
+    with pytest.raises(ValueError, match="momenta must be None or a sequence of numbers, got"):
+        oo.tune(oo.Momentum(1e-3), oo.problems.beale(), steps=3, momenta=momenta)

@@ -272,6 +272,12 @@ def test_a_time_that_is_not_finite_ends_a_run():
     assert (found.k == 2).all() and (found.status == oo.studies.search.ensemble.DIVERGED).all()
 
 
+def test_a_point_at_infinity_is_none_where_f_is_finite():
+    flat = oo.Problem(lambda x: float(np.arctan(x).sum()), lambda x: 1 / (1 + x * x), dim=1, x0=[0.0])
+    run = oo.record(oo.Momentum(1e308, 0.9), flat, steps=10)  # f = -pi/2, g = 0 at -inf
+    assert run.status == "diverged" and run.final["k"] == 2 and run.x[-1] == -1e308
+
+
 def test_steps_that_end_before_t_end_are_not_all_of_the_run():
     flow, rk4 = oo.flows.gradient_flow(), oo.schemes.rk4
     run = oo.record(oo.Discretization(flow, rk4, [0.1, 0.2]), LINE, t_end=1.0)

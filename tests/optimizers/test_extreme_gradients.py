@@ -186,3 +186,11 @@ def test_the_corrected_variance_divides_the_mean_by_its_weight():
     variance = weights @ [1.0, 9.0] - (weights @ [1.0, 3.0]) ** 2
     assert x[0] == pytest.approx(-0.01 / np.sqrt(0.5), rel=1e-12)
     assert x[1] - x[0] == pytest.approx(-0.03 / np.sqrt(variance + 0.5), rel=1e-12)
+
+
+def test_a_number_that_is_infinite_in_float32_is_refused_there():
+    with pytest.raises(ValueError, match="lr must be at most 3.4e.38 for float32 arrays, got 1e.308"):
+        oo.SignGD(1e308).init(np.ones(2, np.float32))
+    opt, x = oo.SignGD(1e308), np.ones(2)
+    opt.update(x, np.array([0.0, 1.0]), opt.init(x))
+    assert x.tolist() == [1.0, -1e308]

@@ -174,6 +174,12 @@ def test_no_convex_problem_is_worse_than_the_bound():
             assert (run.f - problem.f_min <= bound * (1 + 1e-12)).all()
 
 
+@pytest.mark.parametrize("steps", [lambda: silver_steps(7, 5e-324), lambda: chebyshev_steps(0.0, 1e-320, 8)])
+def test_steps_that_no_float_holds_are_refused(steps):
+    with pytest.raises(ValueError, match="L must be so large that all steps are finite, got"):
+        steps()
+
+
 def test_silver_steps_stay_below_their_bound_on_every_huber_function():
     L, R, m = 3.0, 2.0, 4
     bound = silver_bound(m, L, R)

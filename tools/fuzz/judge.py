@@ -51,6 +51,8 @@ def of_error(error, f, kw, returned=False):
         return "TYPE", said
     if inner.startswith(("scipy/optimize/_minimize.py", "scipy/optimize/_optimize.py")):
         return "", ""  # SciPy's own words on arguments not yet passed on, or on a pair that is none
+    if "<lambda>() takes 0 positional arguments" in text:
+        return "", ""  # a function of the caller's that does not take its argument, from the inputs
     if not own:
         return "FOREIGN", said
     if "\n" in text:

@@ -76,6 +76,12 @@ def op_update():
     if R.random() < 0.3:
         g = R.choice([array(3), hostile(), [array(2), array(2)], x])
     threads_ = R.choice([1, 1, 1, 2, None, hostile()])
+    values = [v for group in groups or () for v in group.values() if isinstance(v, (int, float))]
+    # Iterates that overflow by steps of 1e308, or begin with NaN, are right.
+    tame = all(abs(v) < 1e6 for v in values) and all(
+        isinstance(a, np.ndarray) and a.dtype.kind == "f" and finite(a) and (not a.size or abs(a).max() < 1e10)
+        for given in (x, g) for a in (given if isinstance(given, list) else [given])
+    )
 
     def run(x, g):
         s = o.init(x, groups=groups)
@@ -93,9 +99,7 @@ def op_update():
     def check(s):
         if s.k != 3:
             return f"k = {s.k}"
-        if not all(finite(a) for a in (x if isinstance(x, list) else [x])) and all(
-            finite(a) and abs(a).max() < 1e10 for a in (g if isinstance(g, list) else [g])
-        ):
+        if tame and not all(finite(a) for a in (x if isinstance(x, list) else [x])):
             return "x not finite after steps of finite gradients"
         return ""
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from ... import checks
 from ...discretization import Discretization
+from ...engine.record import MOST_STEPS
 from ...engine.trajectory import Trajectory
 from ...method import Method
 from ...problems import Problem
@@ -17,6 +18,7 @@ from ..base import html_table
 from ..inner import inner_run
 
 LOCAL_SAMPLES = 24
+MOST_RECORDS = 100_000  # at which a reference under a schedule is read
 UNSETTLED = 0.5  # difference of two successive orders
 
 
@@ -135,6 +137,8 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
     every = checks.integer("every", every, 1)
     local, order, check = (checks.switch(name, value) for name, value in (
         ("local", local), ("order", order), ("check", check)))
+    if schedule is not None and t_end is not None:
+        _in_reach(inner_run(method, problem, x0, None, MOST_STEPS, schedule, t_end=t_end, start=start), t_end, every)
     run = inner_run(method, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
                     start=start, memory=local, progress=progress)
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
@@ -170,21 +174,34 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
     local_t, local_error = _local_errors(method, problem, run, schedule) if local else (empty, empty)
     slope = np.nan
     if order and run.ok:
-        slope = _order(method, problem, x0, solution, start, largest, schedule)
+        slope = _order(method, problem, x0, solution, start, largest, int(run.final["k"]), schedule)
     return Comparison(method, problem.name, run, solution, t, error, local_t, local_error, largest, slope, gap,
                       "; ".join(messages))
 
 
-def _order(method, problem, x0, solution, start, largest, schedule=None):
-    """Observed order from h/2 and h/4, if that from h (whose error is ``largest``) and h/2 is much the same."""
+def _in_reach(run, t_end, every):
+    """ValueError where a schedule fades before ``t_end``, or has so many steps on its way that to read the reference
+    at every record would take minutes."""
+    k = int(run.final["k"])
+    if k >= MOST_STEPS and run.status == "stalled":
+        raise ValueError(f"t_end must be in reach of the schedule, got {t_end:g}, and {k} steps come to "
+                         f"t = {run.final['t']:g}")
+    if k // every > MOST_RECORDS:
+        raise ValueError(f"every must be at least {-(-k // MOST_RECORDS)} for the {k} steps to t_end, got {every}")
+
+
+def _order(method, problem, x0, solution, start, largest, steps, schedule):
+    """Observed order from h/2 and h/4, if that from h (``steps`` of them, error ``largest``) and h/2 is the same."""
     schedules = () if schedule is None else schedule if isinstance(schedule, (list, tuple)) else (schedule,)
     laws, errors = method.scaling(), [largest]
     for factor in (2, 4):
         stretched = tuple(s.refined(factor, laws[s.drives]) for s in schedules) or None
-        run = inner_run(method.refined(factor), problem, x0, None, factor, stretched, t_end=solution.t_end,
-                        start=start)
+        finer = method.refined(factor)
+        # The sum of a falling step gets smaller with the step, so that t_end may be out of reach now.
+        run = inner_run(finer, problem, x0, None if schedule is None else factor * (steps + 100), factor, stretched,
+                        t_end=solution.t_end, start=start)
         t = run.t[run.t <= solution.t_end]
-        if not run.ok or t.size < 2:
+        if not run.ok or t.size < 2 or run.t[-1] < solution.t_end * (1 - 1e-9):
             return np.nan
         errors.append(np.linalg.norm(run.x[: t.size] - solution(t), axis=1).max())
     with np.errstate(all="ignore"):

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from ... import checks
 from ...discretization import Discretization
+from ...engine.record import MOST_STEPS
 from ...flows import SignInclusion
 from ...method import STARTS, Method, checked_method
 from ...problems import Problem
@@ -211,10 +212,10 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
 
     def level(f):
         """(h, steps, largest and last distance) of the level; against "richardson" that of the one before."""
+        h, t, x = ladder.run(f)  # first: it says whether t_end is in reach at all
         if against == "reference" and not solution:
             solution.append(solve(ladder.flow, problem, ladder.z0, ladder.t0 + ladder.t_end, rtol, atol, solver,
                                   ladder.t0))
-        h, t, x = ladder.run(f)
         sizes.append(float(np.abs(x).max()))
         if against == "reference":
             found = h, t.size - 1, *_distance(solution[0], t, x, ladder)
@@ -345,7 +346,13 @@ class _Ladder:
         return start_state(self.method, self.problem, self.x0, "cold" if self.start == "given" else self.start)[1]
 
     def _whole_steps(self, f):
-        return max(1, round(self.t_end / float(np.max(self.method.h)) * f))
+        return self._bounded(self.t_end / float(np.max(self.method.h)) * f)
+
+    def _bounded(self, steps):
+        if not steps <= MOST_STEPS:
+            raise ValueError(f"t_end must be in reach of {MOST_STEPS} steps at each level, got {self.t_end:.6g}, which "
+                             f"takes {steps:.3g}")
+        return max(1, round(steps))
 
     def check(self, factors):
         """ValueError where rounding to whole steps makes two levels one."""
@@ -366,7 +373,7 @@ class _Ladder:
             t = run.t - self.t0
         elif self.refine is not None:
             h = method.h / f
-            steps = max(1, round(t_end / h))
+            steps = self._bounded(t_end / h)
             run = inner_run(self.refine(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
             t = run.k * h
         else:
@@ -374,6 +381,9 @@ class _Ladder:
             h = finer.h
             run = inner_run(finer, self.problem, self.x0, None, self._stride(_STEPS * f), t_end=t_end, start=self.start)
             t = run.t
+        if run.final["k"] >= MOST_STEPS and not t[-1] >= 0.999 * t_end:
+            raise ValueError(f"t_end must be in reach of {MOST_STEPS} steps at each level, got {t_end:.6g}, and those "
+                             f"of h = {h:.6g} come to t = {t[-1]:.6g}")
         if not run.ok:
             return h, np.append(t, t_end), np.vstack([run.x, np.full((1, run.x.shape[1]), np.inf)])
         return h, t, run.x

@@ -126,6 +126,11 @@ def tune(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, st
     mass: Any = optimizer.momentum_name
     if momenta is not None and mass is None:
         raise ValueError(f"momenta must be None for {optimizer.title}: it has no momentum")
+    if momenta is not None:
+        numbers = checks.real_numbers(momenta)
+        if isinstance(numbers, str) or numbers.ndim != 1 or not numbers.size:
+            raise ValueError(f"momenta must be None or a sequence of numbers, got {checks.shown(momenta)}")
+        momenta = numbers.tolist()
     if score == "mean log" and problem.f_min is None:
         raise ValueError(f"score must be 'final' or 'best' for {problem.name}: its minimum is not known")
     centre, tried, spent = optimizer.step, [], 0

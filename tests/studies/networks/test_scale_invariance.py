@@ -266,6 +266,8 @@ BAD = [
     (lambda: SI.rescaled(oo.GradientDescent(0.1), 0.0), "factor"),
     (lambda: SI.norm_equilibrium([(0.1, 0.0)]), "weight_decay"),
     (lambda: problems.rayleigh([1.0]), "at least 2"),
+    (lambda: problems.rayleigh(x0=[2e300, 3e299]), "x0 must have a length whose square float64 holds"),
+    (lambda: problems.rayleigh(x0=[2e-300, 3e-299]), "x0 must have a length whose square float64 holds"),
     (lambda: problems.normalized_mlp(radii=(1.0, -1.0)), "radii must be positive"),
     (lambda: problems.normalized_logistic(radius=0.0), "radius"),
 ]

@@ -331,3 +331,26 @@ def test_command_line(tmp_path, capsys):
     assert "--time must be in" in capsys.readouterr().err
     assert main(["converge", "nowhere"]) == 2
     assert "problem must be one of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method, t_end", [
+    (oo.NormalizedGD(6e-4), 1e308), (oo.Adagrad(1e-2), 2.0**64), (oo.GradientDescent(1e-3), 1e4 + 1),
+    (oo.Discretization(GRADIENT, schemes.rk4, 1e-3), 1e308), (oo.Discretization(GRADIENT, schemes.rk4, 1e-3), 1e5),
+])
+def test_a_time_out_of_reach_is_refused(method, t_end):
+    with pytest.raises(ValueError, match="t_end must be in reach of 10000000 steps at each level, got"):
+        oo.convergence(method, oo.problems.quartic(), t_end=t_end, levels=3)
+
+
+def test_compare_says_when_a_schedule_fades_before_t_end():
+    step, one_cycle = oo.schedules.step(5), oo.schedules.one_cycle(30)
+    with pytest.raises(ValueError, match="t_end must be in reach of the schedule, got 0.0078, .* t = 0.00555556"):
+        oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=0.0078, schedule=step)
+    with pytest.raises(ValueError, match="every must be at least 14 for the 13[0-9]* steps to t_end, got 1"):
+        oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=0.02, schedule=one_cycle)
+    assert oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=0.0055, schedule=step).run.status == "completed"
+
+
+def test_an_order_under_a_fading_schedule_is_not_waited_for():
+    c = oo.compare(oo.GradientDescent(1e-3), BOWL, steps=40, schedule=oo.schedules.step(5), order=True, local=False)
+    assert c.run.ok and math.isfinite(c.max_error)
