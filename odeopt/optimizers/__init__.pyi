@@ -15,6 +15,7 @@ from .momentum import Momentum as Momentum
 from .nadam import NAdam as NAdam
 from .nesterov import Nesterov as Nesterov
 from .normalizedgd import NormalizedGD as NormalizedGD
+from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rprop import Rprop as Rprop
 from .signgd import SignGD as SignGD
@@ -49,6 +50,7 @@ __all__ = [
     "Nesterov",
     "NormalizedGD",
     "Optimizer",
+    "RAdam",
     "RMSprop",
     "Rprop",
     "SWA",
