@@ -25,6 +25,7 @@ types:
 # What editors see of the optimizers' folder, and README's table of it.
 stubs: install
 	$(RUN) tools/stubs.py
+	$(RUN) tools/table.py
 
 figures: install
 	$(RUN) -m odeopt figures
