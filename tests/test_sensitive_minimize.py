@@ -1,0 +1,176 @@
+"""Line searches and stopping rules of ``minimize`` against the same written out in numpy."""
+
+import numpy as np
+import pytest
+import scipy.optimize as so
+
+import odeopt as oo
+from odeopt.interop.auto_lr import spectrum_ends
+from odeopt.interop.line_search import LineSearch
+from odeopt.interop.objective import Objective
+
+START = np.array([-1.2, 1.0])
+
+
+def searched(name, steps, first=None, box=(-np.inf, np.inf)):
+    """Points, accepted steps and flow time of the module's docstring on Rosenbrock's function."""
+    def project(y):
+        return np.clip(y, *box)
+
+    x, memory, t, points, lrs = project(START), [], 0.0, [project(START)], []
+    h, before = first, None
+    for _ in range(steps):
+        f, g = so.rosen(x), so.rosen_der(x)
+        memory = [*memory, f][-10 if name == "spg" else -1 :]
+        if h is None:
+            h = 1 / np.abs(g).max()
+        elif name == "spg" and before is not None:
+            s, y = x - before[0], g - before[1]
+            h = min(max((s @ s) / (s @ y), 1e-10), 1e10) if s @ y > 0 else min(10 * h, 1e10)
+        elif name == "armijo" and before is not None:
+            h = 2 * h
+        while True:
+            new = project(x - h * g)
+            if so.rosen(new) <= max(memory) + 4e-16 * abs(f) - 1e-4 * (g @ (x - new)):
+                break
+            h = h / 2
+        before, x, t = (x, g), new, t + h
+        points.append(x)
+        lrs.append(h)
+    return np.array(points), lrs, t
+
+
+@pytest.mark.parametrize("name", ["armijo", "spg"])
+@pytest.mark.parametrize("first", [None, 0.7])
+@pytest.mark.parametrize("box", [(-np.inf, np.inf), (-1.5, 0.8)], ids=["free", "bounded"])
+def test_line_searches_are_the_loops_of_their_docstring(name, first, box):
+    steps = 25
+    points, lrs, t = searched(name, steps, first, box)
+    more = {} if np.isinf(box[1]) else {"bounds": [box, box]}
+    r = oo.minimize(so.rosen, START, jac=so.rosen_der, method=name, lr="auto" if first is None else first,
+                    maxiter=steps, gtol=0.0, return_all=True, **more)
+    assert r.nit == steps and r.status == 1
+    np.testing.assert_allclose(r.allvecs, points, rtol=1e-6, atol=1e-9)
+    assert r.lr == pytest.approx(lrs[-1], rel=1e-6) and r.t == pytest.approx(t, rel=1e-6)
+
+
+class Values:
+    """An objective of given values, which counts."""
+
+    def __init__(self, *values):
+        self.values, self.asked = list(values), []
+
+    def value(self, x):
+        self.asked.append(x.copy())
+        return self.values.pop(0) if len(self.values) > 1 else self.values[0]
+
+
+def same(x):
+    return x
+
+
+def test_a_search_halves_forty_times_and_then_gives_up():
+    x, g = np.zeros(1), np.ones(1)
+    none, last = Values(2.0), Values(*[2.0] * 39, 0.0)
+    assert LineSearch("armijo", 1.0).step(none, same, x, 1.0, g) is None
+    np.testing.assert_allclose(-np.ravel(none.asked), 0.5 ** np.arange(40))
+    assert LineSearch("spg", 1.0).step(last, same, x, 1.0, g)[0] == -(0.5**39)
+    far = Values(-np.inf)  # trial points that are no numbers are halved, too, without asking
+    with np.errstate(over="ignore"):
+        assert LineSearch("armijo", 1e300).step(far, same, x, 1.0, np.array([1e10]))[0] == -(0.5**6) * 1e300 * 1e10
+    assert len(far.asked) == 1
+
+
+def test_a_decrease_is_a_ten_thousandth_of_the_slope_and_round_off_none():
+    x, g = np.zeros(1), np.array([2.0])
+    for value, found in ((1 - 3.9e-4, 0.5), (1 - 4.1e-4, 1.0)):  # the first trial promises 4, a ten-thousandth 4e-4
+        assert LineSearch("armijo", 1.0).step(Values(value, 0.0), same, x, 1.0, g)[0] == -2 * found
+    unit = np.finfo(float).eps
+    for units, found in ((2, 1.0), (3, 0.5)):
+        tiny = np.array([1e-200])
+        search = LineSearch("armijo", 1.0)
+        search.step(Values(1 + units * unit, 0.0), same, x, 1.0, tiny)
+        assert search.lr == found
+
+
+def test_spectral_trials_have_bounds_and_grow_tenfold_where_nothing_curves():
+    x, g = np.zeros(1), np.ones(1)
+    for curvature, trial in ((4.0, 0.25), (1e12, 1e-10), (1e-12, 1e10), (0.0, 5.0), (-1.0, 5.0)):
+        search = LineSearch("spg", 0.5)
+        search.previous = (x - 1.0, g - curvature)
+        search.step(Values(-1e300), same, x, 1.0, g)
+        assert search.lr == pytest.approx(trial, rel=1e-12) == search.t
+    search = LineSearch("spg", 5e9)
+    search.previous = (x - 1.0, g)
+    search.step(Values(-1e300), same, x, 1.0, g)
+    assert search.lr == 1e10
+    assert LineSearch("spg")._trial(x, np.array([0.5, -4.0])) == 0.25
+    assert LineSearch("armijo")._trial(x, np.zeros(1)) == pytest.approx(1e300)
+
+
+@pytest.mark.parametrize(("options", "f", "moved"), [
+    ({"ftol": 1e-2}, lambda x: 100.0 + 0.5 * float(x @ x), "f"), ({"ftol": 1e-2}, lambda x: 0.5 * float(x @ x), "f"),
+    ({"xtol": 1e-2}, lambda x: 0.5 * float(x @ x), "x")])
+def test_runs_end_at_the_first_change_as_small_as_the_tolerance(options, f, moved):
+    """ftol max(|f|, |f+|, 1) or xtol (1 + |x+|); steps of 10 % from (3, 4)."""
+    r = oo.minimize(f, [3.0, 4.0], jac=np.copy, method="gd", lr=0.1, gtol=0.0, return_all=True, **options)
+    x = np.array([3.0, 4.0]) * 0.9 ** np.arange(200)[:, None]
+    values = np.array([f(p) for p in x])
+    if moved == "f":
+        small = np.abs(np.diff(values)) <= 1e-2 * np.maximum(np.maximum(abs(values[1:]), abs(values[:-1])), 1.0)
+    else:
+        size = np.linalg.norm(x, axis=1)
+        small = np.linalg.norm(np.diff(x, axis=0), axis=1) <= 1e-2 * (1 + size[1:])
+    assert r.nit == 1 + np.flatnonzero(small)[0] and r.success and len(r.allvecs) == r.nit + 1
+
+
+def test_gradients_are_measured_by_their_largest_entry_and_within_bounds_by_the_projected_step():
+    half = dict(jac=np.copy, method="gd", lr=0.5)
+    r = oo.minimize(lambda x: 0.5 * float(x @ x), [1.0, 1.0, 1.0], gtol=0.25, **half)
+    assert r.nit == 2 and r.success  # entries of 1/4 each, whose norm is 0.43
+    r = oo.minimize(lambda x: 0.5 * float(x @ x), [4.0, 1.0], bounds=[(1.0, 5.0), (-9.0, 9.0)], gtol=0.25, **half)
+    assert r.nit == 2 and r.x.tolist() == [1.0, 0.25] and r.jac.tolist() == [1.0, 0.25] and "projected" in r.message
+    r = oo.minimize(lambda x: 0.5 * float(x @ x), [1.0], gtol=0.0, maxiter=3, **half)
+    assert r.nit == 3 and r.status == 1 and r.t == 1.5 and r.lr == 0.5
+    assert oo.minimize(lambda x: 0.5 * float(x @ x), [1.0], jac=np.copy, method="gd", lr=1e-9).nit == 10_000
+
+
+def test_differences_are_of_the_order_and_the_step_that_they_say():
+    """f = x^3 at x: forward differences are 3 x h too large, central ones h^2, one-sided ones of three points 2 h^2
+    to leading order; h = eps^(1/2), eps^(1/3) times max(1, |x|)."""
+    def slope(x, jac, low=-np.inf, high=np.inf):
+        objective = Objective(lambda v: v[0] ** 3, (), jac, None, None, (np.array([low]), np.array([high])))
+        return objective.value_and_grad(np.array([x]))[1][0], objective.nfev
+
+    eps = np.finfo(float).eps
+    for x, scale in ((0.01, 1.0), (2.0, 2.0)):
+        h = eps**0.5 * scale
+        assert slope(x, "2-point")[0] == pytest.approx(3 * x * x, abs=4 * x * h + 4 * eps / h * x**3 + 1e-15)
+        h = eps ** (1 / 3) * scale
+        found, spent = slope(x, "3-point")
+        assert found - 3 * x * x == pytest.approx(h * h, rel=1e-3, abs=4 * eps * x**3 / h) and spent == 3
+    x, h = 1e-5, eps ** (1 / 3)
+    for low, high in ((x, np.inf), (-np.inf, x)):  # (4 f(h/2) - 3 f - f(h))/h: f''' h^2/12 less
+        found, spent = slope(x, "3-point", low, high)
+        assert found - 3 * x * x == pytest.approx(-h * h / 2, rel=1e-2) and spent == 3
+    assert slope(1.0, "2-point", 1.0, 1.0) == (0.0, 1)
+    assert slope(3.0, "cs")[0] == pytest.approx(27.0, rel=1e-15)
+
+
+def test_spectra_within_thirty_products_are_exact_and_beyond_inside():
+    rng = np.random.default_rng(1)
+    q = np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    lam = np.linspace(0.3, 20.0, 30)
+    matrix, asked = q * lam @ q.T, []
+
+    def product(v):
+        asked.append(np.linalg.norm(v))
+        return matrix @ v
+
+    ends = spectrum_ends(product, 30)
+    np.testing.assert_allclose(ends, (20.0, 0.3), rtol=1e-6)
+    assert len(asked) <= 30 and np.allclose(asked, 1.0)
+    large = np.linspace(-5.0, 2.0, 400)
+    asked.clear()
+    top, bottom = spectrum_ends(lambda v: asked.append(1) or large * v, 400)
+    assert len(asked) == 30 and 4.85 < top < 5.0 and bottom == -top
