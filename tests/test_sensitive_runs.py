@@ -155,6 +155,27 @@ def test_lanes_end_as_single_runs_do(simd):
             assert (found["path_x"][j, len(path) :] == run.final["x"]).all()
 
 
+@pytest.mark.parametrize("growth", [1.0, 1.3, 2.7, 1 / 1.3])
+def test_times_of_a_block_are_rounded_sums_of_any_steps(growth):
+    """As in tests/test_record.py; here the steps of two lanes at rest come from an update of the test."""
+    width, dts = lanes.WIDTH, 0.1 * growth ** np.arange(60)
+
+    def gradients(x, out, data):
+        out[:] = 1.0
+
+    def update(k, p, x, g, s):
+        return dts[k]
+
+    for steps in range(1, 61):
+        live, numbers, k, status = np.zeros(width, np.int64), np.zeros((3, width)), *np.zeros((2, width), np.int64)
+        live[:2] = 1
+        lanes._block(gradients, update, np.zeros(0), np.zeros(0), np.zeros(width), np.zeros((0, width)),
+                     np.zeros(3 * width), live, steps, 0, np.inf, 0.0, np.zeros((width, 1)), numbers, k, status,
+                     np.zeros((width, 0, 1)), np.zeros((width, 0)))
+        assert numbers[0, :2].tolist() == [math.fsum(dts[:steps])] * 2 and k[:2].tolist() == [steps] * 2
+        assert numbers[1:, :2].tolist() == [[1.0] * 2] * 2 and not live.any() and not k[2:].any()
+
+
 # References ----------------------------------------------------------------------------------------
 
 

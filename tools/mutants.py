@@ -9,7 +9,8 @@ output ends with the survivors: each is a missing test, or changes nothing that 
 A mutant takes seconds, as its copy starts from the compiled code of the clean run (kept under a hash of all that it
 is made from, so nothing stale can be found), and as the tests that noticed an earlier mutant of the same file come
 first, then the others, quick ones before slow ones; the first failure ends the run. ``--quick S`` leaves out tests
-that took longer than S in the clean run: what is noticed without them is noticed, and the score is a lower bound.
+that took longer than S in the clean run, ``--files`` runs other files than the area's: what is noticed without the
+rest is noticed, and the score is a lower bound.
 """
 
 import argparse
@@ -30,14 +31,15 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "optimizers": ("optimizers", "optimizers parity state extreme_gradients limits equivalence"),
     "flows": ("flows", "stabilized optimizers modified convergence central"),
     "schemes": ("schemes", "schemes multistep stabilized convergence"),
-    "loops": ("engine/loops.py engine/batched.py", "schemes record loops multistep step_control interrupts ensemble"),
+    "loops": ("engine/loops.py engine/batched.py engine/sums.py",
+              "sensitive_runs record step_control schemes loops multistep interrupts ensemble"),
     "record": ("engine/record.py engine/store.py engine/trajectory.py reference/reference.py",
-               "record store resume reference solvers_end limits"),
+               "sensitive_runs record store resume reference solvers_end limits"),
     "schedules": ("schedules", "schedules parity"),
-    "studies": ("studies", "sensitive_studies step_control work_precision mixing lyapunov central convergence "
-                "equivalence modified scale_invariance stability_limits stationary ensemble"),
-    "stochastic": ("stochastic", "sensitive_studies stochastic stationary mixing"),
-    "minimize": ("interop", "minimize minimize_arguments solver_class stabilized_solvers"),
+    "studies": ("studies", "sensitive_measures sensitive_studies step_control work_precision mixing lyapunov central "
+                "convergence equivalence modified scale_invariance stability_limits stationary ensemble"),
+    "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing"),
+    "minimize": ("interop", "sensitive_minimize minimize minimize_arguments solver_class stabilized_solvers"),
 }
 FLIPPED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 TURNED = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
@@ -230,10 +232,13 @@ def main():
     parser.add_argument("--count", type=int, default=15, help="mutants of each area")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, help="seconds a mutant; default a minute and four clean runs")
+    parser.add_argument("--files", help="test files in place of the area's, as \"record drive\"")
     parser.add_argument("--quick", type=float, default=float("inf"), help="leave out tests that take more seconds")
     given = parser.parse_args()
     if unknown := set(given.areas) - set(AREAS):
         parser.error(f"AREA must be one of {', '.join(AREAS)}, got {', '.join(sorted(unknown))}")
+    if given.files:
+        AREAS.update({area: (AREAS[area][0], given.files) for area in given.areas or AREAS})
     with tempfile.TemporaryDirectory() as folder:
         results = {area: run(area, given.count, given.seed, given.limit, given.quick, folder)
                    for area in given.areas or AREAS}
