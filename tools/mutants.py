@@ -31,7 +31,7 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "optimizers": ("optimizers", "optimizers parity state extreme_gradients limits equivalence"),
     "flows": ("flows", "stabilized optimizers modified convergence central"),
     "schemes": ("schemes", "schemes multistep stabilized convergence"),
-    "loops": ("engine/loops.py engine/batched.py engine/sums.py",
+    "loops": ("engine/loops.py engine/batched.py sums.py",
               "sensitive_runs record step_control schemes loops multistep interrupts ensemble"),
     "record": ("engine/record.py engine/store.py engine/trajectory.py reference/reference.py",
                "sensitive_runs record store resume reference solvers_end limits"),

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import odeopt as oo
-from odeopt import lanes
 from odeopt.abi import kernel
-from odeopt.record import CONTROLLERS
-from odeopt.reference import _agreement
+from odeopt.engine import batched, loops
+from odeopt.engine.record import CONTROLLERS
+from odeopt.reference.reference import _agreement
 from odeopt.schemes import explicit_euler, heun_euler, rk4
-from odeopt.solvers import LEAST_ATOL
+from odeopt.schemes.base import LEAST_ATOL
 from odeopt.sums import scaled_norm
 
 FLOW, CURVES = oo.flows.gradient_flow(), np.array([1.0, 6.0])
@@ -142,7 +142,7 @@ def test_lanes_end_as_single_runs_do(simd):
     quartic, gd = oo.problems.quartic(2), oo.GradientDescent(0.1)
     starts = np.array([[3.0, 2.0], [0.5, 0.1], [40.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
     for t_end, gtol, steps in ((np.inf, 1e-2, 40), (1.95, 0.0, 40), (np.inf, 0.0, 7)):
-        found = lanes.run(quartic, gd, starts, steps, 3, t_end, gtol, simd=simd)
+        found = batched.run(quartic, gd, starts, steps, 3, t_end, gtol, simd=simd)
         for j, x0 in enumerate(starts):
             run = oo.record(gd, quartic, x0, steps, every=3, gtol=gtol, **({} if t_end == np.inf else {"t_end": t_end}))
             assert found["k"][j] == run.final["k"] and found["t"][j] == run.final["t"]
@@ -153,12 +153,13 @@ def test_lanes_end_as_single_runs_do(simd):
             np.testing.assert_array_equal(found["path_x"][j, : len(path)], path)
             np.testing.assert_array_equal(found["path_f"][j, : len(path)], run.f[run.k % 3 == 0])
             assert (found["path_x"][j, len(path) :] == run.final["x"]).all()
+            assert not run.ok or (found["path_f"][j, len(path) :] == run.f[-1]).all()
 
 
 @pytest.mark.parametrize("growth", [1.0, 1.3, 2.7, 1 / 1.3])
 def test_times_of_a_block_are_rounded_sums_of_any_steps(growth):
     """As in tests/test_record.py; here the steps of two lanes at rest come from an update of the test."""
-    width, dts = lanes.WIDTH, 0.1 * growth ** np.arange(60)
+    width, dts = batched.WIDTH, 0.1 * growth ** np.arange(60)
 
     def gradients(x, out, data):
         out[:] = 1.0
@@ -169,11 +170,59 @@ def test_times_of_a_block_are_rounded_sums_of_any_steps(growth):
     for steps in range(1, 61):
         live, numbers, k, status = np.zeros(width, np.int64), np.zeros((3, width)), *np.zeros((2, width), np.int64)
         live[:2] = 1
-        lanes._block(gradients, update, np.zeros(0), np.zeros(0), np.zeros(width), np.zeros((0, width)),
+        batched._block(gradients, update, np.zeros(0), np.zeros(0), np.zeros(width), np.zeros((0, width)),
                      np.zeros(3 * width), live, steps, 0, np.inf, 0.0, np.zeros((width, 1)), numbers, k, status,
                      np.zeros((width, 0, 1)), np.zeros((width, 0)))
         assert numbers[0, :2].tolist() == [math.fsum(dts[:steps])] * 2 and k[:2].tolist() == [steps] * 2
         assert numbers[1:, :2].tolist() == [[1.0] * 2] * 2 and not live.any() and not k[2:].any()
+
+
+def test_a_step_is_shortened_by_more_than_a_billionth_and_a_rest_is_a_step():
+    euler = oo.Discretization(FLOW, explicit_euler, 0.1)
+    for rest, steps, end in ((5e-11, 11, 1 + 5e-11), (-5e-11, 10, 1.0), (-1.5e-10, 10, 1 - 1.5e-10)):
+        run = oo.record(euler, BOWL, t_end=1 + rest)
+        assert run.k[-1] == steps and run.t[-1] == pytest.approx(end, rel=1e-15, abs=0.0)
+
+
+def test_adaptive_steps_end_on_the_last_bit():
+    """Two trials, of which the second is the longer one: the first and the rest do not always add up to the end."""
+    for h in 0.1 + 0.01 * np.arange(60) / 7:
+        method = oo.Discretization(FLOW, heun_euler, h, rtol=1e-3)
+        run = oo.record(method, BOWL, [0.0, 0.0], t_end=5.7 * h)
+        assert run.t.tolist() == [0.0, h, 5.7 * h] and run.status == "completed"
+
+
+@pytest.mark.parametrize("h", [0.1, 0.3, 0.7, 1.1, 1.3])
+def test_the_end_of_many_steps_is_met_by_the_exact_sum(h):
+    flat, steps = oo.problems.quadratic([1e-40], x0=[1.0]), 300_000
+    end = math.fsum([h] * steps)
+    assert oo.record(oo.GradientDescent(h), flat, t_end=end, every=steps).k[-1] == steps
+    assert oo.ensemble(oo.GradientDescent(h), flat, [[1.0]], 2 * steps, t_end=end).k.tolist() == [steps]
+
+
+def moves_third(k, p, x, g, s):
+    """Two slots hand on what moves the position: after the third step from (1, 0, 0)."""
+    x += s[1]
+    s[1] += s[0]
+    s[0] += x
+    return 1.0
+
+
+def test_rest_is_judged_by_a_step_more_than_there_are_slots():
+    x, s = np.array([1.0, 0.0]), np.zeros((2, 2))
+    assert batched._moving.py_func(moves_third, 0, np.zeros(1), x, np.zeros(2), s).tolist() == [1, 0]
+
+    def fg(x, g, data):
+        g[:] = 0.0
+        return 0.0
+
+    for start, status, done in (([1.0], loops.COMPLETED, 5), ([0.0], loops.CONVERGED, 0)):
+        counters, clock = loops.fresh_counters()
+        x, s, one, none = np.array(start), np.zeros((2, 1)), np.zeros(1), np.zeros(0)
+        store = [np.zeros(9, np.int64), np.zeros(9, np.int64), *np.zeros((4, 9)), np.zeros((9, 1)), np.zeros((9, 0, 1))]
+        loops.optimizer_loop(fg, none, moves_third, None, None, np.array([-1, -1]), none, none, np.zeros(6), one, x,
+                             one.copy(), s, x.copy(), s.copy(), counters, clock, 5, 5, 1, np.inf, 0.0, *store)
+        assert (counters[loops.STATUS], counters[loops.K]) == (status, done)
 
 
 # References ----------------------------------------------------------------------------------------

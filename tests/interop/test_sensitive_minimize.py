@@ -174,3 +174,11 @@ def test_spectra_within_thirty_products_are_exact_and_beyond_inside():
     asked.clear()
     top, bottom = spectrum_ends(lambda v: asked.append(1) or large * v, 400)
     assert len(asked) == 30 and 4.85 < top < 5.0 and bottom == -top
+    np.testing.assert_allclose(spectrum_ends(lambda v: np.array([1.0, 1.001]) * v, 2), (1.001, 1.0), rtol=1e-12)
+
+
+def test_the_automatic_rate_of_damped_momentum():
+    """(1 + m)/((1 - dampening) L), half of the limit, with L 10 % above the estimate."""
+    r = oo.minimize(lambda x: 3.5 * float(x @ x), [1.0], jac=lambda x: 7 * x, hess=lambda x: np.array([[7.0]]),
+                    method="momentum", momentum=0.5, form="torch", dampening=0.2, maxiter=2)
+    assert r.lr == pytest.approx(1.5 / (0.8 * 7.7), rel=1e-12)

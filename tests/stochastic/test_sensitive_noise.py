@@ -1,5 +1,7 @@
 """Paths, noise and integrators of SDEs step by step: what a slip in a loop or a threshold would move."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,10 @@ def test_scheduled_paths_with_noise_that_grows_and_their_averages(problem, steps
         np.testing.assert_allclose(run.x[i, :, 0], np.array(x)[kept], rtol=1e-12)
         np.testing.assert_allclose(run.mean[i, 0], np.mean(x[4:]), rtol=1e-12)
         np.testing.assert_allclose(run.final["t"][i], rates.sum(), rtol=1e-13)
+    given = (oo.GradientDescent(0.2), problem, noise)
+    part = st.sample(*given, steps=2, paths=3, seed=4, schedule=schedule, every=every, average_from=4)
+    joined = st.sample(*given, steps=steps - 2, schedule=schedule, resume=part)
+    np.testing.assert_allclose(joined.final["t"], rates.sum(), rtol=1e-13)
 
 
 def test_a_path_stops_in_the_step_that_leaves_the_numbers():
@@ -50,6 +56,9 @@ def test_a_path_stops_in_the_step_that_leaves_the_numbers():
     flat = oo.problems.quadratic([1.0], x0=[0.0])
     late = st.sample(oo.GradientDescent(1.5e308), flat, steps=1, every=1)
     assert late.stopped.tolist() == [-1] and late.final["t"][0] == 1.5e308
+    rates = oo.schedules.table([1.0, 1.7])  # the times add up to 2.16e308
+    late = st.sample(oo.GradientDescent(8e307), flat, steps=2, every=1, schedule=rates)
+    assert late.stopped.tolist() == [2]
     again = st.simulate(st.sde(oo.GradientDescent(1.0)), LINE, st.gaussian(0.0), steps=2000, h=2.0, every=1,
                         scheme="euler_maruyama")
     # x+ = x - 4 x: 3^645 < 2^1024 < 4 * 3^645
@@ -188,3 +197,24 @@ def test_a_schedule_is_looked_at_from_where_the_paths_go_on():
     np.testing.assert_array_equal(again.end, run.end)
     with pytest.raises(ValueError, match="at step 5"):
         st.sample(*given, steps=5, schedule=leaving, resume=run)
+
+
+@kernel
+def turning(x, xi, out, c):
+    """Three columns in the plane, no two of which commute."""
+    out[0] = x[1] * xi[0] + 0.3 * x[0] * xi[1] + xi[2] * (x[0] + x[1])
+    out[1] = 0.7 * x[1] * xi[1] - x[0] * xi[2]
+
+
+def test_each_pair_of_columns_has_a_sign_of_its_own():
+    """Kloeden, Platen (1992), 15.1.3: V_rj = +-1 for each r < j, the last m (m - 1)/2 entries of xi."""
+    equation, noise = st.sde(oo.GradientDescent(0.3)), st.state_dependent(turning, dim=2, size=3)
+    ends = {tuple(one_step(equation, PLANE, noise, [[1.0, 2.0]], [0.3, -0.8, 1.1, *signs], 0.1)[0])
+            for signs in itertools.product((-1.0, 1.0), repeat=3)}
+    assert len(ends) == 8
+
+
+def test_records_that_no_memory_holds_are_refused():
+    with pytest.raises(ValueError, match="paths, steps and every"):
+        recorded_steps(10**5, 1, 1, 10**12)
+    assert recorded_steps(10**5, 0, 1, 10**3).tolist() == [0, 10**5]
