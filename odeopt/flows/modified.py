@@ -32,6 +32,7 @@ import numpy as np
 from .. import checks
 from ..abi import kernel
 from ..spec import factory
+from ..stencil import WEIGHTS
 from .base import EPS_MODES, Flow
 
 
@@ -69,10 +70,10 @@ def rhs_third(fg, hv, data, t, p, z, dz):
     for i in range(n):
         hhg[i] += decay * hg[i]
         dx[i] = -(g[i] + 0.5 * h * hg[i] + h * h / 3.0 * hhg[i])
-    if square > 0.0:  # d/ds H(x + s g) g at s = 0; weights 3/4, -3/20, 1/60 at 1, 2, 3 spacings
+    if square > 0.0:  # d/ds H(x + s g) g at s = 0
         spacing = 5e-3 * (1.0 + np.sqrt(size)) / np.sqrt(square)
         for j in range(1, 4):
-            weight = 0.75 if j == 1 else (-0.15 if j == 2 else 1.0 / 60.0)
+            weight = WEIGHTS[j - 1]
             for sign in (-1.0, 1.0):
                 for i in range(n):
                     point[i] = x[i] + sign * j * spacing * g[i]

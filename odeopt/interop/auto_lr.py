@@ -20,42 +20,11 @@ Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094; stability limits as on 
 """
 
 import numpy as np
-from scipy.linalg import eigvalsh_tridiagonal, norm
 
 from ..method import LINEAR
+from ..spectrum import spectrum_ends
 
-PRODUCTS = 30
 MARGIN = 1.1
-
-
-def spectrum_ends(product, n, products=PRODUCTS):
-    """``(L, mu)``: largest eigenvalue in modulus and smallest eigenvalue of a symmetric operator, by
-    Lanczos without reorthogonalisation (which the extreme Ritz values do not need): three vectors.
-
-    ``product(v) -> (n,)``. L is NaN or infinite where a product is.
-    """
-    v = np.random.default_rng(0).standard_normal(n)  # fixed: the same call gives the same learning rate
-    v /= np.linalg.norm(v)
-    before, beta, diagonal, beside = np.zeros(n), 0.0, [], []
-    for _ in range(min(n, products)):
-        w = product(v)
-        length = _norm(w)
-        if not np.isfinite(length):
-            return length, 0.0
-        diagonal.append(float(v @ w))
-        w = w - diagonal[-1] * v - beta * before
-        beta = _norm(w)
-        if beta <= 1e-10 * length:  # the space is invariant: its Ritz values are eigenvalues
-            break
-        beside.append(beta)
-        before, v = v, w / beta
-    ritz = eigvalsh_tridiagonal(diagonal, beside[: len(diagonal) - 1])
-    return float(np.abs(ritz).max()), float(ritz[0])
-
-
-def _norm(v):
-    """BLAS's, which scales: squares of large and small entries neither overflow nor vanish."""
-    return float(norm(v, check_finite=False))
 
 
 def check_auto_lr(cls, **given):

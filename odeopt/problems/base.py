@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks, machine_code
 from ..abi import Portable, interpreted, is_compiled, kernel
+from ..spectrum import power_iteration
 from . import callables, differences
 
 _DENSE_LIMIT = 2000
@@ -296,17 +297,12 @@ class Problem(Portable):
     def curvature(self, x, iterations=12):
         """Largest |eigenvalue| of the Hessian at ``x``, by power iteration from a fixed start (with
         differences of gradients where there is no Hessian product)."""
-        v = np.random.default_rng(0).standard_normal(self.dim)
-        v /= np.linalg.norm(v)
         g = None if self.has_hessian else self.grad(x)
-        largest = 0.0
-        for _ in range(iterations):
-            w = self.hessp(x, v) if g is None else (self.grad(x + 1e-6 * v) - g) / 1e-6
-            largest = np.linalg.norm(w)
-            if not np.isfinite(largest) or largest == 0.0:
-                break
-            v = w / largest
-        return float(largest)
+
+        def product(v):
+            return self.hessp(x, v) if g is None else (self.grad(x + 1e-6 * v) - g) / 1e-6
+
+        return power_iteration(product, np.random.default_rng(0).standard_normal(self.dim), iterations)[0]
 
     def need_hessian(self, what):
         """Raise ValueError unless the problem has a Hessian product."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
+from ..spectrum import power_iteration
 from .scheme_solvers import Hermite, SchemeSolver
 
 _EVERY = 25  # accepted steps after which the spectral radius is measured again
@@ -83,17 +84,7 @@ class StabilizedSolver(SchemeSolver):
         size = np.linalg.norm(y)
         radius = np.sqrt(np.finfo(float).eps) * (size if size > 0 else 1.0)
         v = np.random.default_rng(0).standard_normal(self.n) if self._vector is None else self._vector
-        v, old = v * (radius / np.linalg.norm(v)), math.inf
-        for i in range(_ITERATIONS):
-            difference = self._evaluate(t, y + v) - f
-            length = np.linalg.norm(difference)
-            found = length / radius
-            if not 0 < found < np.inf:
-                break
-            v = difference * (radius / length)
-            if i > 0 and abs(found - old) <= 0.01 * found:
-                break
-            old = found
+        found, v = power_iteration(lambda v: self._evaluate(t, y + v) - f, v, _ITERATIONS, 0.01, radius)
         if not np.isfinite(found):
             return 0.0 if self._radius is None else self._radius
         self._vector = v if found > 0 else None

@@ -14,6 +14,7 @@ import numpy as np
 
 from ... import checks, problems, schedules
 from ...optimizers import GradientDescent, Momentum
+from ...spectrum import power_iteration
 from ...stochastic import Minibatch, sample
 from ..base import Study
 from ..inner import inner_run
@@ -309,7 +310,8 @@ def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
         rise, plain_rise = _rise(run.f), _rise(plain.f)
         at = rise if rise >= 0 else len(run) - 1
         low = int(np.argmin(run.f[: at + 1]))
-        sharp = lr * _sharpness(problem, run.x[low])
+        sharp = lr * power_iteration(lambda v, at=run.x[low]: problem.hessp(at, v),
+                                     np.cos(1.0 + np.arange(problem.dim)), 60)[0]
         growth = np.diff(np.linalg.norm(plain.x, axis=1))
         # |w+|^2 = |w|^2 + lr^2 |g|^2: equality to round-off once the gradient has vanished.
         monotone = (growth >= -4e-16 * np.linalg.norm(plain.x[:-1], axis=1)).all()
@@ -323,16 +325,3 @@ def _rise(f):
     low = np.minimum.accumulate(f)
     above = np.flatnonzero(f - low > 0.1 * (f[0] - low) + 1e-9 * abs(f[0]))
     return int(above[0]) if above.size else -1
-
-
-def _sharpness(problem, x, iterations=60):
-    """Largest |Hessian eigenvalue| at x, by power iteration."""
-    v = np.cos(1.0 + np.arange(problem.dim))
-    size = 0.0
-    for _ in range(iterations):
-        v /= np.linalg.norm(v)
-        v = problem.hessp(x, v)
-        size = float(np.linalg.norm(v))
-        if not size:
-            break
-    return size

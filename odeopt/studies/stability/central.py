@@ -30,13 +30,14 @@ from numpy.typing import ArrayLike
 from ... import checks
 from ...optimizers import GradientDescent, Optimizer, RMSprop
 from ...problems import Problem
+from ...stencil import derivative
 from ..base import Study
 from ..inner import inner_run
 
 LIMIT = 2.0
 _NEAR = 1.5  # below this S the oscillation is not looked for
 _ITERATIONS = 500  # of the projected gradients at most; they start at the last step's X
-_SPACING, _WEIGHTS = 5e-3, ((1, 0.75), (2, -0.15), (3, 1 / 60))
+_SPACING = 5e-3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,8 +151,7 @@ def curvature_gradient(problem, x, u, w=None):
     """grad over x of u'H(x)w, that is f'''(u, w), from differences of H w along u (six products; w = u by default)."""
     w = u if w is None else w
     spacing = _SPACING * (1 + np.linalg.norm(x)) / np.linalg.norm(u)
-    return sum(weight / spacing * (problem.hessp(x + j * spacing * u, w) - problem.hessp(x - j * spacing * u, w))
-               for j, weight in _WEIGHTS)
+    return derivative(lambda s: problem.hessp(x + s * u, w), spacing)
 
 
 def _least(a, factor, x):

@@ -34,10 +34,10 @@ from ...method import LINEAR
 from ...optimizers import Optimizer
 from ...problems import Problem, quadratic
 from ...problems.base import checked
+from ...stencil import derivative
 from ..base import Study
 from .amplification import LATE, amplification_matrix
 
-_STENCIL = (45 / 60, -9 / 60, 1 / 60)  # weights of f(x + i h) - f(x - i h), i = 1, 2, 3
 _STEP = 2.0**-9
 _FAR = 2.0**100  # a preconditioner above any eps
 
@@ -71,15 +71,12 @@ def step_jacobian(optimizer: Optimizer, problem: Problem, x: ArrayLike, s: Array
     scales = np.where(z != 0, np.abs(z), 1.0) if scales is None else checks.array("scales", scales, z.shape)
     columns = []
     for j in range(z.size):
-        h = _STEP * np.ravel(scales)[j]
-        column = np.zeros(z.size)
-        for i, weight in enumerate(_STENCIL, 1):
+        def after(s, j=j):
             moved = z.ravel().copy()
-            moved[j] = z.ravel()[j] + i * h
-            above = one_step(optimizer, problem, moved.reshape(z.shape), k)
-            moved[j] = z.ravel()[j] - i * h
-            column += weight * (above - one_step(optimizer, problem, moved.reshape(z.shape), k)).ravel()
-        columns.append(column / h)
+            moved[j] += s
+            return one_step(optimizer, problem, moved.reshape(z.shape), k).ravel()
+
+        columns.append(derivative(after, _STEP * np.ravel(scales)[j]))
     return np.array(columns).T
 
 
