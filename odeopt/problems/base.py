@@ -96,7 +96,8 @@ class Problem(Portable):
     fgb: Any = None  # kernel FGB of a finite sum, None for other problems
     samples: int = 0  # number of terms of the finite sum
     convex: bool = False
-    about: str | None = ""
+    about: str = ""
+    model: Any = field(default=None, compare=False)  # of what the variables are the weights (problems.classifier)
 
     def __init__(self, fun, grad=None, hess=None, dim=None, *, hessp=None, x0=None, minima=(),
                  f_min=None, window=None, name=None, convex=False, batch=None, samples=None):
@@ -138,7 +139,8 @@ class Problem(Portable):
 
     @classmethod
     def from_kernels(cls, name, fg, hv, *, dim, x0, data: Any = NO_DATA, minima=(), f_min=None,
-                     window=None, fgb: Any = None, samples: int = 0, convex: bool = False, about: str | None = ""):
+                     window=None, fgb: Any = None, samples: int = 0, convex: bool = False, about: str | None = "",
+                     model: Any = None):
         """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
         for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
             if part is not None or label == "fg":
@@ -152,7 +154,7 @@ class Problem(Portable):
         _check_inside(name, fg, hv, fgb, data, x0, samples)
         self._set(name=name, dim=dim, fg=fg, hv=no_hessian if hv is None else hv, data=data, x0=x0,
                   minima=minima, f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not None,
-                  fgb=fgb, samples=samples, convex=convex, about=inspect.cleandoc(about or ""))
+                  fgb=fgb, samples=samples, convex=convex, model=model, about=inspect.cleandoc(about or ""))
         if not _ours(fg):
             _warn(differences.plainly_wrong(self.fun, self.grad, x0, fgb and self.value_and_grad, samples))
         return self
@@ -218,7 +220,7 @@ class Problem(Portable):
         minima = tuple(checks.point("minima", m, dim) for m in checks.entries("minima", minima))
         f_min = None if f_min is None else checks.real("f_min", f_min)
         values: dict[str, Any] = {"dim": dim, "minima": minima, "f_min": f_min, "window": _window(window, dim),
-                  "fgb": None, "samples": 0, "convex": False, "about": ""}
+                  "fgb": None, "samples": 0, "convex": False, "about": "", "model": None}
         for key, value in (values | rest).items():
             object.__setattr__(self, key, value)
         if f_min is None and minima:

@@ -5,6 +5,7 @@ import numpy as np
 from .. import checks
 from ..abi import kernel
 from .base import Problem
+from .classifier import DigitsModel
 from .digits import (
     BLOCK,
     CLASSES,
@@ -104,5 +105,5 @@ def digits_logistic(l2=1e-3, part="all"):
     dim = (int(data[1]) + 1) * CLASSES
     return Problem.from_kernels(
         "digits-logistic", _fg, _hv, dim=dim, x0=np.zeros(dim), data=data,
-        f_min=_F_MIN.get((part, l2)), fgb=_fgb, samples=samples, convex=True,
+        f_min=_F_MIN.get((part, l2)), fgb=_fgb, samples=samples, convex=True, model=DigitsModel(),
         about=digits_logistic.__doc__)

@@ -7,6 +7,7 @@ import numpy as np
 from .. import checks
 from ..abi import kernel
 from .base import Problem
+from .classifier import DigitsModel
 from .digits import (
     BLOCK,
     CLASSES,
@@ -141,5 +142,5 @@ def digits_mlp(hidden=32, l2=1e-4, part="all", seed=0):
               for rows, columns in ((d, hidden), (hidden, CLASSES))]
     x0 = np.concatenate([part for layer in layers for part in layer])
     return Problem.from_kernels(
-        "digits-mlp", _fg, _hv, dim=x0.size, x0=x0, data=data, fgb=_fgb, samples=samples,
+        "digits-mlp", _fg, _hv, dim=x0.size, x0=x0, data=data, fgb=_fgb, samples=samples, model=DigitsModel(hidden),
         about=digits_mlp.__doc__)

@@ -13,6 +13,7 @@ import numpy as np
 from .. import checks
 from ..abi import kernel
 from .base import Problem
+from .classifier import DigitsModel
 from .digits import CLASSES, pack
 from .logistic import _fg as _logistic_fg
 from .logistic import _fgb as _logistic_fgb
@@ -211,7 +212,7 @@ def normalized_logistic(radius=20.0, part="train", seed=0):
     radius = checks.real("radius", radius, 0.0, open_low=True)
     return Problem.from_kernels(
         "normalized-logistic", _linear_fg, _linear_hv, dim=dim, x0=x0, data=np.concatenate((data, [radius])),
-        fgb=_linear_fgb, samples=samples, about=normalized_logistic.__doc__)
+        fgb=_linear_fgb, samples=samples, model=DigitsModel(radii=(radius,)), about=normalized_logistic.__doc__)
 
 
 # Digits, two normalised layers: data = (packed digits, radius 1, radius 2) ------------------------
@@ -274,39 +275,4 @@ def normalized_mlp(hidden=16, radii=(8.0, 20.0), part="train", seed=0):
     x0 = np.random.default_rng(checks.integer("seed", seed, high=None)).standard_normal(dim)
     return Problem.from_kernels(
         "normalized-mlp", _network_fg, _network_hv, dim=dim, x0=x0, data=np.concatenate((data, radii)),
-        fgb=_network_fgb, samples=samples, about=normalized_mlp.__doc__)
-
-
-def normalized_weights(problem, x):
-    """The weights that a scale-invariant digits model sees at ``x``, (n,): each group on its sphere."""
-    x = checks.point("x", x, problem.dim)
-    if problem.name == "normalized-logistic":
-        groups, radii = [slice(0, None)], problem.data[-1:]
-    elif problem.name == "normalized-mlp":
-        m = (int(problem.data[1]) + 1) * int(problem.data[4])
-        groups, radii = [slice(0, m), slice(m, None)], problem.data[-2:]
-    else:
-        groups, radii = [slice(0, None)], [1.0]
-    for group, radius in zip(groups, radii):
-        x[group] *= radius / np.linalg.norm(x[group])
-    return x
-
-
-def class_probabilities(problem, x, part="test"):
-    """Class probabilities (images, 10) of a digits model at ``x`` on the images of ``part``."""
-    from .digits import digits_split
-
-    names = ("digits-logistic", "digits-mlp", "normalized-logistic", "normalized-mlp")
-    checks.choice("problem", problem.name, names)
-    images, _ = digits_split(part)
-    v = normalized_weights(problem, x) if problem.name.startswith("normalized") else checks.point("x", x, problem.dim)
-    d = images.shape[1]
-    if problem.name.endswith("mlp"):
-        hidden = int(problem.data[4])
-        m = (d + 1) * hidden
-        images = np.tanh(images @ v[: d * hidden].reshape(d, hidden) + v[d * hidden : m])
-        v, d = v[m:], hidden
-    scores = images @ v[: d * CLASSES].reshape(d, CLASSES) + v[d * CLASSES :]
-    scores -= scores.max(axis=1, keepdims=True)
-    p = np.exp(scores)
-    return p / p.sum(axis=1, keepdims=True)
+        fgb=_network_fgb, samples=samples, model=DigitsModel(hidden, tuple(radii)), about=normalized_mlp.__doc__)

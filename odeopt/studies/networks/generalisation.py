@@ -7,8 +7,7 @@ import numpy as np
 from ... import checks
 from ...optimizers import GradientDescent
 from ...problems import normalized_mlp
-from ...problems.digits import digits_split
-from ...problems.normalized import class_probabilities
+from ...problems.classifier import class_probabilities, model_of
 from ...stochastic import Minibatch, sample
 from ..base import Study
 from ..noise.stationary import completed, mean_interval
@@ -63,7 +62,7 @@ def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start
     """
     problem = normalized_mlp() if problem is None else problem
     x0 = random_starts(problem, checks.integer("seeds", seeds, 2), seed, start_norm)
-    _, labels = digits_split("test")
+    labels = model_of(problem).labels()
     columns, every = [], max(1, steps // records)
     for lr, decay in pairs:
         run = sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch), x0, steps=steps,

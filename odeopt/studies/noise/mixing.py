@@ -14,8 +14,7 @@ import numpy as np
 from ... import checks
 from ...optimizers import GradientDescent
 from ...problems import normalized_mlp
-from ...problems.digits import digits_split
-from ...problems.normalized import class_probabilities, normalized_weights
+from ...problems.classifier import class_probabilities, model_of, normalized_weights
 from ...stochastic import Minibatch, gaussian, sample
 from ..base import Study
 from ..networks.generalisation import random_starts
@@ -161,7 +160,7 @@ class AveragedPairs(Study):
 
 def held_out_loss(problem, x):
     """Mean of -log p(label) on the test images."""
-    _, labels = digits_split("test")
+    labels = model_of(problem).labels()
     p = class_probabilities(problem, x)
     return float(-np.log(np.maximum(p[np.arange(labels.size), labels], 1e-300)).mean())
 
@@ -256,7 +255,7 @@ def function_mixing(pairs, problem=None, *, intrinsic_time=4.0, records=16, batc
     paths = checks.integer("paths", paths, 3)
     intrinsic_time = checks.real("intrinsic_time", intrinsic_time, 0.0, open_low=True)
     starts = random_starts(problem, 2, seed, start_norm)
-    _, labels = digits_split("test")
+    labels = model_of(problem).labels()
     columns = []
     pairs = [decayed(*pair) for pair in pairs]
     for lr, decay in pairs:

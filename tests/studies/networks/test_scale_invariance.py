@@ -8,7 +8,7 @@ import pytest
 import odeopt as oo
 from odeopt import problems
 from odeopt import stochastic as st
-from odeopt.problems.normalized import class_probabilities, normalized_weights
+from odeopt.problems.classifier import class_probabilities, normalized_weights
 from odeopt.studies.networks import scale_invariance as SI
 
 LOSSES = {
