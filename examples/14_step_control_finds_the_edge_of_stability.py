@@ -19,7 +19,7 @@ def log():
 
 
 def main():
-    """(computed, theory, tolerance): the mean of h lambda in the second half, and growth 1 a step."""
+    """(computed, theory, tolerance): the mean of h lambda in the second half, and growth 1 per step."""
     return [(log().later().mean(), 2.0, 0.05), (log().growth, 1.0, 0.05)]
 
 

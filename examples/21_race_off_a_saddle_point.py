@@ -1,7 +1,7 @@
 """The race off a saddle point: gradient descent lingers for log(1/y0) steps, normalised methods do not.
 
 f = x^2 - y^2 + y^4/4 from (1, 0.001): near the saddle the unstable coordinate of gradient descent grows by
-1 + 2 lr a step, whatever the method's cleverness. Equal gradients, learning rates from one search each.
+1 + 2 lr per step, whatever the method's cleverness. Equal gradients, learning rates from one search each.
 """
 
 import functools

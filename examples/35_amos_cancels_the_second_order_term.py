@@ -6,7 +6,7 @@ left besides -2 alpha u.e falls like alpha^2 without decay (slope 2.000, coeffic
 like alpha^3 with it (slope 3.00): the term is gone.
 
 What it does and does not do for the flow. The term is Euler's own: where u is orthogonal to e the flow
-e' = -u keeps |e|, Euler lets it grow by alpha^2 |u|^2 a step, and the decay repairs just this (with
+e' = -u keeps |e|, Euler lets it grow by alpha^2 |u|^2 per step, and the decay repairs just this (with
 noise, or with scale-invariant losses, most of u is like that). On a quadratic, though, gradient flow
 itself has the term alpha^2 (|u|^2 + e.He) = 2 alpha^2 |u|^2: Euler has half of it, and with the decay
 none is left. There the decay does not bring the step nearer to gradient flow but nearer to the linear

@@ -80,7 +80,7 @@ def main():
 
 
 def draw_figure(fig, study=None):
-    """Learning rate above, validation loss below, one line a run; by itself one seed of shorter runs."""
+    """Learning rate above, validation loss below, one line per run; by itself one seed of shorter runs."""
     study = measured(seeds=(2,), scale=0.65) if study is None else study
     axes, first = fig.subplots(2, 1, sharex=True), study.runs[0].seed
     for run in study.runs:

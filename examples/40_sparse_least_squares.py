@@ -2,7 +2,7 @@
 
 minimise 1/2 |x - y|^2 + 25/2 |differences of x|^2 over 20,000 unknowns (``odeopt bench real`` takes
 10^6), the gradient by scipy.sparse, eigenvalues of the Hessian between 1 and 101. Gradient descent
-contracts by (kappa - 1)/(kappa + 1) a step, Polyak's momentum by (sqrt kappa - 1)/(sqrt kappa + 1),
+contracts by (kappa - 1)/(kappa + 1) per step, Polyak's momentum by (sqrt kappa - 1)/(sqrt kappa + 1),
 and N Chebyshev steps by 1/T_N: conjugate gradients need to know no eigenvalue and are never behind.
 """
 

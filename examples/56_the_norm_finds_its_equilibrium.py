@@ -2,7 +2,7 @@
 
 The loss c arg(w) in the plane has |gradient| |w| = c everywhere, so that n = |w|^2 obeys
 n' = (1 - lr wd)^2 n + lr^2 c^2/n exactly. Whatever lr and wd, equal products give equal effective rates lr/n and
-equal angles a step after O(1/(lr wd)) steps (Li, Lyu, Arora, arXiv:2010.02916).
+equal angles per step after O(1/(lr wd)) steps (Li, Lyu, Arora, arXiv:2010.02916).
 """
 
 import numpy as np

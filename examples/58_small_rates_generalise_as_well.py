@@ -1,6 +1,6 @@
 """Small learning rates do not generalise worse when lr wd is kept ([A002], conventional wisdom 2).
 
-The normalised two-layer network on the digits, five seeds a row: over a factor of 100 in lr at one product
+The normalised two-layer network on the digits, five seeds per row: over a factor of 100 in lr at one product
 the test accuracy stays within its intervals.
 """
 

@@ -20,7 +20,7 @@ LANES    ``gradients(x, out, data)``                     a block of points at on
 
 ``data`` is a float64 vector that a problem's kernels unpack (so one compiled kernel serves every
 quadratic or data set); ``p`` holds hyperparameters (UPDATE) or flow constants (RHS) in declared
-order. ``s`` has one row a slot of memory, ``z`` the position and then the memory, ``w`` is the
+order. ``s`` has one row per slot of memory, ``z`` the position and then the memory, ``w`` is the
 scheme's workspace; a scheme's own constants stand at the *end* of ``p``. ``k`` counts steps from
 0, ``dt`` is the flow time that the step advanced, and ``e`` is the Euclidean norm of the local
 error estimate that an embedded scheme leaves in the first rows of ``w`` (0.0 for the others).

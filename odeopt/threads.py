@@ -13,7 +13,7 @@ from some 350 microseconds of work on: 16 megabytes, for gradient descent and Ad
 float64 alike.
 """
 
-import _signal  # the module `signal` without its enums, which take 25 microseconds a step  # pyright: ignore[reportMissingImports]
+import _signal  # the module `signal` without its enums, which take 25 microseconds per step  # pyright: ignore[reportMissingImports]
 import concurrent.futures as cf
 import contextlib
 import functools

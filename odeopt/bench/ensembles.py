@@ -1,4 +1,4 @@
-"""Trajectories times steps a second: blocks of 256 by SIMD against the loops for one trajectory."""
+"""Trajectories times steps per second: blocks of 256 by SIMD against the loops for one trajectory."""
 
 import time
 
@@ -40,12 +40,12 @@ def rows(quick=False):
             group = ensemble(optimizer, problem, starts, steps)
             wall = time.perf_counter() - begin
             found.append({"problem": problem.name, "optimizer": optimizer.key,
-                          "ns a step in blocks": cost[True] * 1e9,
+                          "ns per step in blocks": cost[True] * 1e9,
                           "one by one": cost[False] * 1e9, "times blocks": cost[False] / cost[True],
                           "specialised": alone * 1e9, "specialised times blocks": alone / cost[True],
                           "map": f"{side}x{side}x{steps}", "wall s": wall,
                           "trajectory steps/s": float(group.k.sum()) / wall})
-    return found, [f"ns of CPU a step of one trajectory, of the steps done (one that diverges stops): in blocks of "
+    return found, [f"ns of CPU per step of one trajectory, of the steps done (one that diverges stops): in blocks of "
                    f"{batched.WIDTH}; one by one, in the general loop; specialised: one long run by "
                    "record(specialize=True)",
                    f"map: starts and steps of a basin map, on {threads.available()} threads; its wall time depends on "

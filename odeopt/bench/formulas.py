@@ -14,7 +14,7 @@ FORMULAS = (
 
 
 def rows(quick=False):
-    """``(rows, notes)``: nanoseconds a step of each, and the ratio."""
+    """``(rows, notes)``: nanoseconds per step of each, and the ratio."""
     found, steps = [], 10**5 if quick else 10**6
     for factory, text in FORMULAS:
         hand = factory()
@@ -26,7 +26,7 @@ def rows(quick=False):
                 by_hand, from_text = turns(calls)
                 found.append({"problem": hand.name, "optimizer": optimizer.key,
                               "loop": "specialised" if special else "general",
-                              "by hand, ns a step": min(by_hand) / steps * 1e9,
-                              "formula, ns a step": min(from_text) / steps * 1e9,
+                              "by hand, ns per step": min(by_hand) / steps * 1e9,
+                              "formula, ns per step": min(from_text) / steps * 1e9,
                               "times by hand": float(np.median(np.array(from_text) / by_hand))})
     return found, ["times by hand: median of laps in which the two take turns"]

@@ -1,9 +1,9 @@
-"""Every kernel as a fraction of the memory's bandwidth, and bytes a parameter.
+"""Every kernel as a fraction of the memory's bandwidth, and bytes per parameter.
 
 The limit is a *stream*: one pass that reads g, and reads and writes x and as many rows as the kernel
 has, with next to no arithmetic. Kernel and stream take turns on the very same arrays, and the median
 of the ratios counts, so that neither the pages nor the minute make the difference (times are the
-best). On one thread an update with a root and a division an entry may be held up by these (in cache,
+best). On one thread an update with one root and one division per entry may be held up by these (in cache,
 n = 10,000, one sees by how much); on all threads the memory is what is short, as it is for a program
 that uses the machine. CPU time on one thread, wall time on several.
 """
@@ -76,7 +76,7 @@ def full_rows(optimizer):
 
 
 def rows(quick=False, dtypes=("float64", "float32")):
-    """``(rows, notes)``: ns and bytes a parameter, and the fraction of the stream's bandwidth."""
+    """``(rows, notes)``: ns and bytes per parameter, and the fraction of the stream's bandwidth."""
     found = []
     for dtype in map(np.dtype, dtypes):
         for size in SIZES[:2] if quick else SIZES:
@@ -86,18 +86,18 @@ def rows(quick=False, dtypes=("float64", "float32")):
                 for count in sorted({1, threads.available()}) if alone and size > threads.SLICE else (1,):
                     ns, fraction = measure(optimizer, size, dtype, full, count)
                     found.append({"optimizer": optimizer.key, "dtype": str(dtype), "n": size, "threads": count,
-                                  "passes": "one" if alone else "several", "ns a parameter": ns,
-                                  "bytes a parameter": moved, "GB/s": moved / ns, "of stream": fraction,
+                                  "passes": "one" if alone else "several", "ns per parameter": ns,
+                                  "bytes per parameter": moved, "GB/s": moved / ns, "of stream": fraction,
                                   "state bytes": full * dtype.itemsize})
     return found, ["of stream: time of a bare pass over the same arrays, over the kernel's (median of paired laps; CPU "
                    "time on one thread, wall time on several)",
-                   "bytes a parameter: read and written by a step; state bytes: what the optimizer keeps",
+                   "bytes per parameter: read and written by a step; state bytes: what the optimizer keeps",
                    "an update that reduces over all entries passes over the arrays more than once: its fraction is "
                    "of a stream that passes once"]
 
 
 def measure(optimizer, size, dtype, full, count=1):
-    """ns a parameter of the kernel, and the stream's time over its, on the same arrays and ``count`` threads."""
+    """ns per parameter of the kernel, and the stream's time over its, on the same arrays and ``count`` threads."""
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal(size).astype(dtype), rng.standard_normal(size).astype(dtype)
     kernels, streams, state = [], [], optimizer.init(x)

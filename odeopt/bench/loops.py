@@ -1,4 +1,4 @@
-"""Steps a second on the plane Rosenbrock function: ours, C, torch, optax in a fori_loop, pyensmallen."""
+"""Steps per second on the plane Rosenbrock function: ours, C, torch, optax in a fori_loop, pyensmallen."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ NOTES = ["times C: over C at -O3 -march=native with fused multiply-add; times ro
 
 
 def rows(quick=False):
-    """``(rows, notes)``: nanoseconds a step of each loop, and the ratio to C."""
+    """``(rows, notes)``: nanoseconds per step of each loop, and the ratio to C."""
     steps = STEPS // 10 if quick else STEPS
     problem, found, notes = rosenbrock(), [], []
     c, note = _c(steps)
@@ -28,7 +28,7 @@ def rows(quick=False):
     for optimizer, key in ((GradientDescent(LR), "gradientdescent"), (Adam(LR), "adam")):
         def add(what, seconds_a_step, optimizer=optimizer, key=key):
             ns = seconds_a_step * 1e9
-            found.append({"optimizer": optimizer.key, "loop": what, "ns a step": ns,
+            found.append({"optimizer": optimizer.key, "loop": what, "ns per step": ns,
                           "times C": ns / c.get(key, float("nan")),
                           "times rounded C": ns / c.get(f"{key}_rounded", float("nan"))})
 
@@ -56,7 +56,7 @@ def rows(quick=False):
 
 
 def _c(steps):
-    """Nanoseconds a step of each loop of loop.c, by name; notes.
+    """Nanoseconds per step of each loop of loop.c, by name; notes.
 
     Names that end in ``_rounded`` are of a second build that rounds after every operation, as the
     jitted loops do (a compiler that fuses multiplications and additions gives other digits).

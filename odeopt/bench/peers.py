@@ -6,14 +6,14 @@ from ..optimizers import Adam
 from ._clock import turns
 
 SIZES = (10, 1_000, 10_000, 1_000_000, 10_000_000)
-NOTES = ["us a step: best lap; times ours: over odeopt update, median of paired laps",
+NOTES = ["us per step: best lap; times ours: over odeopt update, median of paired laps",
          "odeopt update checks its arrays and counts the steps; odeopt kernel is the bare kernel",
          "CPU time of all threads: torch is held to one, XLA (optax) takes more on large arrays",
          "numpy: in place, with two arrays of scratch"]
 
 
 def rows(quick=False):
-    """``(rows, notes)``: microseconds a step, and each peer's time over ours."""
+    """``(rows, notes)``: microseconds per step, and each peer's time over ours."""
     found, notes = [], []
     for size in SIZES[:4] if quick else SIZES:
         rng = np.random.default_rng(0)
@@ -26,8 +26,8 @@ def rows(quick=False):
                 notes.append(f"{what}: skipped, {error}")
         laps = dict(zip(steps, np.array(turns(list(steps.values())))))
         for what, seconds in laps.items():
-            found.append({"n": size, "step": what, "us a step": seconds.min() * 1e6,
-                          "ns a parameter": seconds.min() / size * 1e9,
+            found.append({"n": size, "step": what, "us per step": seconds.min() * 1e6,
+                          "ns per parameter": seconds.min() / size * 1e9,
                           "times ours": float(np.median(seconds / laps["odeopt update"]))})
     return found, [*sorted(set(notes)), *NOTES]
 

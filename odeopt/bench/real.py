@@ -125,7 +125,7 @@ def sparse_race(n, rtol=1e-6):
         found.append({"problem": f"sparse least squares, n = {n}", "method": name, "gradients": calls[0],
                       "reached": float(np.linalg.norm(at @ (a @ x - b)) / start), "seconds": seconds})
     return found, ["sparse least squares: reached is |A'(Ax - b)| over its start; gradients are products with A and "
-                   "A', beside which the callbacks of ours and of L-BFGS-B take one more a step to test that"]
+                   "A', beside which the callbacks of ours and of L-BFGS-B take one more per step to test that"]
 
 
 # Digits -----------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ def add_arguments(parser):
     parser.add_argument("--pace", choices=("gradients", "time"), default="gradients",
                         help="what is equal at each frame (default: gradients)")
     parser.add_argument("--frames", type=count, default=80, metavar="N", help="frames of the animation (default 80)")
-    parser.add_argument("--fps", type=count, default=18, metavar="N", help="frames a second, 1 to 100 (default 18)")
+    parser.add_argument("--fps", type=count, default=18, metavar="N", help="frames per second, 1 to 100 (default 18)")
     _output.add_look(parser)
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
     parser.add_argument("--out", metavar="FILE", help=".gif, .mp4 or .html (default: race-PROBLEM.gif)")

@@ -1,6 +1,6 @@
 """Measure the loops, kernels and ensembles against C, numpy, torch and optax, as ratios in one run.
 
-Sections: loops (steps a second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
+Sections: loops (steps per second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
 peers (one Adam step over n parameters), ensembles (trajectories at once), real (sparse least
 squares, softmax regression, a network), formulas (kernels from a text against those written by
 hand). CPU times, best of several (wall times where ours takes several threads); notes below each
@@ -21,7 +21,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Print a table a section."""
+    """Print one table per section."""
     from .. import bench, checks
     from ..studies.base import word
 

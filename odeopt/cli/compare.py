@@ -1,6 +1,6 @@
 """Compare optimizers with the flows that they discretise.
 
-Prints a row an optimizer: the flow, the scheme, the step h, the largest distance between the run
+Prints one row per optimizer: the flow, the scheme, the step h, the largest distance between the run
 and its reference flow at equal flow time, the order measured by halving h twice (none where the
 two halvings disagree), and the objective gap. With --out, also the figures (paths on the contours
 with their flows, error against flow time; for problems in more dimensions the plane of the

@@ -1,6 +1,6 @@
 """Certify the order of each optimizer against the flow that it discretises.
 
-Halves the step again and again with the flow held fixed and prints a row an optimizer and start:
+Halves the step again and again with the flow held fixed and prints one row per optimizer and start:
 the flow, the scheme, how each hyperparameter must move with the step, the order its page declares
 and the order measured. Exit status 1 when an order is not certified. With --out, also one log-log
 figure of the errors, a CSV and a JSON file.

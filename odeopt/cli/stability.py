@@ -84,8 +84,8 @@ def _interval(scheme):
     from ..studies.stability.limits import stability_limit
 
     limit, stages = stability_limit(scheme), scheme.stages
-    return {"scheme": scheme.name, "order": scheme.order, "gradients a step": stages or None,
-            "real interval": limit, "interval a gradient": limit / stages if stages else None}
+    return {"scheme": scheme.name, "order": scheme.order, "gradients per step": stages or None,
+            "real interval": limit, "interval per gradient": limit / stages if stages else None}
 
 
 def _has_orbit(periodic, optimizer):
@@ -114,7 +114,7 @@ def _print(args, tables, limits):
         return
     print("\nSchemes on gradient flow: length of the real stability interval of h c\n")
     print(_output.table(tables["schemes"], list(tables["schemes"][0])))
-    print(f"\nBest tunings for curvatures in [{args.mu:g}, {args.L:g}]: rate a gradient, by formula and measured\n")
+    print(f"\nBest tunings for curvatures in [{args.mu:g}, {args.L:g}]: rate per gradient, by formula and measured\n")
     print(_output.table(tables["tunings"], list(tables["tunings"][0])))
     if tables["orbits"]:
         print("\nOrbits of period two x, -x, ... on curvature 1, where adaptive steps end (or spike away from)\n")

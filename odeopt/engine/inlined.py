@@ -1,7 +1,7 @@
 """The optimizer loop compiled for one pair of kernels: small problems at the speed of written-out C.
 
 ``loops.optimizer_loop`` calls its kernels through pointers and keeps x, g and the slots in memory:
-some 30 ns a step on a plane problem, where the arithmetic takes 5. For long runs on problems of up
+some 30 ns per step on a plane problem, where the arithmetic takes 5. For long runs on problems of up
 to 8 unknowns this module compiles the *same function* with the kernels inlined and x, g, s on the
 stack (so that they live in registers), and keeps the machine code (:mod:`odeopt.machine_code`), so
 the next process only loads it. Same operations in the same order, no fastmath: the iterates are the

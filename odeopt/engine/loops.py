@@ -330,7 +330,7 @@ SIGNATURES = {
 
 @functools.cache
 def runnable(loop, compiled=True):
-    """``loop`` compiled for typed kernels, once a process; or as it stands, for the interpreter."""
+    """``loop`` compiled for typed kernels, once per process; or as it stands, for the interpreter."""
     return abi.kernel(loop, abi.NOTHING(*SIGNATURES[loop])) if compiled else loop
 
 

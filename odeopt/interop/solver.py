@@ -21,7 +21,7 @@ def solver_class(method: Any, problem: Problem | None = None, *, rows: int = 1, 
           schemes (semi-implicit Euler, look-ahead) need ``rows``. Explicit Runge-Kutta schemes also
           integrate complex states.
         - Discretization: its scheme on its flow with its step, compiled.
-        - Optimizer: its own update, one gradient a step; the last step, which must land on the end
+        - Optimizer: its own update, one gradient per step; the last step, which must land on the end
           of the interval, is a shorter step of its scheme on its flow (of NAdam, which has no
           scheme: the part of the step that fits in).
     problem : Problem
@@ -61,8 +61,8 @@ def solver_class(method: Any, problem: Problem | None = None, *, rows: int = 1, 
 
     Dense output is the method's own extension of order 4 for Dormand-Prince (no evaluation), and the
     cubic Hermite interpolant elsewhere, of order 3: below RK4's, so for that one values inside long
-    steps are less accurate than the steps themselves. It costs an evaluation a step (and one more at
-    its first), which the next step of an explicit Runge-Kutta Scheme saves again. For an Optimizer
+    steps are less accurate than the steps themselves. It costs one evaluation per step (and one more at
+    the first), which the next step of an explicit Runge-Kutta Scheme saves again. For an Optimizer
     its slopes are limited so that no component leaves the interval between its two ends (Fritsch,
     Carlson, SIAM J. Numer. Anal. 17 (1980) 238): the flow may start with a slope that the first step
     does not see, or with none.

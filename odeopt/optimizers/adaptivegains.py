@@ -6,7 +6,7 @@ Update, elementwise, gain = 1 at the start, v the velocity (0 at the start):
   compare="velocity"   gain + increase where v g < 0, else gain * decrease            (t-SNE)
   gain is kept in [gain_min, gain_max];  v <- momentum v - lr gain g;  x <- x + v
 Flow         no classical one: the rule compares two successive gradients (a hybrid system). With
-             gains at rest it is gradient descent (momentum) with one rate a coordinate. With
+             gains at rest it is gradient descent (momentum) with one rate per coordinate. With
              increase = c lr the limit is a flow with jumps: x' = -gain g, gain' = c between limits,
              and gain falls to decrease gain where a derivative changes its sign; gain(0) is 1, or with
              compare="velocity" decrease, since v = 0 counts as a disagreement

@@ -14,7 +14,7 @@ Weight decay coupled, g + weight_decay x for g (constant momentum only; otherwis
              weight_decay |x|^2/2 to the objective)
 
 With mu = (sqrt(kappa) - 1)/(sqrt(kappa) + 1) and lr = 1/L its spectral radius is 1 - 1/sqrt(kappa)
-on an L-smooth quadratic of condition kappa: the factor a step in the long run.
+on an L-smooth quadratic of condition kappa: the factor per step in the long run.
 
 Sources: Nesterov (1983); Su, Boyd, Candes, arXiv:1503.01243, eq. 1 and 3; [A003].
 """

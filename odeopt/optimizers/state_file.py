@@ -20,7 +20,7 @@ def save(state, path):
 
 
 def load(path):
-    """The fields of the state in ``path``; ValueError for a file that is none."""
+    """The fields of the state in ``path``; ValueError for any other file."""
     with archive.reading(path, "state"):
         words, arrays = archive.raw(path, FORMAT)
         words = archive.check_words(words, _WORDS)

@@ -57,7 +57,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     Raises
     ------
     ValueError
-        A problem that is not plane; an empty trajectory; a pace that is none.
+        A problem that is not plane; an empty trajectory; an unknown ``pace``.
     """
     plane(problem)
     checks.choice("pace", pace, PACES)
@@ -144,7 +144,7 @@ def settle(fig):
 
 
 def writable(path):
-    """``path`` as a Path; ValueError for an ending that is none of ours, or an MP4 where there is no ffmpeg."""
+    """``path`` as a Path; ValueError for any ending but .gif, .mp4 and .html, or for .mp4 without ffmpeg."""
     path = pathlib.Path(path)
     checks.choice("path ending", path.suffix.lower(), _FORMATS)
     if path.suffix.lower() == ".mp4" and not mpl_animation.writers.is_available("ffmpeg"):
@@ -163,7 +163,7 @@ def save_animation(made, path, *, fps=None, colors=96, progress=None):
         ``.mp4`` (needs ffmpeg) or ``.html`` (one page with controls and all frames inside, which needs
         nothing from the network). A file that is there is replaced when the new one is whole.
     fps : int, optional
-        Frames a second, at most 100; default: what the animation was made for.
+        Frames per second, at most 100; default: what the animation was made for.
     colors : int
         Size of the GIF's palette, 8 to 256.
     progress : callable, optional

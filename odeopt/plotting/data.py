@@ -39,7 +39,7 @@ def lines(items, labels=None):
     if not items:
         raise ValueError("runs must hold at least one Trajectory or Comparison, got none")
     if labels is not None and len(labels) != len(items):
-        raise ValueError(f"labels must have one entry a run, got {len(labels)} for {len(items)}")
+        raise ValueError(f"labels must have one entry per run, got {len(labels)} for {len(items)}")
     runs = []
     for item in items:
         run = item if isinstance(item, Trajectory) else getattr(item, "run", None)

@@ -81,7 +81,7 @@ def write(path, out):
     """Write the picture files of one example into ``out``; returns their paths.
 
     The files are the same to the pixel on every run with the same libraries: no time stamps, no
-    unseeded numbers, one palette a movie.
+    unseeded numbers, one palette per movie.
     """
     import matplotlib.pyplot as plt
 

@@ -56,7 +56,7 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
     window : ((low, high), (low, high)), optional
         Default: the problem's window, or a square of half-width 1.5 around its start.
     resolution : int
-        Grid points a side.
+        Grid points per side.
     minima : bool
         Mark the known global minimisers by stars.
     lines_only : bool
@@ -65,7 +65,7 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
     Raises
     ------
     ValueError
-        A problem that is not plane; a window that is none.
+        A problem that is not plane; a window of another form than ((low, high), (low, high)).
     """
     plane(problem)
     resolution = checks.integer("resolution", resolution, 8)

@@ -96,7 +96,7 @@ def _each(chosen, axes, xlabel, ylabel):
     """``(line, ax)`` by turns, the panel titled; labels where no other panel stands below or beside."""
     axes = np.atleast_2d(axes)
     if axes.size < len(chosen):
-        raise ValueError(f"axes must be at least {len(chosen)}, one a run, got {axes.size}")
+        raise ValueError(f"axes must be at least {len(chosen)}, one per run, got {axes.size}")
     columns = axes.shape[1]
     for i, ax in enumerate(axes.flat):
         if i >= len(chosen):

@@ -96,7 +96,7 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
         method = getattr(line.comparison, "method", None)
         flow = method.flow if method is not None else None
         if flow is None or flow.order_of_position != 2:
-            raise ValueError(f"runs must be Comparisons with a second-order flow, {line.look.label} is none")
+            raise ValueError(f"runs must be Comparisons with a second-order flow, which {line.look.label} is not")
         if line.run.memory is None:
             raise ValueError(f"runs must keep their memory (compare with local=True), {line.look.label} did not")
         i = checks.integer("coordinate", coordinate)

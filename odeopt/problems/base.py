@@ -69,11 +69,11 @@ class Problem(Portable):
     Raises
     ------
     TypeError
-        A callable that is none; ``fun`` that does not return a real number; a gradient or Hessian
-        that is not real.
+        An argument that should be callable and is not; ``fun`` that does not return a real number; a
+        gradient or Hessian that is not real.
     ValueError
         ``dim`` and ``x0`` both missing or not agreeing; a gradient or Hessian of the wrong shape;
-        a window that is none.
+        a window of another form.
 
     Notes
     -----
@@ -192,7 +192,7 @@ class Problem(Portable):
             Anything else in the text, with what is allowed; a name that is neither variable nor parameter; no
             sensible start.
         TypeError
-            A text that is no string, a parameter that is no number.
+            A text that is not a string, a parameter that is not a number.
 
         Notes
         -----
@@ -247,7 +247,7 @@ class Problem(Portable):
             with np.errstate(all="ignore"):  # plain Python may overflow in silence, as compiled code does
                 return float(self.fg(x, g, self.data)), g
         if self.fgb is None:
-            raise ValueError(f"batch needs a finite sum and problem {self.name!r} is none")
+            raise ValueError(f"batch needs a finite sum, which problem {self.name!r} is not")
         if checks.is_masked(batch):
             raise TypeError("batch must be a vector of integers, got masked values")
         batch = np.array(batch)

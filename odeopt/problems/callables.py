@@ -123,7 +123,7 @@ def whole_gradient(batch, samples, compiled):
 
 
 # Closures over a user's compiled functions cannot be cached on disk (numba never finds them
-# again), so these compile in memory, once a Problem. Loops, because assigning an array to a slice
+# again), so these compile in memory, once per Problem. Loops, because assigning an array to a slice
 # takes numba seconds to compile; with a check, because compiled indices have no bounds. The callables see x in
 # the array that the result goes to, so that one that changes its argument changes nothing else.
 def _njit(function):
@@ -167,7 +167,7 @@ def _compiled_product(hess, hessp):
                 out[i] = x[i]
             h = hess(out)
             if h.shape != (out.size, out.size):
-                raise ValueError("hess must return a matrix with one row a variable")
+                raise ValueError("hess must return a matrix with one row per variable")
             for i in range(out.size):
                 out[i] = 0.0
                 for j in range(out.size):

@@ -39,7 +39,7 @@ class Graph:
         return self._node(letter, index, moves=letter == "x")
 
     def number(self, value):
-        """A constant; NotFinite where it is none."""
+        """A constant; NotFinite where it is not finite."""
         try:
             value = float(value)
         except OverflowError:

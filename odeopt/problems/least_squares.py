@@ -28,7 +28,7 @@ def least_squares(residuals, jacobian, x0, *, minima=(), f_min=None, window=None
     Raises
     ------
     TypeError
-        A callable that is none, or does not return real numbers.
+        An argument that should be callable and is not, or that does not return real numbers.
     ValueError
         Residuals that are no vector at ``x0``, or a Jacobian of another shape than (m, n).
     """

@@ -157,7 +157,7 @@ def angle(c=1.0, *, x0=(1.0, 0.0)):
 
     It realises exactly what the theory of the intrinsic learning rate assumes: with weight decay
     |w|^2 =: n obeys n' = (1 - lr wd)^2 n + lr^2 c^2/n, with the equilibrium
-    n*^2 = lr c^2/(wd (2 - lr wd)) and the angle arctan sqrt((1 - lr wd)^-2 - 1) a step. f jumps by 2 pi c
+    n*^2 = lr c^2/(wd (2 - lr wd)) and the angle arctan sqrt((1 - lr wd)^-2 - 1) per step. f jumps by 2 pi c
     across the negative x-axis, its gradient does not; no minima. Source: Li, Lyu, Arora,
     arXiv:2010.02916 (the norm recursion).
     """

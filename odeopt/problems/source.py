@@ -5,7 +5,7 @@ from collections import Counter
 
 
 class Source:
-    """Statements that compute nodes of a graph, one a line."""
+    """Statements that compute nodes of a graph, one per line."""
 
     _READ = {"x": "x[{0}]", "v": "v[{0}]", "p": "data[{0}]"}
 

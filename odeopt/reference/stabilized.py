@@ -108,7 +108,7 @@ class RKC2(StabilizedSolver):
 
     Notes
     -----
-    ``s`` evaluations a step are stable on [-0.65 s^2, 0]; the error estimate is of order 3 and costs nothing
+    ``s`` evaluations per step are stable on [-0.65 s^2, 0]; the error estimate is of order 3 and costs nothing
     beside the slope at the end, with which the next step begins; PI control as in :func:`odeopt.record`. Dense
     output is the cubic Hermite interpolant. Eigenvalues far from the negative real axis (oscillations) need
     another method.
@@ -147,7 +147,7 @@ class ROCK2(StabilizedSolver):
 
     Notes
     -----
-    ``s`` evaluations a step (3 to 200) are stable on [-0.8 s^2, 0], a quarter longer than RKC2's interval and
+    ``s`` evaluations per step (3 to 200) are stable on [-0.8 s^2, 0], a quarter longer than RKC2's interval and
     near to the optimum of order 2 (0.82 s^2), with damping 0.95. The error estimate is of order 2 and free; so
     its steps are shorter than RKC2's where accuracy and not stability decides. The coefficients are derived
     here (:func:`rock_coefficients`), not the authors' tables.

@@ -30,7 +30,7 @@ class Scheme(abi.Portable):
     order : int
         Classical order on smooth flows.
     stages : int
-        Gradient evaluations a step (a step that evaluates one gradient twice counts it twice;
+        Gradient evaluations per step (a step that evaluates one gradient twice counts it twice;
         0 where it depends on the step, which then leaves the number in the last row of ``w``).
     work : callable
         ``work(rows) -> int``: rows of workspace that ``step`` needs for a state of ``rows`` rows.

@@ -1,4 +1,4 @@
-"""Runge-Kutta-Chebyshev: s gradients a step for a stability interval that grows like s^2. Order 1.
+"""Runge-Kutta-Chebyshev: s gradients per step for a stability interval that grows like s^2. Order 1.
 
 On z' = lambda z one step multiplies by
 
@@ -103,7 +103,7 @@ def chebyshev_coefficients(stages, damping=0.05):
 
 @factory
 def runge_kutta_chebyshev(stages=10, damping=0.05):
-    """The scheme with ``stages`` >= 1 gradients a step; ``damping`` >= 0 (0: the longest interval, and
+    """The scheme with ``stages`` >= 1 gradients per step; ``damping`` >= 0 (0: the longest interval, and
     |R_s| = 1 at s - 1 points inside it)."""
     c = chebyshev_coefficients(stages, damping)
     return Scheme(f"RKC, {c.stages} stages", step, 1, c.stages, work=lambda rows: 3 * rows,

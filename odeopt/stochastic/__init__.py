@@ -1,7 +1,7 @@
 """Noise models, ensembles of stochastic runs, and the SDEs that they follow (drive layer).
 
 Kernels stay deterministic: the drivers of this package draw from ``numpy.random.Generator``, one
-spawned stream a path, and hand the numbers to the jitted loops. Results therefore do not depend
+spawned stream per path, and hand the numbers to the jitted loops. Results therefore do not depend
 on the number of threads, on block sizes, or on where a run was cut and resumed.
 """
 

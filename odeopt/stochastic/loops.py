@@ -201,5 +201,5 @@ _SIGNATURES = {
 
 @functools.cache
 def runnable(loop, compiled=True):
-    """``loop`` compiled for typed kernels, once a process; or as it stands, for the interpreter."""
+    """``loop`` compiled for typed kernels, once per process; or as it stands, for the interpreter."""
     return abi.kernel(loop, _SIGNATURES[loop]) if compiled else loop

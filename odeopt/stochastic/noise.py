@@ -148,7 +148,7 @@ class Minibatch:
     def check(self, problem):
         """ValueError unless ``problem`` is a finite sum of at least ``size`` samples."""
         if problem.fgb is None:
-            raise ValueError(f"noise=Minibatch needs a finite sum and problem {problem.name!r} is none")
+            raise ValueError(f"noise=Minibatch needs a finite sum, which problem {problem.name!r} is not")
         if self.size > problem.samples:
             raise ValueError(f"batch size must be at most the {problem.samples} samples of {problem.name!r}, "
                              f"got {self.size}")

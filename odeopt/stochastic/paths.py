@@ -255,7 +255,7 @@ def flow_times(k, h):
 
 
 def _source(noise, problem):
-    """``(source, kernel, constants, numbers a step)``."""
+    """``(source, kernel, constants, numbers per step)``."""
     if noise is None:
         return loops.FULL, no_noise, _NO_CONSTANTS, 0
     if isinstance(noise, Minibatch):

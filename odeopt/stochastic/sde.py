@@ -124,7 +124,7 @@ def simulate(equation: SDE, problem: Problem, noise: Any, x0: ArrayLike | None =
         Step of the integrator. Default: a quarter of ``equation.h``.
     scheme : {"weak_second_order", "euler_maruyama"}
         Platen's explicit scheme of weak order 2 (stochastic Heun for additive noise), or order 1.
-        The former evaluates state-dependent noise 5 m^2 times a step: for few dimensions.
+        The former evaluates state-dependent noise 5 m^2 times per step: for few dimensions.
     paths, seed, every, threads, progress
         As in :func:`sample`.
     """

@@ -1,4 +1,4 @@
-"""One random stream a path, drawn in blocks, and the threads that advance the blocks."""
+"""One random stream per path, drawn in blocks, and the threads that advance the blocks."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -130,7 +130,7 @@ def run_blocks(advance, streams, begin, steps, size, threads, progress):
 
     def block(first):
         rows = slice(first, min(first + width, paths))
-        if not hasattr(local, "room"):  # one buffer a thread: fresh pages cost as much as the numbers in them
+        if not hasattr(local, "room"):  # one buffer per thread: fresh pages cost as much as the numbers in them
             local.room = np.empty(width * piece * size if size and not streams.batch else 0)
         now = begin
         while now < begin + steps and not stop.is_set():

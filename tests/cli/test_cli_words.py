@@ -94,7 +94,7 @@ def test_figures_are_drawn_on_one_blas_thread(capfd, monkeypatch, tmp_path):
 def test_orbits_say_for_which_rate(capsys):
     assert main(["stability", "--optimizers", "rmsprop", "--set", "rmsprop.lr=0.01"]) == 0
     line = capsys.readouterr().out.splitlines()
-    header = next(i for i, words in enumerate(line) if "growth a step" in words)
+    header = next(i for i, words in enumerate(line) if "growth per step" in words)
     assert line[header].split()[:2] == ["method", "lr"]
     assert line[header + 2].split()[:4] == ["RMSprop", "0.01", "1", "0.005"]
     assert line[header + 2].endswith("yes")

@@ -215,7 +215,7 @@ def test_numbers_do_not_depend_on_the_chunks(kind, monkeypatch):
         "adaptive": (oo.Discretization(oo.flows.gradient_flow(), oo.schemes.heun_euler, 1e-3, rtol=1e-3), {}),
     }[kind]
     whole = oo.record(method, BEALE, steps=300, **more)
-    monkeypatch.setattr(loops, "_CHUNK_SECONDS", 1e-9)  # a step a chunk, after the first 64
+    monkeypatch.setattr(loops, "_CHUNK_SECONDS", 1e-9)  # one step per chunk, after the first 64
     chopped = oo.record(method, BEALE, steps=300, **more)
     same(whole, chopped)
 

@@ -26,7 +26,7 @@ def test_every_page_has_a_row():
     helpers = {"__init__", "base", "inside", "state", "state_file"}
     pages = {p.stem for p in pathlib.Path(oo.optimizers.__path__[0]).glob("*.py")} - helpers
     rows = {row.method.lower() for row in ROWS}
-    assert pages == {*ALL, *WRAPPERS}, f"one class a file, named as the file: {pages ^ {*ALL, *WRAPPERS}}"
+    assert pages == {*ALL, *WRAPPERS}, f"one class per file, named as the file: {pages ^ {*ALL, *WRAPPERS}}"
     assert pages == rows, f"one row or more of tests/rows.py for each page: {pages ^ rows}"
     assert len(set(ids)) == len(ids)
 

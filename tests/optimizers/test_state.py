@@ -132,7 +132,7 @@ def test_amos_groups_give_every_variable_its_axis_and_size():
 
 
 def test_rows_of_memory_have_the_shapes_of_the_arrays():
-    for opt in (oo.Adam(0.01), oo.RMSprop(0.01, form="scalar")):  # one block an array, one block a group
+    for opt in (oo.Adam(0.01), oo.RMSprop(0.01, form="scalar")):  # one block per array, one block per group
         xs = arrays()
         state = opt.init(xs)
         steps(opt, xs, state, 2)

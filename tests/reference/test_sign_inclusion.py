@@ -19,7 +19,7 @@ def solution(problem, x0, t_end, decay=0.0):
 
 
 def test_crossing_sliding_and_rest_of_a_quadratic():
-    """g_1 = 0 is reached at 3.86/2.6; from there v = (.3, -1) and g_2 falls by .82 a unit of time, to rest."""
+    """g_1 = 0 is reached at 3.86/2.6; from there v = (.3, -1) and g_2 falls by .82 per unit of time, to rest."""
     found = solution(PLANE, [1.3, 2.1], 4.0)
     first = 3.86 / 2.6
     x1 = np.array([1.3, 2.1]) - first

@@ -56,7 +56,7 @@ def test_implicit_euler_solves_its_equation():
 
 @pytest.mark.parametrize("decay", [0.0, 0.7])
 def test_implicit_euler_on_a_quadratic_is_one_newton_step(decay):
-    """x <- x/(1 + h (lambda + decay)); conjugate gradients end after one product an eigenvalue."""
+    """x <- x/(1 + h (lambda + decay)); conjugate gradients end after one product per eigenvalue."""
     curvatures, h = np.linspace(0.1, 40.0, 8), 0.5
     problem, flow = oo.problems.quadratic(curvatures, x0=np.ones(8)), oo.flows.gradient_flow(decay)
     run = oo.record(oo.Discretization(flow, oo.schemes.implicit_euler, h), problem, steps=3)

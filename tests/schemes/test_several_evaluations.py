@@ -1,4 +1,4 @@
-"""Methods that take more than one gradient a step, or Hessian products: SAM, Polyak, Newton, Levenberg–Marquardt."""
+"""More than one gradient per step, or Hessian products: SAM, Polyak, Newton, Levenberg–Marquardt."""
 
 import numpy as np
 import pytest

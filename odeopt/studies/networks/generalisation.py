@@ -16,7 +16,7 @@ from .scale_invariance import directions
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Generalisation(Study):
-    """Test accuracy of SGD with weight decay, one entry a pair (lr, wd); mean, spread and interval over seeds.
+    """Test accuracy of SGD with weight decay, one entry per pair (lr, wd); mean, spread and interval over seeds.
 
     Each seed counts with its mean over the last third of the run: at its equilibrium the accuracy fluctuates.
     """
@@ -35,7 +35,7 @@ class Generalisation(Study):
     train_loss: np.ndarray
 
     def rows(self):
-        """One dict a pair."""
+        """One dict per pair."""
         return [{"lr": float(a), "wd": float(b), "lr wd": float(a * b), "test accuracy": float(m), "+-": float(h),
                  "std over seeds": float(s), "train loss": float(f)}
                 for a, b, m, h, s, f in zip(self.lr, self.weight_decay, self.accuracy, self.half_width, self.spread,

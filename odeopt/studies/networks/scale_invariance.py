@@ -116,7 +116,7 @@ def equilibrium_angle(intrinsic):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NormEquilibrium(Study):
-    """Norms of SGD with weight decay on a scale-invariant loss, one row a pair (lr, wd).
+    """Norms of SGD with weight decay on a scale-invariant loss, one row per pair (lr, wd).
 
     ``k`` (pairs, R) steps; ``norm2`` (pairs, R) mean |w|^2 over paths, ``norm2_half`` its half width;
     ``sigma2`` (pairs,) mean |batch gradient|^2 |w|^2 over the last third, ``predicted`` the
@@ -153,7 +153,7 @@ class NormEquilibrium(Study):
         return np.abs(self.balance - 1) <= self.balance_half
 
     def rows(self):
-        """One dict a pair."""
+        """One dict per pair."""
         return [{"lr": float(a), "wd": float(b), "lr wd": float(a * b), "|w|^2": float(m), "+-": float(d),
                  "predicted": float(p), "balance": float(q), "balance +-": float(y),
                  "lr/|w|^2": float(e), "lr/|w|^2 +-": float(h), "relaxed after": float(r),
@@ -254,7 +254,7 @@ def _gradient_squares(problem, noise, x, seed, draws=4):
 class Instability(Study):
     """Full-batch gradient descent on a scale-invariant loss, with and without weight decay.
 
-    One entry a learning rate. ``rise_step``: first step at which f is larger than the smallest
+    One entry per learning rate. ``rise_step``: first step at which f is larger than the smallest
     f before it by more than 10% of the drop so far (-1: never); ``peak`` the largest f from there on.
     ``turning_norm`` and ``turning_sharpness``: |w| and lr times the largest Hessian eigenvalue at the lowest f
     before that, where descent turns into growth (2 - lr wd is the limit on a quadratic with decay).
@@ -275,7 +275,7 @@ class Instability(Study):
     plain_norm_monotone: np.ndarray
 
     def rows(self):
-        """One dict a learning rate."""
+        """One dict per learning rate."""
         return [{"lr": float(a), "wd": float(b), "lowest f": float(lo), "rises at step": int(r),
                  "|w| at lowest": float(n), "lr sharpness": float(s), "peak f": float(p),
                  "without decay rises": "never" if q < 0 else int(q), "norm grows": "yes" if m else "NO"}

@@ -20,7 +20,7 @@ from ..base import Study
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Training(Study):
-    """One training run; arrays have one entry an epoch.
+    """One training run; arrays have one entry per epoch.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Training(Study):
     w: np.ndarray = field(metadata={"dtype": np.float32})
 
     def rows(self):
-        """One row an epoch."""
+        """One row per epoch."""
         names = ("lr", "train_loss", "validation_loss", "validation_accuracy")
         return [{"epoch": i + 1} | {n: float(getattr(self, n)[i]) for n in names} for i in range(self.lr.size)]
 

@@ -68,7 +68,7 @@ class LagDistance(Study):
         return float(self.distance[-1] / half)
 
     def rows(self):
-        """One dict a lag."""
+        """One dict per lag."""
         predicted = [float(p) for p in self.predicted] or [None] * self.lag.size
         return [{"lag": int(d), "E|W_T - W_T+d|^2": float(v), "+-": float(h), "exact": p}
                 for d, v, h, p in zip(self.lag, self.distance, self.half_width, predicted)]
@@ -193,7 +193,7 @@ def averaged_pairs(optimizer, problem=None, *, first=2000, second=2400, batch=32
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FunctionMixing(Study):
-    """Disagreement of predictions on the test images, one row of arrays a pair (lr, wd).
+    """Disagreement of predictions on the test images, one row of arrays per pair (lr, wd).
 
     Two starts, ``paths`` runs from each. ``within`` (pairs, R): fraction of test images on which two
     runs from the same start disagree; ``across``: two runs from different starts; ``memory`` = across -
@@ -231,7 +231,7 @@ class FunctionMixing(Study):
         return np.array(out)
 
     def rows(self):
-        """One dict a pair: the end of the run."""
+        """One dict per pair: the end of the run."""
         return [{"lr": float(a), "wd": float(b), "lr wd": float(a * b), "steps": int(k[-1]), "within": float(w[-1]),
                  "across": float(c[-1]), "memory": float(m[-1]), "+-": float(h[-1]), "start": float(m[0]),
                  "lr wd steps to 10%": float(t), "1 - cos(weights)": float(q[-1]), "test error": float(e[-1])}

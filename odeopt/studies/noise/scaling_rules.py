@@ -36,7 +36,7 @@ class ScalingRule(Study):
     std_half: np.ndarray
 
     def rows(self):
-        """One dict a run."""
+        """One dict per run."""
         return [{"run": name, "mean": float(m[0]), "+- mean": float(dm[0]), "std": float(s[0]), "+- std": float(ds[0])}
                 for name, m, dm, s, ds in zip(self.names, self.mean, self.mean_half, self.std, self.std_half)]
 

@@ -291,7 +291,7 @@ class Stationary(Study):
         return float(np.abs(np.diag(self.ou) / np.diag(self.discrete) - 1).max())
 
     def rows(self):
-        """One dict an entry of the covariance (upper triangle)."""
+        """One dict per entry of the covariance (upper triangle)."""
         out = []
         n = self.discrete.shape[0]
         for i in range(n):

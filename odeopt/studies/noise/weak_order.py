@@ -94,7 +94,7 @@ class WeakOrder(Study):
         return float(self.slope[-1])
 
     def rows(self):
-        """One dict a step."""
+        """One dict per step."""
         slopes = [None, *(float(s) for s in self.slope)]
         return [{"h": float(h), "weak error": float(e), "slope": s} for h, e, s in zip(self.h, self.error, slopes)]
 
@@ -124,7 +124,7 @@ def weak_order(optimizer, hessian, covariance, x0, t_end, *, order=1, levels=6):
     Raises
     ------
     ValueError
-        As :func:`odeopt.stochastic.sde`; ``t_end`` not a multiple of h; a covariance that is none.
+        As :func:`odeopt.stochastic.sde`; ``t_end`` not a multiple of h; a matrix that is no covariance.
     """
     levels = checks.integer("levels", levels, 2)
     t_end = checks.real("t_end", t_end, 0.0, open_low=True)

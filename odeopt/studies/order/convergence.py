@@ -130,7 +130,7 @@ class Convergence(Study):
                 f"start: {order}{'; ' + self.message if self.message else ''}>")
 
     def rows(self):
-        """A row a level."""
+        """One row per level."""
         slopes = [None, *self.slopes]
         return [{"h": float(h), "steps": int(n), "max error": float(e), "final error": float(f),
                  "slope": None if s is None else float(s), "in the fit": "yes" if used else ""}

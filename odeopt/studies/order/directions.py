@@ -22,7 +22,7 @@ _ORBIT_POINTS = 4000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Directions(Study):
-    """Direction, orbit and objective of one run; arrays have one entry a record.
+    """Direction, orbit and objective of one run; arrays have one entry per record.
 
     Attributes
     ----------

@@ -126,7 +126,7 @@ def modified_convergence(optimizer: Optimizer, problem: Problem, x0: ArrayLike |
     order : {1, 2, 3}
         Of the flow, and the order to certify.
     rtol, atol : float
-        Tolerances of the references: there is one a level, as the flow depends on the step.
+        Tolerances of the references: there is one per level, as the flow depends on the step.
     progress : bool
 
     Returns

@@ -220,7 +220,7 @@ class Equivalences(Study):
         return self.deviation <= self.tolerance
 
     def rows(self):
-        """One dict a statement."""
+        """One dict per statement."""
         return [{"statement": c, "steps": int(n), "largest deviation": float(d), "tolerance": float(t),
                  "holds": "yes" if d <= t else "NO"}
                 for c, n, d, t in zip(self.claim, self.steps, self.deviation, self.tolerance)]

@@ -71,7 +71,7 @@ class WorkPrecision(Study):
     specs: tuple
 
     def rows(self):
-        """A row a run."""
+        """One row per run."""
         return [{"method": label, "h": float(self.h[i, j]), "gradients": int(self.gradients[i, j]),
                  "milliseconds": 1e3 * float(self.seconds[i, j]), "flow error": float(self.error[i, j]),
                  "f - f*": float(self.gap[i, j])}

@@ -52,7 +52,7 @@ class Basins(Study):
     spec: dict
 
     def rows(self):
-        """A row a minimum."""
+        """One row per minimum."""
         return [{"minimum": f"({m[0]:.3f}, {m[1]:.3f})", "starts of the flow": int((self.flow == i).sum()),
                  "starts of the optimizer": int((self.optimizer == i).sum()),
                  "in common": int(((self.flow == i) & (self.optimizer == i)).sum())}

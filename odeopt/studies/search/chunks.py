@@ -27,7 +27,7 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
         between two results so far (never before the first: its workers may stand in a queue).
     progress : bool
     room : int
-        Chunks under way or waiting at any time (but at least one a worker).
+        Chunks under way or waiting at any time (but at least one per worker).
 
     Returns
     -------

@@ -132,7 +132,7 @@ def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1
     chunk : int
         Trajectories a task, and what an interrupt may lose. A task holds the paths of its chunk,
         also for statistics: chunk times R times (n + 1) numbers. At most a quarter of a gibibyte of
-        them is under way or waiting at any time, but at least one chunk a worker.
+        them is under way or waiting at any time, but at least one chunk per worker.
     out : path, optional
         Keep paths in this ``.npy`` file (memory-mapped) instead of in memory; f goes to
         ``<stem>_f.npy`` beside it. Trajectories that have not run are NaN there too. Both are there

@@ -67,7 +67,7 @@ class Tuned(Study):
         return method_from(self.spec)
 
     def rows(self):
-        """A row a trial, by learning rate."""
+        """One row per trial, by learning rate."""
         order = np.lexsort((self.lr, np.nan_to_num(self.momentum)))
         return [{"lr": float(self.lr[i]), "momentum": float(self.momentum[i]), "score": float(self.value[i]),
                  "best": "<" if i == int(np.argmin(self.value)) else ""}

@@ -22,7 +22,7 @@ from ..inner import inner_run
 
 COURANT = 0.25
 TRAVEL = 3.0
-FLAT = 1e-12  # curvature that is none
+FLAT = 1e-12  # curvatures below this count as zero
 
 
 def path_curvature(problem, x0, steps=200):

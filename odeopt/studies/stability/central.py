@@ -42,7 +42,7 @@ _SPACING = 5e-3
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CentralFlow(Study):
-    """A run beside its central flow, one entry a step.
+    """A run beside its central flow, one entry per step.
 
     Attributes
     ----------

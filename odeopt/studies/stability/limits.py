@@ -108,7 +108,7 @@ def limit_formula(method: Any) -> tuple[float, str]:
 class StabilityTable(Study):
     """Measured limits of lr * curvature / preconditioner beside the formulas that the methods declare.
 
-    One entry an optimizer: ``measured`` and ``expected`` (nan where there is none), ``message`` says
+    One entry per optimizer: ``measured`` and ``expected`` (nan where there is none), ``message`` says
     why a limit is missing.
     """
 
@@ -128,7 +128,7 @@ class StabilityTable(Study):
         return bool((np.abs(self.measured[known] / self.expected[known] - 1) < 1e-10).all())
 
     def rows(self):
-        """One dict an optimizer."""
+        """One dict per optimizer."""
         return [{"optimizer": o, "limit of lr c/P": float(m), "formula": f, "value": float(e),
                  "deviation": abs(float(m) / float(e) - 1), "message": w}
                 for o, f, m, e, w in zip(self.optimizer, self.formula, self.measured, self.expected, self.message)]

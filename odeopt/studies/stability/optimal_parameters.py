@@ -1,6 +1,6 @@
 """Optimal step sizes and momenta for quadratics with curvatures in [mu, L], with the rates that they reach.
 
-With kappa = L/mu, the spectral radius a step (a gradient):
+With kappa = L/mu, the spectral radius per step (per gradient):
 
     gradient descent   lr = 2/(L + mu)                                              (kappa - 1)/(kappa + 1)
     heavy ball         lr = 4/(sqrt L + sqrt mu)^2, momentum = q^2,                q = (sqrt kappa - 1)/(sqrt kappa + 1)
@@ -41,7 +41,7 @@ class Tuning:
     ----------
     optimizer : Optimizer or Discretization
     rate : float
-        Worst asymptotic factor of |x - x*| a gradient evaluation on quadratics.
+        Worst asymptotic factor of |x - x*| per gradient evaluation on quadratics.
     """
 
     optimizer: Any
@@ -112,7 +112,7 @@ def rkc(mu, L, stages):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TuningTable(Study):
-    """Rate a gradient of each tuning, by formula and measured on the kernels, for curvatures in [mu, L]."""
+    """Rate per gradient of each tuning, by formula and measured on the kernels, for curvatures in [mu, L]."""
 
     axes = "method parameters rate measured: R"
 
@@ -129,7 +129,7 @@ class TuningTable(Study):
         return bool((np.abs(self.measured - self.rate) < 1e-6).all())
 
     def rows(self):
-        """One dict a tuning."""
+        """One dict per tuning."""
         return [{"method": m, "parameters": p, "rate": float(r), "measured": float(x),
                  "gradients for a factor 10": math.log(0.1) / math.log(r) if r > 0 else 1.0}
                 for m, p, r, x in zip(self.method, self.parameters, self.rate, self.measured)]
@@ -139,7 +139,7 @@ class TuningTable(Study):
 
 
 def tuning_table(mu, L, *, stages=8):
-    """All tunings of this module for [``mu``, ``L``]; the Chebyshev ones with ``stages`` gradients a cycle."""
+    """All tunings of this module for [``mu``, ``L``]; the Chebyshev ones with ``stages`` gradients per cycle."""
     mu, L = _interval(mu, L)
     if not mu < L:
         raise ValueError(f"L must be above mu = {mu:g}, got {L:g}")

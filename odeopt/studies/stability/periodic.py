@@ -8,7 +8,7 @@ not depend on c or on the averaging of g^2:
     Adam      |x| = lr (1 - beta1)/(2 (1 + beta1)),   i.e. the preconditioned curvature sits exactly at
               the stability limit 2 (1 + beta1)/((1 - beta1) lr); attracting only for beta1 below a
               threshold (:func:`critical_beta1`, -> 3 - 2 sqrt 2 as beta2 -> 1): at (0.9, 0.999) errors
-              grow by 1.0494 a step, which are the spikes seen in training
+              grow by 1.0494 per step, which are the spikes seen in training
 
 Both are lr/E, where E is the method's stability limit with the preconditioner frozen at 1: on the orbit the
 step sits at the limit. So is the orbit of every method whose step divides by a mean square (or largest
@@ -126,7 +126,7 @@ class PeriodTwoOrbit(Study):
 
     @property
     def growth(self):
-        """Factor a step of a small deviation from the orbit (largest modulus of the multipliers)."""
+        """Factor per step of a small deviation from the orbit (largest modulus of the multipliers)."""
         return float(np.abs(self.multipliers[0]))
 
     @property
@@ -137,10 +137,10 @@ class PeriodTwoOrbit(Study):
     def rows(self):
         """One line."""
         return [{"method": self.method, "curvature": self.curvature, "|x|": self.amplitude, "formula": self.formula,
-                 "growth a step": self.growth, "attracting": "yes" if self.attracting else "no"}]
+                 "growth per step": self.growth, "attracting": "yes" if self.attracting else "no"}]
 
     def headline(self):
-        return f"orbit of period 2: |x| = {self.amplitude:.6g}, deviations grow by {self.growth:.6g} a step"
+        return f"orbit of period 2: |x| = {self.amplitude:.6g}, deviations grow by {self.growth:.6g} per step"
 
     def to_dict(self):
         """As of every study, the multipliers as (real, imaginary) pairs."""
@@ -237,7 +237,7 @@ def critical_beta1(beta2: float) -> float:
 
 def simulated_growth(optimizer: Optimizer, curvature: float = 1.0, *, steps: int = 120, size: float = 1e-9,
                      seed: Any = 0) -> float:
-    """Growth a step of a deviation of relative size ``size`` from the orbit, measured by running the kernel.
+    """Growth per step of a deviation of relative size ``size`` from the orbit, measured by running the kernel.
 
     The leading multipliers are a complex pair, so the deviation y_n of the position turns as it grows: the
     recursion y_{n+2} = a y_{n+1} - b y_n is fitted to those of ``steps`` deviations that lie

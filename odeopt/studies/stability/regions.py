@@ -25,7 +25,7 @@ class StabilityRegion(Study):
     """Spectral radius on a grid of the complex plane of z = h lambda (optimizers: z = -lr * curvature).
 
     ``radius[i, j]`` belongs to z = re[j] + 1j im[i]; the region is where it is at most 1. ``limit`` is the
-    length of the real stability interval [-limit, 0]; ``gradients`` the gradient evaluations a step; ``key`` the
+    length of the real stability interval [-limit, 0]; ``gradients`` the gradient evaluations per step; ``key`` the
     optimizer's name, for a scheme that of gradient descent, whose flow it is on.
     """
 
@@ -47,8 +47,8 @@ class StabilityRegion(Study):
     def rows(self):
         """One line: limits on both axes and the area seen."""
         cell = (self.re[1] - self.re[0]) * (self.im[1] - self.im[0])
-        return [{"method": self.name, "real interval": self.limit, "gradients a step": self.gradients,
-                 "interval a gradient": self.limit / self.gradients, "area in the window": float(
+        return [{"method": self.name, "real interval": self.limit, "gradients per step": self.gradients,
+                 "interval per gradient": self.limit / self.gradients, "area in the window": float(
                      (self.radius <= 1 + SLACK).sum() * cell)}]
 
     def headline(self):
@@ -65,7 +65,7 @@ def stability_region(method: Method | Scheme, window: Any = None, *, resolution:
     window : ((re low, re high), (im low, im high)), optional
         Default: a little more than the region's part over the real stability interval.
     resolution : int
-        Grid points a side.
+        Grid points per side.
     preconditioner : float
         As in :func:`stability_limit`; z is then -lr * curvature / preconditioner.
 

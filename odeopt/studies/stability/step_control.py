@@ -96,7 +96,7 @@ class ControlLog(Study):
                 "estimate/true": float(np.median(ratio)) if ratio.size else math.nan, "status": self.status}
 
     def rows(self):
-        """A row a trial."""
+        """One row per trial."""
         return [{"t": float(t), "h": float(h), "estimate": float(e), "true error": float(true),
                  "accepted": "yes" if a else "no", "h lambda": float(hl)}
                 for t, h, e, true, a, hl in zip(self.t, self.h, self.estimate, self.true_error, self.accepted,
@@ -123,7 +123,7 @@ class StepControl(Study):
         return by_rule[checks.choice("rule", rule, tuple(by_rule))]
 
     def rows(self):
-        """A row a rule."""
+        """One row per rule."""
         return [log.summary() for log in self.logs]
 
     def headline(self):

@@ -142,7 +142,7 @@ def test_a_zero_buffer_gives_other_directions():
 
 
 def test_in_the_heavy_ball_form_the_momentum_grows_as_well():
-    """The velocity holds the learning rate, which grows by alpha^-2 a step: momentum/alpha^2, from (1 - alpha) x0."""
+    """The velocity holds the learning rate, which grows by alpha^-2 per step: momentum/alpha^2, from (1 - alpha) x0."""
     optimizer = oo.Momentum(0.1, 0.9, form="torch", weight_decay=5e-4)
     problem, x0 = problems.rayleigh([1.0, 0.6, 0.3, 0.0]), np.array([1.0, -0.5, 0.8, 0.2])
     alpha, (_, schedule, _) = SI.growth_factor(optimizer), SI.growing_equivalent(optimizer, x0)
@@ -158,7 +158,7 @@ def test_in_the_heavy_ball_form_the_momentum_grows_as_well():
 
 
 def test_growth_factor_is_the_root_and_the_posts_number():
-    """offconvex.org 2020-04-24: 391 steps an epoch at lr .1, momentum .9, decay 5e-4 grow by 1.481."""
+    """offconvex.org 2020-04-24: 391 steps per epoch at lr .1, momentum .9, decay 5e-4 grow by 1.481."""
     alpha = SI.growth_factor(oo.Momentum(0.1, 0.9, form="torch", weight_decay=5e-4))
     assert alpha**2 - (1.9 - 5e-5) * alpha + 0.9 == pytest.approx(0, abs=1e-15)
     assert round(alpha ** (-2 * 391), 3) == 1.481
@@ -179,7 +179,7 @@ def test_the_angle_loss_obeys_the_recursion_exactly(lr, decay):
         a, b = SI.directions(run.x[-2:])
         angle = math.atan2(abs(a[0] * b[1] - a[1] * b[0]), a @ b)
         assert angle == pytest.approx(SI.equilibrium_angle(lr * decay), rel=1e-10)
-        # Contraction of small deviations: 2 (1 - lr wd)^2 - 1 a step.
+        # Contraction of small deviations: 2 (1 - lr wd)^2 - 1 per step.
         near = SI.norm_recursion(star * (1 + 1e-6), lr, decay, c * c, 1)
         assert (near[1] - star) / (star * 1e-6) == pytest.approx(2 * (1 - lr * decay) ** 2 - 1, rel=1e-4)
 
@@ -191,7 +191,7 @@ def test_effective_lr_depends_on_the_product_only():
 
 
 def test_the_time_to_equilibrium_is_one_over_the_product():
-    """From four times the equilibrium |w|^2, deviations shrink by e^(-4 lr wd) a step at the end."""
+    """From four times the equilibrium |w|^2, deviations shrink by e^(-4 lr wd) per step at the end."""
     hits = []
     for lr, wd in ((0.1, 0.1), (0.1, 0.01), (0.01, 0.1), (0.01, 0.01)):
         star = SI.equilibrium_norm2(lr, wd, 1.0)

@@ -147,7 +147,7 @@ def test_eps_is_in_the_preconditioner(more):
 
 
 def test_the_memory_lags_by_decay_over_one_minus_decay():
-    """Under squares that grow by 1 a step v lags 4 steps at decay .8 and not 5: it holds the newest one."""
+    """Under squares that grow by 1 per step v lags 4 steps at decay .8 and not 5: it holds the newest one."""
     opt = oo.RMSprop(1e-3, decay=0.8, eps=0.0)
     s, x = np.zeros((1, 1)), np.zeros(1)
     for k in range(400):
