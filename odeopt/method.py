@@ -118,7 +118,7 @@ class Method(Protocol):
         ...
 
     def declared_order(self, start: str = "cold") -> float | None:
-        """Order of the iterates against the flow from this start; None where there is none."""
+        """Order of the iterates against the flow from this start; None where they have no order."""
         ...
 
     def stability_limit(self) -> Limit | None:

@@ -2,8 +2,8 @@
 
 No number here is read from a class. A page without a row fails the suite (test_optimizers.py).
 
-``cold``, ``consistent``: order of the iterates against the flow from either start, None where
-    there is no flow or no order at practical steps.
+``cold``, ``consistent``: order of the iterates against the flow from either start (``Optimizer`` says what
+    they are), None where there is no flow or no order at practical steps.
 ``limit``: largest stable lr * lambda on (lambda/2) x^2, for adaptive methods with the preconditioner
     frozen at 1; None where no such number exists.
 ``identity``: whether a generic scheme on the flow gives the update's iterates.

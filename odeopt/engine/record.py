@@ -64,7 +64,7 @@ def record(method: Method, problem: Problem, x0: ArrayLike | None = None, steps:
         Stop when the gradient norm is not above it (of an optimizer). 0 stops where the gradient is exactly 0
         and the method's memory does not move the point either.
     start : {"cold", "consistent"} or (slots, n) array
-        Initial memory of an optimizer: zeros, the page's smooth start, or given.
+        Initial memory of an optimizer: zeros, that with which its flow starts smoothly, or given.
     memory : bool
         Keep the memory rows as well.
     resume : Trajectory, optional

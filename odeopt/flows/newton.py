@@ -7,7 +7,7 @@ where H becomes singular on the way: there the field grows without bound.
 Explicit Euler with h <= 1 is damped Newton, with h = 1 Newton's method; on a quadratic g <- (1 - h) g, stable for
 h < 2 on every curvature.
 
-Up to n = 400 one evaluation costs n Hessian products and an elimination; above, conjugate gradients, which needs H to be
+Up to n = 400 an evaluation costs n Hessian products and an elimination; above, conjugate gradients, which need H to be
 positive definite. Where H is singular (above n = 400: not positive definite) the field is NaN, except at g = 0,
 where it rests.
 

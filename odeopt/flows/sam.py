@@ -8,7 +8,7 @@ At a stationary point g/|g| has no limit and the normalised field jumps. Next to
 mu > 0 to L it is not shorter than rho mu, so that the flow arrives there in finite time, and Euler steps chatter
 about it with an amplitude of up to h rho L. At g = 0 exactly ``rhs`` returns 0.
 
-Explicit Euler with step h = lr is SAM. One evaluation costs two gradients. Radii in proportion to the step belong to the
+Explicit Euler with step h = lr is SAM; an evaluation costs two gradients. Radii in proportion to the step belong to the
 scheme ``schemes.sam``.
 
 Sources: Foret et al., arXiv:2010.01412, algorithm 1; Compagnoni et al., arXiv:2301.08203.

@@ -1,8 +1,8 @@
 """``Optimizer``: a textbook update together with the flow and the scheme that it is.
 
-A page (one file) declares its hyperparameters as dataclass fields with the helpers below, its
-kernel, its flow, its scheme and its step in flow time. Everything else (validation, refinement,
-the training-loop face) lives here.
+The page of an optimizer (its source file in this folder, one class per file) declares its hyperparameters as
+dataclass fields with the helpers below, its kernel, its flow, its scheme and its step in flow time. Everything else
+(validation, refinement, the training-loop face) lives here.
 """
 
 from __future__ import annotations
@@ -115,6 +115,10 @@ class Optimizer:
     ``look``, colour and marker in pictures (default: made from the key); ``full_batch_only`` for rules that
     compare the gradients of two steps; ``wrapper`` for an optimizer made of another one, which the registry
     leaves out.
+
+    The *page* of an optimizer is its source file in ``odeopt/optimizers``, the memory its slots. A run begins from a
+    *cold* start, with the memory of a fresh run (zeros, unless the page says otherwise), or from a *consistent* one,
+    with the memory with which the flow starts smoothly (for a running mean of the gradients, the first gradient).
     """
 
     title = ""
@@ -205,7 +209,7 @@ class Optimizer:
         """Correct slots ``s`` that were made by replaying the past, in place (default: nothing to correct)."""
 
     def consistent_start(self, x: np.ndarray, g: Any) -> np.ndarray:
-        """Slots at which the flow starts smoothly at ``x`` with gradient ``g`` (default: cold)."""
+        """Slots with which the flow starts smoothly at ``x`` with gradient ``g`` (default: those of the cold start)."""
         return self.cold_start(x)
 
     def declared_order(self, start: str = "cold") -> float | None:

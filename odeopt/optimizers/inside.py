@@ -37,7 +37,7 @@ def _try_inside(optimizer, kernel, dimensions):
     p, g, name = optimizer.p_for(x.reshape(shape)), np.resize([0.3, -0.2], x.size), type(optimizer).__name__
     try:
         flow = optimizer.flow
-    except ValueError:  # numbers so small that the flow's constants are not finite: it says so itself where it is asked for
+    except ValueError:  # numbers so small that the flow's constants overflow: it says so where it is asked for
         flow = None
     s = np.array(optimizer.cold_start(x), dtype=np.float64)
     if s.shape != (len(slots), x.size):

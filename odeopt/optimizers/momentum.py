@@ -6,7 +6,7 @@ Forms, by name (g = gradient at x; the iterates of one form are another's with o
   ema          m <- momentum m + (1 - momentum) g;         x <- x - lr m
 
 Flow         x'' + a x' + g = 0; for ``ema`` tau x'' + x' + g = 0, written x' = -m, tau m' = g - m
-Scheme       the same iterates have two readings, by name (``reading``):
+Scheme       the same iterates have two readings: pairs of a flow and a scheme that give them (``reading``):
   symplectic_euler   h = sqrt(lr), a = (1 - momentum)/h: semi-implicit Euler, order 1
   stormer_verlet     h = sqrt(2 lr/(1 + momentum)), a h/2 = (1 - momentum)/(1 + momentum):
                      central differences, **order 2** from the start v = lr g0/(2 momentum),
@@ -117,7 +117,8 @@ class Momentum(Optimizer):
         For ``form="torch"`` with momentum only.
     form : {"heavy_ball", "torch", "ema"}
     reading : {"symplectic_euler", "stormer_verlet"}
-        Which flow and scheme the numbers stand for (the update is the same); ``ema`` has one.
+        A reading is a flow and a scheme whose iterates are those of the update: it sets the step h and the
+        friction that ``lr`` and ``momentum`` stand for, and changes no iterate. ``ema`` has one reading only.
     weight_decay : float >= 0, default 0
     weight_decay_mode : {"coupled", "decoupled"}
 
