@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import scipy.optimize as so
+from scipy import integrate
 
 import odeopt as oo
 from odeopt.interop.auto_lr import spectrum_ends
 from odeopt.interop.line_search import LineSearch
 from odeopt.interop.objective import Objective
+from odeopt.interop.solver import solver_class
 
 START = np.array([-1.2, 1.0])
 
@@ -182,3 +184,28 @@ def test_the_automatic_rate_of_damped_momentum():
     r = oo.minimize(lambda x: 3.5 * float(x @ x), [1.0], jac=lambda x: 7 * x, hess=lambda x: np.array([[7.0]]),
                     method="momentum", momentum=0.5, form="torch", dampening=0.2, maxiter=2)
     assert r.lr == pytest.approx(1.5 / (0.8 * 7.7), rel=1e-12)
+
+
+def test_the_last_step_of_an_optimizer_ends_where_it_is_told():
+    """A shorter step of its scheme, or the part of its own step where it has none; a billionth is not cut off."""
+    problem = oo.problems.quadratic([2.0], x0=[1.0])
+
+    def ended(optimizer, end):
+        flow = optimizer.flow
+        field, y0 = flow.field(problem), optimizer.flow_start(problem.x0, problem.grad(problem.x0)).ravel()
+        r = integrate.solve_ivp(lambda t, y: field(t, y.reshape(flow.rows, 1)).ravel(),
+                                (optimizer.t0, optimizer.t0 + end), y0, method=solver_class(optimizer, problem))
+        assert r.success and r.t[-1] == optimizer.t0 + end
+        return r.y[0], r.t - optimizer.t0, r.nfev
+
+    for rest in (0.05, 0.1 - 1e-7, 0.1 - 1e-12, 0.1):
+        y, t, spent = ended(oo.GradientDescent(0.1), 0.2 + rest)
+        taken = rest if rest < 0.1 - 1e-10 else 0.1
+        np.testing.assert_allclose(y, [1.0, 0.8, 0.64, 0.64 * (1 - 2 * taken)], rtol=1e-14)
+        np.testing.assert_allclose(t, [0.0, 0.1, 0.2, 0.2 + rest], rtol=1e-14)
+        assert spent == (4 if taken < 0.1 else 3)  # a shortened step begins anew
+    nadam = oo.NAdam(0.1)
+    own, h = oo.record(nadam, problem, steps=3).x[:, 0], nadam.h
+    for share in (0.3, 1 - 1e-7):
+        y, _, _ = ended(nadam, (2 + share) * h)
+        np.testing.assert_allclose(y, [*own[:3], own[2] + share * (own[3] - own[2])], rtol=1e-12)
