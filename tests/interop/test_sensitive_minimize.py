@@ -209,3 +209,8 @@ def test_the_last_step_of_an_optimizer_ends_where_it_is_told():
     for share in (0.3, 1 - 1e-7):
         y, _, _ = ended(nadam, (2 + share) * h)
         np.testing.assert_allclose(y, [*own[:3], own[2] + share * (own[3] - own[2])], rtol=1e-12)
+
+
+def test_a_gradient_of_one_variable_may_be_a_number():
+    r = oo.minimize(lambda x: (x[0] - 3) ** 2, [1.0], jac=lambda x: 2 * (float(x[0]) - 3), method="armijo")
+    assert r.success and r.x[0] == pytest.approx(3.0, abs=1e-5) and r.jac.shape == (1,)
