@@ -20,7 +20,7 @@ def plain(text):
 
 
 def tree():
-    files = [ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    files = sorted(ROOT.glob("*.md"))
     files += [f for folder in FOLDERS for f in sorted((ROOT / folder).rglob("*")) if f.suffix in SUFFIXES]
     return {str(f.relative_to(ROOT)): f.read_text("utf-8") for f in files if f.name != "test_references.py"}
 
