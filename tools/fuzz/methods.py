@@ -32,8 +32,8 @@ def op_make():
                 return f"{f.name} = {v!r} accepted"
         if not (finite(o.p)):
             return "p not finite"
-        if o.flow() is not None and not finite(o.flow().p):
-            return f"flow constants not finite {o.flow()}"
+        if o.flow is not None and not finite(o.flow.p):
+            return f"flow constants not finite {o.flow}"
         repr(o)
         assert o.h is not None
         return ""
