@@ -254,14 +254,9 @@ def op_rkc():
     def run(*a, **k):
         s = f(*a, **k)
         if isinstance(s, oo.schemes.Scheme):
-            fl = flow()
-            if f is oo.schemes.catching_up_euler:
-                return (
-                    oo.record(oo.Discretization(oo.flows.amsgrad_flow(0.1, 1.0, 1e-8), s, 1e-3), compiled[0], steps=4)
-                    if args in ((1, None), (2, None), (1, 1), (2, 1))
-                    else s
-                )  # known: other rows leave the arrays
-            return oo.record(oo.Discretization(fl, s, 1e-3), compiled[0], steps=4)
+            fl, bounded = flow(), oo.flows.amsgrad_flow(0.1, 1.0, 1e-8)
+            d = oo.Discretization(bounded if f is oo.schemes.catching_up_euler else fl, s, 1e-3)
+            return oo.record(d, compiled[0], steps=4)
         return s
 
     run.__name__ = f.__name__

