@@ -24,7 +24,8 @@ _COUNT: dict[str, Any] = {"low": 0, "high": checks.LARGEST - 1}
 _WORDS = {"status": functools.partial(checks.choice, allowed=("completed", "diverged", "stalled")),
           **dict.fromkeys(("message", "method", "problem", "noise"), archive.text)}
 _ARRAYS = {
-    "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R"), "x": Entry("float64", "paths R n"),
+    "k": Entry("int64", "R", **_COUNT), "t": Entry("float64", "R", finite=True),
+    "x": Entry("float64", "paths R n"),
     "stopped": Entry("int64", "paths", low=-1, high=checks.LARGEST), "mean": Entry("float64", "paths n", optional=True),
     "final.k": Entry("int64", **_COUNT), "final.x": Entry("float64", "paths n"),
 }
@@ -106,6 +107,8 @@ class Paths:
         with archive.reading(path, "paths"):
             words, arrays = archive.raw(path, FORMAT)
             words, arrays = archive.check_words(words, _WORDS), _checked(arrays)
+            if (words["status"] == "diverged") != bool((arrays["stopped"] >= 0).any()):
+                raise archive.Wrong("status must be 'diverged' exactly where a path stopped")
         final = {name[6:]: arrays.pop(name) for name in list(arrays) if name.startswith("final.")}
         found: dict[str, Any] = words | {"mean": None} | arrays
         return cls(**found, final=final)
@@ -119,6 +122,12 @@ def _checked(arrays, **sizes):
         raise archive.Wrong("k must increase from 0 to final.k")
     if order.size and (np.sort(order[:, 1:]) != np.arange(order.shape[1] - 1)).any():  # they are places in the data
         raise archive.Wrong("final.order must hold permutations")
+    going = arrays["stopped"] < 0
+    for name in ("x", "final.x", "final.t", "final.z"):
+        if name in arrays and not np.isfinite(arrays[name][going]).all():
+            raise archive.Wrong(f"{name} must be finite on paths that did not stop")
+    if not np.array_equal(arrays.get("final.stopped", arrays["stopped"]), arrays["stopped"]):
+        raise archive.Wrong("final.stopped must be stopped")
     return arrays
 
 

@@ -161,6 +161,9 @@ def test_an_entry_of_another_kind_or_shape_is_refused(name, change, files, tmp_p
     ("paths", "final.k", 2**62), ("paths", "stopped", np.full(2, -2)), ("paths", "final.k", 0),
     ("paths", "final.average_from", -2), ("batches", "final.order", np.full((2, 1438), 10**6)),
     ("batches", "final.order", np.full((2, 1438), -1)), ("adaptive", "step_log.more", 1),
+    *((name, entry, np.nan) for name, entry in (("paths", "x"), ("paths", "t"), ("paths", "final.x"),
+                                                ("paths", "final.t"), ("simulated", "final.z"), ("batches", "x"))),
+    ("paths", "stopped", np.array([1, -1])), ("paths", "final.stopped", np.array([1, -1])),
     ("trajectory", "final.spec", "[1]"), ("trajectory", "final.spec", "{"),
     *((name, entry, value) for name in ("trajectory", "adaptive") for value in (np.nan, np.inf)
       for entry in ("t", "x", "lr", "memory", "final.t", "final.sum", "final.carry", "final.x", "final.s")
@@ -181,6 +184,13 @@ def test_a_run_that_diverged_loads_with_what_overflowed(tmp_path):
     run.save(tmp_path / "x.npz")
     again = oo.Trajectory.load(tmp_path / "x.npz")
     assert np.array_equal(again.final["x"], run.final["x"], equal_nan=True) and again.status == "diverged"
+
+
+def test_paths_that_diverged_load_with_what_overflowed(tmp_path):
+    found = oo.sample(oo.GradientDescent(1e307), BEALE, st.gaussian(0.1), steps=3, paths=2, every=1)
+    assert found.status == "diverged" and np.isnan(found.x[:, -1]).all()
+    found.save(tmp_path / "x.npz")
+    assert np.array_equal(st.Paths.load(tmp_path / "x.npz").x, found.x, equal_nan=True)
 
 
 @pytest.mark.parametrize("entry, value", [
