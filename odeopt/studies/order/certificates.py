@@ -13,10 +13,9 @@ from ...method import Method, checked_method
 from ...problems import Problem
 from ..base import Study, table
 from ..inner import gather, partial_results
-from .convergence import Convergence, convergence, failed
+from .convergence import STEADY, Convergence, convergence, failed
 
 MORE = 4  # further levels for a study whose slopes still move: no tail, or a spread in it above STEADY
-STEADY = 0.02
 COLUMNS = ("optimizer", "flow", "scheme", "scaling", "start", "expected", "measured", "spread", "verdict")
 
 

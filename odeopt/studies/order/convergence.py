@@ -8,11 +8,16 @@ scaling law (``Optimizer.refined``), and the distance to the flow at equal flow 
 The order is the least-squares slope over the asymptotic tail: the finest levels (at most five) whose
 slopes agree with the last one to 0.05 and whose errors stand clear of the reference's own
 uncertainty. Where no two slopes agree, ``asymptotic`` is False and ``message`` says how they move.
+
+The slopes of a scheme of high order often move until round-off hides them. A :class:`Discretization` whose slopes
+still differ by more than 0.02 is therefore measured again (against the reference): the errors of the first look say
+which steps lie between round-off and the coarse regime, and the series of the error is fitted there, its order a
+real number (:mod:`odeopt.studies.order.series`).
 """
 
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,10 +35,12 @@ from ...reference.solvers import DENSE_JACOBIAN
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
 from .fit import AGREE, curve_through, distance_to, fit_order, refinements
+from .series import second_look
 
 TOLERANCE = 0.05  # of a certificate
 _HIDDEN = 100.0  # times the uncertainty of the reference: smaller errors have no slope to 0.05
 _AGREE_OF_MEANS = 0.3  # slopes of errors that fluctuate
+STEADY = 0.02  # slopes that differ by more still move
 _NO_LIMIT = 0.1  # a slope below is no convergence
 _MANY = 2**24  # coordinates kept of one run; beyond, every second (fourth, ...) step is compared
 _STEPS = 64  # of the coarsest level when t_end is not given
@@ -67,9 +74,11 @@ class Convergence(Study):
         Signed; nan next to a diverged level.
     order, spread : float
         Least-squares slope over the tail and the largest difference between its slopes; nan
-        without a tail of three levels.
+        without a tail of three levels. From a series: its order, and the change by one term more.
     tail : (L,) bool array
         The levels of the fit.
+    terms : int
+        Of the series that was fitted; 0 where the order is the slope of the tail.
     asymptotic : bool
     expected : float
         The order that the optimizer's page declares for this start (or the scheme's); nan if none.
@@ -102,6 +111,7 @@ class Convergence(Study):
     expected: float
     message: str
     spec: dict = field(default_factory=dict)
+    terms: int = 0
 
     @property
     def certified(self):
@@ -124,6 +134,8 @@ class Convergence(Study):
     def headline(self):
         """The method and its order in one line."""
         order = f"order {self.order:.3f} ± {self.spread:.3f}" if self.asymptotic else "no order"
+        if self.terms:
+            order += f" by a series of {self.terms} terms"
         flow = self.flow if self.flow.endswith("flow") else f"{self.flow} flow"
         against = f"the {flow}" if self.against == "reference" else "its own refinements"
         return (f"<Convergence {self.method} on {self.problem} to t = {self.t_end:.4g} against {against}, {self.start} "
@@ -161,7 +173,8 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
     t_end : float, optional
         Flow time; default: the time of 64 coarse steps.
     levels : int >= 3
-        Steps h, h/factor, ..., h/factor^(levels - 1).
+        Steps h, h/factor, ..., h/factor^(levels - 1). Where the slopes of a Discretization still move there,
+        further levels are chosen from the errors.
     factor : float > 1
     start : {"cold", "consistent"}
         Memory of an optimizer: zeros, or so that the flow starts smoothly (EMA = gradient,
@@ -244,9 +257,20 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
         notes.append(f"the reference ends at t = {solution[0].t_end:.3g}: {solution[0].message}")
         if not solution[0].t_end > ladder.t0:  # nothing to compare with
             uncertainty = math.nan
-    scale = max((size for size in sizes if math.isfinite(size)), default=1.0)
+    scale = min((size for size in sizes if math.isfinite(size)), default=1.0)  # a run that grows has another
     fit = fit_order(h, error, floor=max(uncertainty, 1e-15 * scale) if math.isfinite(uncertainty) else math.inf,
                     agree=AGREE if mean_of == 1 else _AGREE_OF_MEANS, drift=mean_of == 1)
+    terms, steady = 0, fit.asymptotic and fit.spread <= STEADY
+    if ladder.fixed and solution and solution[0].success and mean_of == 1 and not (steady or interrupted):
+        series, closer, interrupted = second_look(ladder, np.rint(ladder.t_end / h), error, scale,
+                                                  _MANY // problem.dim, progress)
+        notes += ["interrupted"] if interrupted else []
+        if series is not None:
+            coarse = h > closer[0, 0] * (1 + 1e-9)
+            h, steps, error, final = np.hstack([np.array([h, steps, error, final])[:, coarse], closer])
+            terms, uncertainty = series.terms, series.uncertainty
+            fit = replace(fit_order(h, error), order=series.order, spread=series.spread, asymptotic=True, message="",
+                          tail=np.append(np.zeros(coarse.sum(), dtype=bool), series.used))
     if fit.message and not (notes and np.isnan(error).all()):
         notes.append(fit.message)
         if np.isfinite(error).any() and np.nanmin(error) <= _HIDDEN * uncertainty:
@@ -258,7 +282,7 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
         ladder.name, ladder.words, problem.name, ladder.flow.name if ladder.flow is not None else "none",
         ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end) if rows else math.nan, h,
         steps.astype(np.int64), error, final, float(uncertainty), fit.slopes, fit.order, fit.spread, fit.tail,
-        fit.asymptotic, expected, "; ".join(notes), ladder.method.spec())
+        fit.asymptotic, expected, "; ".join(notes), ladder.method.spec(), terms)
 
 
 def failed(method, problem, start, against, message):
@@ -367,11 +391,8 @@ class _Ladder:
         method, t_end = self.method, self.t_end
         if self.fixed:
             # Whole steps up to t_end: a last, shorter step would be no refinement of the coarser run's.
-            steps = self._whole_steps(f)
-            h = t_end / steps
-            run = inner_run(method.with_step(h), self.problem, self.z0, steps, self._stride(steps))
-            t = run.t - self.t0
-        elif self.refine is not None:
+            return self.run_steps(self._whole_steps(f))
+        if self.refine is not None:
             h = method.h / f
             steps = self._bounded(t_end / h)
             run = inner_run(self.refine(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
@@ -384,9 +405,18 @@ class _Ladder:
         if run.final["k"] >= MOST_STEPS and not t[-1] >= 0.999 * t_end:
             raise ValueError(f"t_end must be in reach of {MOST_STEPS} steps at each level, got {t_end:.6g}, and those "
                              f"of h = {h:.6g} come to t = {t[-1]:.6g}")
+        return h, *self._points(run, t)
+
+    def run_steps(self, steps):
+        """``(h, t, x)`` of a Discretization with so many steps."""
+        h = self.t_end / steps
+        run = inner_run(self.method.with_step(h), self.problem, self.z0, steps, self._stride(steps))
+        return h, *self._points(run, run.t - self.t0)
+
+    def _points(self, run, t):
         if not run.ok:
-            return h, np.append(t, t_end), np.vstack([run.x, np.full((1, run.x.shape[1]), np.inf)])
-        return h, t, run.x
+            return np.append(t, self.t_end), np.vstack([run.x, np.full((1, run.x.shape[1]), np.inf)])
+        return t, run.x
 
     def _stride(self, steps):
         return max(1, int(steps * self.problem.dim // _MANY))
