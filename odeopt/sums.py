@@ -1,4 +1,4 @@
-"""Sums over an array in a fixed order, for kernels.
+"""Sums over an array in a fixed order, and whether an array is finite, for kernels.
 
 A plain loop adds one number every four cycles, since each addition waits for the one before; here
 four quarters of the array are added up side by side. That is three times as fast, loses fewer
@@ -73,3 +73,22 @@ def scaled_norm(g):
         ratio = np.float64(g[i]) / largest
         square += ratio * ratio
     return largest, np.sqrt(square)
+
+
+@kernel
+def finite(x):
+    """Whether all entries of a vector are."""
+    for i in range(x.size):
+        if not np.isfinite(x[i]):
+            return False
+    return True
+
+
+@kernel
+def all_finite(z):
+    """Whether all entries of a matrix are."""
+    for j in range(z.shape[0]):
+        for i in range(z.shape[1]):  # a view of a row may cost more than the step that is looked at
+            if not np.isfinite(z[j, i]):
+                return False
+    return True

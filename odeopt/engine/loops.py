@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import abi
 from ..abi import cold_path
-from ..sums import scaled_norm, two_sum
+from ..sums import all_finite, finite, scaled_norm, two_sum
 from .trajectory import Trajectory
 
 RUNNING, COMPLETED, CONVERGED, OUT_OF_RANGE, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED = range(8)
@@ -47,22 +47,6 @@ def norm_of(g):
 def last_time(t_end):
     """The time from which on ``t_end`` counts as reached."""
     return t_end - 1e-12 * abs(t_end) if t_end < np.inf else t_end
-
-
-@abi.kernel
-def _finite(x):
-    for i in range(x.size):
-        if not np.isfinite(x[i]):
-            return False
-    return True
-
-
-@abi.kernel
-def _all_finite(z):
-    for j in range(z.shape[0]):
-        if not _finite(z[j]):
-            return False
-    return True
 
 
 @abi.kernel
@@ -131,7 +115,7 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
                 status = BAD_VALUE
             elif not np.isfinite(size):
                 status = BAD_GRADIENT
-            elif not (t + carry < np.inf and _finite(seen_x)):  # f may be finite at infinity
+            elif not (t + carry < np.inf and finite(seen_x)):  # f may be finite at infinity
                 status = BAD_STATE
             elif k == k_end or t + carry >= limit:
                 status = COMPLETED
@@ -162,7 +146,7 @@ def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, 
                 if k == next_record:
                     next_record += every
                     due = min(k_stop, next_record)
-                if not _all_finite(seen_s):
+                if not all_finite(seen_s):
                     status = BAD_STATE
             if status != RUNNING:
                 break
@@ -213,7 +197,7 @@ def scheme_loop(fg, hv, data, rhs, step, p, steps, z, w, g, stages,
         counters[GRADIENTS] += stages if stages > 0 else int(w[w.shape[0] - 1, 0])
         k += 1
         t, carry = two_sum(t, h + carry)
-        if not (_all_finite(z) and t < np.inf):
+        if not (all_finite(z) and t < np.inf):
             status = BAD_STATE
             break
     counters[K], counters[NEXT], counters[STATUS] = k, next_record, status
@@ -261,7 +245,7 @@ def adaptive_loop(fg, hv, data, rhs, step, p, tolerances, controller, z, old, w,
                 e = w[j, i] / scale
                 error += e * e
         error = np.sqrt(error / count)
-        accepted = error <= 1.0 and _all_finite(z)  # relative to what is infinite any error is small
+        accepted = error <= 1.0 and all_finite(z)  # relative to what is infinite any error is small
         counters[MOVED] = 1 if accepted else 0
         log[k, 0], log[k, 1] = t, trial
         log[k, 2], log[k, 3] = error, 1.0 if accepted else 0.0

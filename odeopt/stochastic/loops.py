@@ -9,6 +9,7 @@ import functools
 import numpy as np
 
 from .. import abi
+from ..sums import all_finite, finite
 
 FULL, GAUSSIAN, BATCHES = range(3)  # where the gradient of a step comes from
 
@@ -19,14 +20,6 @@ def no_batch(x, g, data, batch):
     for i in range(g.size):
         g[i] = np.nan
     return np.nan
-
-
-@abi.kernel
-def _finite(v):
-    for i in range(v.size):
-        if not np.isfinite(v[i]):
-            return False
-    return True
 
 
 def optimizer_paths(fg, fgb, data, source, noise, c_noise, update, schedule, c_schedule, driven, base, p,
@@ -62,7 +55,7 @@ def optimizer_paths(fg, fgb, data, source, noise, c_noise, update, schedule, c_s
             if driven >= 0:
                 p[driven] = schedule(float(now), base[driven], c_schedule)
             t += update(now, p, xp, g, sp)
-            if not (np.isfinite(f) and _finite(xp) and t < np.inf):
+            if not (np.isfinite(f) and finite(xp) and t < np.inf):
                 stopped[path] = now + 1
                 break
             if average_from >= 0 and now + 1 >= average_from:
@@ -75,15 +68,6 @@ def optimizer_paths(fg, fgb, data, source, noise, c_noise, update, schedule, c_s
                     out[path, r, i] = xp[i]
                 next_record = min(last, next_record + every)
         clock[path] = t
-
-
-@abi.kernel
-def _all_finite(z):
-    for j in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            if not np.isfinite(z[j, i]):
-                return False
-    return True
 
 
 @abi.kernel
@@ -180,7 +164,7 @@ def sde_paths(rhs, fg, hv, data, p, t0, h, step, noise, c_noise, strength, row, 
             for i in range(normals.size):
                 normals[i] = xi[path, now - k, i]
             step(rhs, fg, hv, data, t0 + now * h, p, h, noise, c_noise, strength, row, additive, zp, normals, w, e)
-            if not _all_finite(zp):
+            if not all_finite(zp):
                 stopped[path] = now + 1
                 break
             if now + 1 == next_record:

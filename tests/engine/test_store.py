@@ -40,7 +40,8 @@ class Exact(store.Store):
 
 def in_the_interpreter(loop):
     """The loop and its helpers as they stand in their file: numpy looks at each index."""
-    helpers = {name: loops.__dict__[name].py_func for name in ("write_record", "norm_of", "_all_finite", "last_time")}
+    helpers = {name: loops.__dict__[name].py_func
+               for name in ("write_record", "norm_of", "all_finite", "finite", "last_time")}
     names = loops.__dict__ | helpers
     names |= {name: types.FunctionType(f.__code__, names) for name, f in helpers.items()}
     return types.FunctionType(loop.__code__, names)
