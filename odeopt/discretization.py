@@ -130,6 +130,11 @@ class Discretization:
         checks.choice("start", start, STARTS)
         return None if self.rtol is not None else float(self.scheme.order)
 
+    @property
+    def order_condition(self) -> str:
+        """When :meth:`declared_order` holds."""
+        return "where the flow is smooth along the path"
+
     def stability_limit(self) -> None:
         """None: there is no formula; :func:`odeopt.stability_limit` measures it."""
 

@@ -121,6 +121,11 @@ class Method(Protocol):
         """Order of the iterates against the flow from this start; None where they have no order."""
         ...
 
+    @property
+    def order_condition(self) -> str:
+        """When :meth:`declared_order` holds, in words; "" for always."""
+        ...
+
     def stability_limit(self) -> Limit | None:
         """The largest stable step on curvature 1, by formula; None where there is no such number."""
         ...

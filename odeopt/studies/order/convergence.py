@@ -129,7 +129,7 @@ class Convergence(Study):
             return "no order declared for this start"
         if not self.asymptotic:
             return f"not asymptotic: {self.message}" if self.message else "not asymptotic"
-        return f"measured {self.order:.3f}, declared {self.expected:g}"
+        return f"measured {self.order:.3f}, declared {self.expected:g}" + f" ({self.message})" * bool(self.message)
 
     def headline(self):
         """The method and its order in one line."""
@@ -212,7 +212,8 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
     checks.choice("against", against, ("reference", "richardson"))
     checks.choice("start", start, STARTS)
     ladder = _Ladder(method, problem, x0, t_end, start, refine)
-    expected = expected_order(method, start) if expected is None else checks.real("expected", expected)
+    given = expected
+    expected = expected_order(method, start) if given is None else checks.real("expected", given)
     if against == "reference" and ladder.flow is None:
         raise ValueError(f"method must have a classical flow, and {ladder.name} has none "
                          "(against='richardson' needs none)")
@@ -278,6 +279,8 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
     if fit.asymptotic and fit.order < _NO_LIMIT:
         notes.append("the errors do not shrink with h: no limit" if against == "richardson" else
                      "the errors do not shrink with h: this flow is not the limit")
+    if given is None and fit.asymptotic and abs(fit.order - expected) > TOLERANCE and ladder.method.order_condition:
+        notes.append(f"order {expected:g} is declared {ladder.method.order_condition}")
     return Convergence(
         ladder.name, ladder.words, problem.name, ladder.flow.name if ladder.flow is not None else "none",
         ladder.scheme, ladder.scaling, ladder.start, against, float(ladder.t_end) if rows else math.nan, h,
