@@ -9,24 +9,38 @@ import numpy as np
 
 from .abi import cold_path, kernel
 
+LOST = 1e-28  # squares that vanish in float32 (each below 1e-45) are nothing beside a sum above this
 SAFE = 1e-280  # a sum of squares between this and its inverse has lost nothing to underflow or overflow
 
 
 @kernel
 def sum_of_squares(g):
-    """Sum of g_i^2 in float64, for a vector of either precision, contiguous or not."""
+    """Sum of g_i^2 in float64, for a vector of either precision, contiguous or not.
+
+    Squares are taken in the vector's own precision, which is faster; again in float64 where they overflow or vanish.
+    """
+    total = _sum_of_squares(g, g.dtype.type)
+    if not LOST < total < np.inf:
+        cold_path()
+        total = _sum_of_squares(g, np.float64)
+    return total
+
+
+@kernel
+def _sum_of_squares(g, real):
+    """The sum of squares taken in the precision ``real``."""
     s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
     quarter = g.size // 4
     for i in range(quarter):
-        a, b = np.float64(g[i]), np.float64(g[i + quarter])
-        c, d = np.float64(g[i + 2 * quarter]), np.float64(g[i + 3 * quarter])
+        a, b = real(g[i]), real(g[i + quarter])
+        c, d = real(g[i + 2 * quarter]), real(g[i + 3 * quarter])
         s0 += a * a
         s1 += b * b
         s2 += c * c
         s3 += d * d
     total = (s0 + s1) + (s2 + s3)
     for i in range(4 * quarter, g.size):
-        a = np.float64(g[i])
+        a = real(g[i])
         total += a * a
     return total
 

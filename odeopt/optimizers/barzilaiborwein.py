@@ -25,11 +25,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel, precision
+from ..abi import cold_path, kernel, precision
 from ..flows import gradient_flow
 from ..method import Slot
 from ..schemes import explicit_euler
 from .base import Optimizer, positive, variant
+
+
+@kernel
+def _secant(x, g, old_x, old_g, real):
+    """s.s, s.y and y.y in float64, of differences taken in the precision ``real``."""
+    ss, sy, yy = 0.0, 0.0, 0.0
+    for i in range(x.size):
+        si, yi = np.float64(real(x[i]) - real(old_x[i])), np.float64(real(g[i]) - real(old_g[i]))
+        ss += si * si
+        sy += si * yi
+        yy += yi * yi
+    return ss, sy, yy
 
 
 @kernel
@@ -42,12 +54,10 @@ def barzilai_borwein(k, p, x, g, s):
     old_x, old_g = s[0], s[1]
     gamma = p[0]
     if k > 0:
-        ss, sy, yy = 0.0, 0.0, 0.0
-        for i in range(x.size):
-            si, yi = np.float64(x[i]) - old_x[i], np.float64(g[i]) - old_g[i]
-            ss += si * si
-            sy += si * yi
-            yy += yi * yi
+        ss, sy, yy = _secant(x, g, old_x, old_g, x.dtype.type)  # in their own precision, which is faster
+        if not ss + yy < np.inf:
+            cold_path()
+            ss, sy, yy = _secant(x, g, old_x, old_g, np.float64)
         gamma = s[2, 0]
         secant = p[1] * (sy / yy if p[2] > 0.0 else ss / sy)
         if sy > 0.0 and 0.0 < secant < np.inf:

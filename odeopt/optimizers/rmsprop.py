@@ -44,7 +44,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..abi import kernel, precision
+from ..abi import cold_path, kernel, precision
 from ..flows import gradient_flow, mean_age, modified_root_flow, rmsprop_flow
 from ..method import Slot
 from ..schemes import explicit_euler, partitioned_euler, semi_implicit_euler
@@ -110,7 +110,7 @@ def rmsprop_general(k, p, x, g, s):
         scale, root, inside = 1.0 / q, 1.0 / np.sqrt(q), inside * q
     real = precision(x, g, s)
     lr, new, mu, inside, outside, decay = real(lr), real(new), real(mu), real(inside), real(outside), real(decay)
-    scale, root, old, half, zero, most = real(scale), real(root), real(p[1]), real(0.5), real(0.0), real(np.inf)
+    scale, root, old, zero, most = real(scale), real(root), real(p[1]), real(0.0), real(np.inf)
     for i in range(x.size):
         xi, vi, mi = x[i], v[i], m[i]
         gi = g[i] + decay * xi
@@ -119,7 +119,7 @@ def rmsprop_general(k, p, x, g, s):
         if centered:
             mi = old * mi + new * gi
             spread = vi - mi * (mi * scale)  # q times the variance: what is subtracted is at most v
-            spread = half * (spread + abs(spread))  # round-off may take it below 0; no branch, keeps NaN
+            spread = zero if spread < zero else spread  # round-off may take it below 0; NaN stays
             square = spread if vi < most else vi
         below = np.sqrt(square + inside) * root + outside
         u = gi / below
@@ -147,7 +147,14 @@ def rmsprop_scalar(k, p, x, g, s):
         square = 0.0
         for i in range(g.size):
             gi = np.float64(g[i]) + decay * x[i]
-            square += new * gi * gi
+            square += gi * gi
+        square = new * square
+        if not square < np.inf:  # new |g|^2 may be a number where |g|^2 is none
+            cold_path()
+            square = 0.0
+            for i in range(g.size):
+                gi = np.float64(g[i]) + decay * x[i]
+                square += new * gi * gi
     else:
         scale, length = scaled_norm(g)
         square = new * length * length if scale == 1.0 else new * scale * length * scale * length

@@ -171,6 +171,31 @@ def test_barzilai_borwein_measures_float32_secants_in_float64():
     assert state.slots[0][2, 0] == pytest.approx(1e22, rel=1e-5)  # 0.5/0.5e-22
 
 
+def test_barzilai_borwein_sees_differences_beyond_float32():
+    """3e38 and -3e38 are float32 numbers, their difference is none."""
+    opt, x, g = oo.BarzilaiBorwein(1e-39), np.ones(2, np.float32), np.full(2, 3e38, np.float32)
+    state = opt.init(x)
+    opt.update(x, g, state)
+    x[:] = -1e30
+    opt.update(x, -g, state)
+    assert state.slots[0][2, 0] == pytest.approx(1e30 / 6e38, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e-15, 1e-10, 1.0, 1e18, 1e25, 3e38])
+def test_the_sum_of_float32_squares_is_one_of_float64(size):
+    for n in (1, 4, 11):
+        g = (size * np.linspace(0.2, 1.0, n)).astype(np.float32)
+        exact = np.sum(g.astype(np.float64) ** 2)
+        assert sums.sum_of_squares(g) == pytest.approx(exact, rel=3e-7)
+
+
+def test_the_centered_variance_of_a_huge_gradient_is_a_number():
+    """v near the largest float64: twice of it overflows, the variance itself does not."""
+    opt = oo.RMSprop(0.01, decay=0.9, eps=0.0, centered=True)
+    x, _ = moves(opt, [3.87e154], np.float64, 0.0)  # v = g^2/10 = 1.5e308, less its mean's square, g^2/100
+    assert x[0] == pytest.approx(-0.01 / 0.3, rel=1e-12)
+
+
 def test_the_verlet_reading_needs_momentum():
     with pytest.raises(ValueError, match="^momentum must be > 0 with reading='stormer_verlet'"):
         oo.Momentum(0.01, 0.0, reading="stormer_verlet")
