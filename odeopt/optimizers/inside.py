@@ -12,20 +12,21 @@ from ..method import ROLES, Slot
 _LONG_AXES = 6  # of the arrays on which a kernel is tried
 
 
-def check_inside(optimizer, dimensions=1):
+def check_inside(optimizer, dimensions=1, dtype=np.dtype(np.float64)):
     """TypeError for a page whose kernel or field leaves its arrays; ValueError where it cannot take an array of so
-    many dimensions. Every hyperparameter may matter: looked at once for each optimizer."""
+    many dimensions, or of this precision. Every hyperparameter may matter: looked at once for each optimizer."""
     if optimizer.wrapper:  # a wrapped kernel is called by its address: not by the interpreter
-        return check_inside(optimizer.optimizer, dimensions)
+        return check_inside(optimizer.optimizer, dimensions, dtype)
     try:
         hash(optimizer)
     except TypeError:  # a page of somebody's own may hold a list
-        return _try_inside(optimizer, optimizer.kernel, dimensions)
-    return _tried_inside(optimizer, optimizer.kernel, dimensions)
+        return _try_inside(optimizer, optimizer.kernel, dimensions, dtype)
+    return _tried_inside(optimizer, optimizer.kernel, dimensions, dtype)
 
 
-def _try_inside(optimizer, kernel, dimensions):
+def _try_inside(optimizer, kernel, dimensions, dtype):
     """:func:`check_inside`, on two coordinates along each axis."""
+    optimizer.check_precision(dtype)
     shape = tuple(2 if axis < _LONG_AXES else 1 for axis in range(dimensions))
     x = np.resize([1.0, 0.5], math.prod(shape))
     for slot in optimizer.slots:

@@ -71,6 +71,7 @@ class State:
         small: ClassVar[bool]
     _plan: tuple = field(default=_NO_PLAN, init=False, repr=False)
     _seen: Any = field(default=None, init=False, repr=False)  # where the arrays of the last step lie
+    _short: Any = field(default=(None,), init=False, repr=False)  # what a step of one small array needs
 
     def __post_init__(self):
         """``dtypes``: of each array, from its block's memory; ``size``: entries of all arrays;
@@ -92,7 +93,7 @@ class State:
 
     def __setattr__(self, name, value):
         """``k`` may be set; what else is made once, so that nothing looks editable and is not looked at again."""
-        if hasattr(self, "dtypes"):  # made at last
+        if "dtypes" in vars(self):  # made at last
             if name != "k":
                 self.__delattr__(name)
             value = checks.integer("k", value)
@@ -229,31 +230,32 @@ def init(optimizer, x, groups=None):
     # As the optimizer has checked and converted them: what is kept can be written to a file.
     groups = [(indices, {name: getattr(v, "start_at" if v.wrapper and name == "start" else name) for name in overrides})
               for v, (indices, overrides) in zip(variants, groups)]
-    if len({v.slot_names for v in variants}) > 1:
-        raise ValueError(f"groups must keep the slots {optimizer.slot_names}, got {[v.slot_names for v in variants]}")
+    names = [v.slot_names for v in variants]
+    if len(set(names)) > 1:
+        raise ValueError(f"groups must keep the slots {optimizer.slot_names}, got {names}")
+    rows = len(names[0])
     blocks = []
     for j, (indices, _) in enumerate(groups):
         for part in [indices] if variants[j].reduces else [[i] for i in indices]:
             if len({flat[i].dtype for i in part}) > 1:
                 raise ValueError("x must have one dtype in a group whose update reduces over all its arrays")
-            variants[j].check_precision(flat[part[0]].dtype)
             vector = flat[part[0]] if len(part) == 1 else np.concatenate([flat[i] for i in part])
             if vector.size == 0:
                 raise ValueError("x must have at least one entry in each array, got an empty one")
             shape = arrays[part[0]].shape if len(part) == 1 else (vector.size,)
-            check_inside(variants[j], len(shape))
+            check_inside(variants[j], len(shape), vector.dtype)
             sliced = vector.size > threads.SLICE and threads.elementwise(variants[j], shape)
-            rows = len(variants[j].slots)
             memory = np.zeros(rows * vector.size, vector.dtype)  # in one piece: large pages for large arrays
             for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:
                 s = memory[rows * cut.start : rows * cut.stop].reshape(rows, cut.stop - cut.start)
-                for row, start in zip(s, variants[j].cold_start(vector[cut])):
-                    if start.any():  # rows of zeros are not written: one that holds a number takes a page
-                        row[:] = start
+                cold = variants[j].cold_start(vector[cut])
+                for row in range(rows) if cold.any() else ():
+                    if cold[row].any():  # rows of zeros are not written: one that holds a number takes a page
+                        s[row] = cold[row]
                 blocks.append(((j, part, (cut.start, cut.stop) if sliced else None), s))
     blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
     return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [v.reduces for v in variants],
-                 [block for block, _ in blocks], [a.shape for a in arrays], optimizer.slot_names, optimizer.key,
+                 [block for block, _ in blocks], [a.shape for a in arrays], names[0], optimizer.key,
                  not isinstance(x, (list, tuple)))
 
 
@@ -320,15 +322,16 @@ def _explain(a, b, shape, dtype):
 
 def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1) -> None:
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
-    if (type(state) is State and state.small and state._plan[0] is optimizer
+    if (type(state) is State and state._short[0] is optimizer
             and type(x) is type(g) is np.ndarray and type(workers) is int and workers == 1):
         # The short way to the same: for one small array the rest takes longer than the kernel. Python looks
         # at signals after calls and at the end of a loop's body, so here not between a step and its count.
-        u, v = _pair(x, g, state.shapes[0], state.dtypes[0])
-        _refuse_shared(u, v)
-        kernel, p = state._plan[1][0]
-        own, times = vars(state), state.times
-        for dt in map(kernel, (state.k,), (p,), (u,), (v,), (state.slots[0],)):
+        _, kernel, p, s, times, shape, dtype = state._short
+        own = vars(state)
+        u, v = _pair(x, g, shape, dtype)
+        if np.may_share_memory(u, v):
+            _refuse_shared(u, v)
+        for dt in map(kernel, (own["k"],), (p,), (u,), (v,), (s,)):
             times[0] += dt
             own["k"] += 1
         return
@@ -339,6 +342,9 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
     _refuse_overlaps(_as_list(x), _as_list(g), state)
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         vars(state)["_plan"] = _plan(optimizer, state)
+        if state.small:
+            vars(state)["_short"] = (optimizer, *state._plan[1][0], state.slots[0], state.times, state.shapes[0],
+                                     state.dtypes[0])
     with threads.Uninterrupted():
         _step(flat_x, flat_g, state, workers if state.bytes >= threads.WORTH else 1)
 
