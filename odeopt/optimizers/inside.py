@@ -9,10 +9,11 @@ from .. import checks
 from ..abi import interpreted
 from ..method import ROLES, Slot
 
+DOUBLE = np.dtype(np.float64)
 _LONG_AXES = 6  # of the arrays on which a kernel is tried
 
 
-def check_inside(optimizer, dimensions=1, dtype=np.dtype(np.float64)):
+def check_inside(optimizer, dimensions=1, dtype=DOUBLE):
     """TypeError for a page whose kernel or field leaves its arrays; ValueError where it cannot take an array of so
     many dimensions, or of this precision. Every hyperparameter may matter: looked at once for each optimizer."""
     if optimizer.wrapper:  # a wrapped kernel is called by its address: not by the interpreter

@@ -271,8 +271,8 @@ def _checked(x, g, state):
 
 def _pair(a, b, shape, dtype):
     """Flat views of one array and its gradient, or the error that says what is wrong with them."""
-    if (type(a) is type(b) is np.ndarray and a.shape == b.shape == shape and a.dtype == b.dtype == dtype
-            and a.flags.carray and b.flags.c_contiguous and b.flags.aligned):
+    if (type(a) is type(b) is np.ndarray and a.shape == b.shape == shape and a.dtype is b.dtype is dtype
+            and a.flags.carray and b.flags.carray):
         u, v = (a, b) if len(shape) == 1 else (a.reshape(-1), b.reshape(-1))
     else:
         u, v = _explain(a, b, shape, dtype)
