@@ -37,7 +37,7 @@ _GARBLED = "it is cut off, garbled or of another format"
 def path_of(path, endings=(".npz",)) -> pathlib.Path:
     """Where ``save(path)`` writes: ``path``, with the first of ``endings`` added where it has none of them.
 
-    TypeError for what is no path, ValueError for the ending of another format.
+    TypeError for what is not a path, ValueError for the ending of another format.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a string or a path, got {checks.shown(path)}")

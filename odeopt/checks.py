@@ -39,7 +39,7 @@ def shown(value: Any) -> str:
 
 
 def _number(value):
-    """``value`` as a float; TypeError where it is no real number, OverflowError where it is too large for one."""
+    """``value`` as a float; TypeError where it is not a real number, OverflowError where it is too large for one."""
     if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.isMaskedArray(value):
         value = value.item() if value.dtype.kind in "iufO" else None
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, Decimal)):

@@ -139,7 +139,7 @@ _MEMBERS = [name for name in vars(Method) if not name.startswith("_")]
 
 
 def checked_method(method: Any, what: str = "method must be an Optimizer or a Discretization") -> Method:
-    """``method`` itself; TypeError for anything that is no method, a class or a name among them."""
+    """``method`` itself; TypeError for anything that is not a method, a class or a name among them."""
     if all(hasattr(type(method), name) for name in _MEMBERS):  # isinstance would compute each value, the flow too
         return cast(Method, method)
     if isinstance(method, type) or not isinstance(method, Method):

@@ -47,7 +47,7 @@ def _sum_of_squares(g, real):
 
 @kernel
 def two_sum(a, b):
-    """``(a + b, its rounding error)``, the second exact (Knuth, TAOCP 2, section 4.2.2, theorem B).
+    """``(a + b, its rounding error)``, the second exact (Knuth 1997, section 4.2.2, theorem B).
 
     With it a time is kept as a sum and a carry, t + carry, of which any number of steps is exact to round-off::
 

@@ -14,7 +14,7 @@ from ._clock import best
 
 
 def rows(quick=False):
-    """``(rows, notes)``: CPU nanoseconds a trajectory and step, and wall seconds of a basin map."""
+    """``(rows, notes)``: CPU nanoseconds per trajectory and step, and wall seconds of a basin map."""
     found, steps = [], 1000
     side = 100 if quick else 1000
     for problem in (himmelblau(), rosenbrock()):

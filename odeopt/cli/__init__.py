@@ -1,4 +1,4 @@
-"""The command line: one module of this folder a subcommand, no numerics here.
+"""The command line: one module of this folder per subcommand, no numerics here.
 
 A command module has a docstring (its first line is the help), ``add_arguments(parser)`` and
 ``run(args) -> exit status``; anything that costs time to import is imported inside ``run``. The

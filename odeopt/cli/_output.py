@@ -46,7 +46,7 @@ def add_start(parser, *words):
 def add_look(parser, *, window=True):
     """--title, --dpi, and --window for a map."""
     parser.add_argument("--title", metavar="TEXT", help="of the picture (default: the problem)")
-    parser.add_argument("--dpi", type=dots, metavar="N", help="pixels an inch, 20 to 1200")
+    parser.add_argument("--dpi", type=dots, metavar="N", help="pixels per inch, 20 to 1200")
     if window:
         parser.add_argument("--window", type=plot_window, metavar="A,B,C,D",
                             help="part of the plane that a map shows, A to B across and C to D up")
@@ -74,7 +74,7 @@ def add_output(parser):
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--format", type=str.lower, choices=FORMATS, default="png",
                         help="of the figures (default: png)")
-    parser.add_argument("--dpi", type=dots, metavar="N", help="pixels an inch of the figures, 20 to 1200")
+    parser.add_argument("--dpi", type=dots, metavar="N", help="pixels per inch of the figures, 20 to 1200")
 
 
 def problem_of(args):

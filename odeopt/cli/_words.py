@@ -74,7 +74,7 @@ def window(word):
 
 
 def joined(argv):
-    """``argv`` with what begins with a minus and is no option kept from argparse: numbers are tied to the option
+    """``argv`` with what begins with a minus and is not an option kept from argparse: numbers are tied to the option
     before them (``--x0 -3,3`` as ``--x0=-3,3``), a formula (``-x^2``) begins with a space."""
     words = []
     for word in argv:
@@ -109,7 +109,7 @@ def count(word):
 
 
 def dots(word):
-    """Pixels an inch."""
+    """Pixels per inch."""
     value = count(word)
     if not 20 <= value <= 1200:
         raise argparse.ArgumentTypeError(f"must be 20 to 1200, got {word}")

@@ -15,7 +15,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Print a name and a summary a line."""
+    """Print one name and its summary per line."""
     if args.markdown:
         if args.kind != "optimizers":
             raise ValueError(f"--markdown goes with optimizers, got {args.kind}")

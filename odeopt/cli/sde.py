@@ -46,7 +46,7 @@ def add_arguments(parser):
 def _quadratic(parser):
     parser.add_argument("--curvatures", default=CURVATURES, metavar="A,B,...", help=f"default {CURVATURES}")
     parser.add_argument("--variances", default=VARIANCES, metavar="A,B,...",
-                        help=f"of the gradient noise, one a curvature (default {VARIANCES})")
+                        help=f"of the gradient noise, one per curvature (default {VARIANCES})")
 
 
 def _pairs(parser, default):
@@ -92,7 +92,7 @@ def _matrices(args):
 
     curvatures, variances = _numbers("curvatures", args.curvatures), _numbers("variances", args.variances)
     if len(curvatures) != len(variances):
-        raise ValueError(f"--variances must have {len(curvatures)} numbers, one a curvature, got {len(variances)}")
+        raise ValueError(f"--variances must have {len(curvatures)} numbers, one per curvature, got {len(variances)}")
     return np.diag(curvatures), np.diag(variances)
 
 

@@ -35,7 +35,7 @@ LOG = {"t": Entry("float64", "trials"), "h": Entry("float64", "trials"), "error"
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """Record of a run; the arrays have one entry a recorded step.
+    """Record of a run; the arrays have one entry per recorded step.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class Trajectory:
 
     @classmethod
     def load(cls, path):
-        """Read what :meth:`save` wrote; ValueError for a file that is no trajectory, or a garbled one."""
+        """Read what :meth:`save` wrote; ValueError for a file that is not a trajectory, or a garbled one."""
         with archive.reading(path, "trajectory"):
             words, arrays = archive.raw(path, FORMAT)
             log = any(name.startswith("step_log.") for name in arrays)

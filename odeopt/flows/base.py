@@ -102,7 +102,7 @@ class Flow(abi.Portable):
 
     @property
     def rows(self):
-        """Rows of z: one for the position and one a slot."""
+        """Rows of z: one for the position and one per slot."""
         return 1 + len(self.slots)
 
     def cost(self, n):

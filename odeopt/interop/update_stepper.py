@@ -51,7 +51,7 @@ def check_projection(method, options):
     if not given.projection_is_sound:
         sound = [name for name, one in optimizers.ALL.items() if one.default().projection_is_sound]
         raise ValueError(f"bounds must be None for {given.key}: a projected step with memory may stop at a "
-                         f"point that is no solution (use {', '.join((*sound, *NAMES))})")
+                         f"point that is not a solution (use {', '.join((*sound, *NAMES))})")
 
 
 class UpdateStepper:

@@ -111,7 +111,7 @@ class NAdam(Adam):
             return adam_flow(*self.taus, self.eps, **common)
         rate = -_WARM_UP * self.momentum_decay / self.lr
         if rate == np.inf:
-            raise ValueError(f"lr must not be so small that the rate of the warm-up is no number, got {self.lr!r}")
+            raise ValueError(f"lr must not be so small that the rate of the warm-up overflows, got {self.lr!r}")
         return nadam_flow(*self.taus, self.eps, rate, **common)
 
     @property

@@ -141,7 +141,7 @@ class State:
 
     @classmethod
     def load(cls, path):
-        """Read what :meth:`save` wrote; ValueError for a file that is no saved state, or a garbled one."""
+        """Read what :meth:`save` wrote; ValueError for a file that is not a saved state, or a garbled one."""
         words: dict[str, Any] = state_file.load(path)
         return cls(**words)
 

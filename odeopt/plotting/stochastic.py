@@ -53,7 +53,7 @@ def weak_orders(studies, ax):
 
 
 def norm_equilibrium(study, ax):
-    """lr/|w|^2 against lr wd steps, one curve a pair, of a NormEquilibrium study."""
+    """lr/|w|^2 against lr wd steps, one curve per pair, of a NormEquilibrium study."""
     for i, colour in enumerate(_colours(study.lr.size)):
         time = study.lr[i] * study.weight_decay[i] * study.k[i]
         ax.plot(time, study.lr[i] / study.norm2[i], color=colour,

@@ -45,7 +45,7 @@ def tree_of(text):
         if "too many nested" in str(error):
             raise _deep() from None
         hint = "; a product is written 2*x" if re.search(r"\d\s*[^\W\d]|\)\s*[\w(]|\w\s+\w", text) else ""
-        raise _refused(f"{checks.shown(text)}, which is no formula{hint}") from None
+        raise _refused(f"{checks.shown(text)}, which is not a formula{hint}") from None
 
 
 def _deep():
@@ -163,7 +163,7 @@ class Reader:
             if isinstance(node, ast.Constant):
                 return self.graph.number(node.value)
         except NotFinite:
-            raise _refused("a constant that is no finite real number, such as 1/0, log(-1) or 9^999") from None
+            raise _refused("a constant that is not a finite real number, such as 1/0, log(-1) or 9^999") from None
         name = name_of(node)
         return self.graph.symbol(*self._symbols[name]) if name in self._symbols else self.graph.number(CONSTANTS[name])
 

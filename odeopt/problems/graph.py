@@ -17,7 +17,7 @@ FUNCTIONS = {
 
 
 class NotFinite(ValueError):
-    """A constant that is no finite real number."""
+    """A constant that is not a finite real number."""
 
 
 class Graph:

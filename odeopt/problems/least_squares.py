@@ -30,7 +30,7 @@ def least_squares(residuals, jacobian, x0, *, minima=(), f_min=None, window=None
     TypeError
         An argument that should be callable and is not, or that does not return real numbers.
     ValueError
-        Residuals that are no vector at ``x0``, or a Jacobian of another shape than (m, n).
+        Residuals that are not a vector at ``x0``, or a Jacobian of another shape than (m, n).
     """
     for label, part in (("residuals", residuals), ("jacobian", jacobian)):
         if not callable(part):

@@ -142,7 +142,7 @@ class _Path:
         self.y = run.y.copy()
 
     def pace(self, evaluations):
-        """Time for an evaluation, over the last ``evaluations``."""
+        """Time per evaluation, over the last ``evaluations``."""
         i = min(np.searchsorted(self.counts, self.counts[-1] - evaluations), len(self.counts) - 2)
         return (self.times[-1] - self.times[i]) / (self.counts[-1] - self.counts[i])
 

@@ -34,7 +34,7 @@ class Schedule(abi.Portable):
     Raises
     ------
     TypeError
-        A kernel that is not compiled, or that reads beyond its constants; constants that are no numbers.
+        A kernel that is not compiled, or that reads beyond its constants; constants that are not numbers.
     """
 
     name: str

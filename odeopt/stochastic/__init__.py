@@ -1,4 +1,4 @@
-"""Noise models, ensembles of stochastic runs, and the SDEs that they follow (drive layer).
+"""Noise models, ensembles of stochastic runs, and the SDEs that they follow.
 
 Kernels stay deterministic: the drivers of this package draw from ``numpy.random.Generator``, one
 spawned stream per path, and hand the numbers to the jitted loops. Results therefore do not depend

@@ -135,7 +135,7 @@ def sample(optimizer: Optimizer, problem: Problem, noise: Any = None, x0: ArrayL
            *, paths: int = 1, seed: Any = 0, every: int | None = None, schedule: Any = None, start: str = "cold",
            average_from: Any = None, threads: int | None = None, resume: Any = None,
            progress: bool = False) -> Paths:
-    """Run ``paths`` independent stochastic runs of ``optimizer`` and return an :class:`Paths`.
+    """Run ``paths`` independent stochastic runs of ``optimizer`` and return :class:`Paths`.
 
     Path i draws from its own stream, child i of ``seed`` (``SeedSequence.spawn``), so that it is
     the same path whatever ``paths`` and ``threads`` are, and whether or not the run was cut in

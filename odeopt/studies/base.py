@@ -52,7 +52,7 @@ class Study:
                 object.__setattr__(self, f.name, value)
 
     def rows(self):
-        """The study as a list of dicts, one a line of its table."""
+        """The study as a list of dicts, one per line of its table."""
         raise NotImplementedError
 
     def headline(self):

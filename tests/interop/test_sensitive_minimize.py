@@ -77,7 +77,7 @@ def test_a_search_halves_forty_times_and_then_gives_up():
     assert LineSearch("armijo", 1.0).step(none, same, x, 1.0, g) is None
     np.testing.assert_allclose(-np.ravel(none.asked), 0.5 ** np.arange(40))
     assert LineSearch("spg", 1.0).step(last, same, x, 1.0, g)[0] == -(0.5**39)
-    far = Values(-np.inf)  # trial points that are no numbers are halved, too, without asking
+    far = Values(-np.inf)  # trial points that are not numbers are halved, too, without asking
     with np.errstate(over="ignore"):
         assert LineSearch("armijo", 1e300).step(far, same, x, 1.0, np.array([1e10]))[0] == -(0.5**6) * 1e300 * 1e10
     assert len(far.asked) == 1

@@ -26,7 +26,7 @@ class Hang(BaseException):
 def work(seed, numbers, log):
     """Make the calls ``numbers`` of ``seed``, with lines for each in the file ``log``."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    signal.signal(signal.SIGPROF, _hang)  # of processor time: a busy machine is no hang
+    signal.signal(signal.SIGPROF, _hang)  # of processor time: a busy machine is not a hang
     made = collections.Counter()
     with open(log, "a", buffering=1) as out:
 

@@ -149,7 +149,7 @@ class NormEquilibrium(Study):
 
     @property
     def balanced(self):
-        """(pairs,) whether the interval of ``balance`` holds 1: else |w|^2 still moves, and is no equilibrium."""
+        """(pairs,) whether the interval of ``balance`` holds 1: else |w|^2 still moves, and is not an equilibrium."""
         return np.abs(self.balance - 1) <= self.balance_half
 
     def rows(self):

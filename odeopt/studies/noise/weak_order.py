@@ -124,7 +124,7 @@ def weak_order(optimizer, hessian, covariance, x0, t_end, *, order=1, levels=6):
     Raises
     ------
     ValueError
-        As :func:`odeopt.stochastic.sde`; ``t_end`` not a multiple of h; a matrix that is no covariance.
+        As :func:`odeopt.stochastic.sde`; ``t_end`` not a multiple of h; a matrix that is not a covariance.
     """
     levels = checks.integer("levels", levels, 2)
     t_end = checks.real("t_end", t_end, 0.0, open_low=True)

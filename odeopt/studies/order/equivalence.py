@@ -137,7 +137,7 @@ def own_scheme(optimizer, problem, x0=None, steps=200):
     """
     flow, scheme = optimizer.flow, optimizer.scheme
     if flow is None or scheme is None:
-        raise ValueError(f"optimizer must have a classical flow and a scheme, and {optimizer.title} has not")
+        raise ValueError(f"optimizer must have a classical flow and a scheme, and {optimizer.title} does not")
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     h = _steps_taken(optimizer, problem, x0, steps)
     h = optimizer.h if np.abs(h / optimizer.h - 1).max() < 1e-13 else h

@@ -18,7 +18,7 @@ EXAMPLES = places.EXAMPLES
 
 @functools.cache
 def example(name):
-    """The module of an example (its name is no identifier)."""
+    """The module of an example (its name is not an identifier)."""
     spec = importlib.util.spec_from_file_location("example_" + name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
