@@ -75,7 +75,7 @@ def test_an_option_that_cannot_be_honoured_is_refused(call, words):
     lambda pair: oo.reference(pair, BOWL, t_end=1.0), lambda pair: oo.compare(pair, BOWL),
     lambda pair: oo.work_precision([pair], BOWL, t_end=1.0), lambda pair: oo.order_certificates([pair], BOWL),
 ])
-def test_a_pair_is_no_method_any_more(call):
+def test_a_pair_is_not_a_method_any_more(call):
     with pytest.raises(TypeError, match=r"Discretization\(flow, scheme, h\) makes one"):
         call((FLOW, oo.schemes.rk4))
 

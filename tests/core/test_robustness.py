@@ -297,7 +297,7 @@ print(halved(3.0))
 """
 
 
-def test_a_kernel_typed_in_at_a_prompt_is_no_matter_of_folders():
+def test_a_kernel_typed_in_at_a_prompt_compiles_without_a_folder():
     out, err = finish(start(PROMPT))
     assert out.strip() == "1.5" and not err
 
@@ -309,7 +309,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.getrlimit(resource.RLIM
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no limits on files on Windows")
-def test_a_full_disk_or_a_file_cut_off_is_no_reason_to_fail(tmp_path):
+def test_kernels_compile_with_a_full_disk_or_a_file_cut_off(tmp_path):
     """The folder can be written, but what is compiled does not fit; or it did, and was cut off later."""
     def run(code):
         out, err = finish(start(code, NUMBA_CACHE_DIR=str(tmp_path)))

@@ -237,7 +237,7 @@ def test_flow_time_is_exact_to_round_off_for_steps_of_any_size():
     assert run.final["t"] == exact[-1]
 
 
-def test_an_underflowing_norm_is_no_stationary_point():
+def test_an_underflowing_norm_is_not_a_stationary_point():
     gd = oo.GradientDescent(1e-3)
     problem = oo.problems.quadratic([1.0])
     run = oo.record(gd, problem, [1e-170], steps=5)  # g^2 = 1e-340 is 0

@@ -209,7 +209,7 @@ def test_start_where_the_objective_is_not_finite_is_refused():
     oo.record, oo.compare, oo.convergence, lambda method, problem: oo.ensemble(method, problem, [[1, 2]]),
 ], ids=["record", "compare", "convergence", "ensemble"])
 @pytest.mark.parametrize("problem, got", [("beale", "'beale'"), (lambda x: x @ x, "function"), (None, "NoneType")])
-def test_a_name_or_a_function_is_no_problem(call, problem, got):
+def test_a_name_or_a_function_is_not_a_problem(call, problem, got):
     with pytest.raises(TypeError, match=f"problem must be a Problem, such as .* got {got}"):
         call(oo.Adam(0.01), problem)
 
@@ -240,7 +240,7 @@ def test_what_does_not_move_is_converged(optimizer):
     assert (oo.ensemble(optimizer, LINE, np.zeros((3, 1)), 5).k == 0).all()
 
 
-def test_a_learning_rate_of_0_is_no_rest():
+def test_a_learning_rate_of_0_does_not_end_a_run():
     """At the minimum with a velocity, while the warm-up begins at 0."""
     run = oo.record(oo.Momentum(0.1, form="torch"), LINE, [0.0], steps=5, start=[[1.0]],
                     schedule=oo.schedules.warmup(2))
@@ -272,7 +272,7 @@ def test_a_time_that_is_not_finite_ends_a_run():
     assert (found.k == 2).all() and (found.status == oo.studies.search.ensemble.DIVERGED).all()
 
 
-def test_a_point_at_infinity_is_none_where_f_is_finite():
+def test_a_point_at_infinity_diverged_though_f_is_finite():
     flat = oo.Problem(lambda x: float(np.arctan(x).sum()), lambda x: 1 / (1 + x * x), dim=1, x0=[0.0])
     run = oo.record(oo.Momentum(1e308, 0.9), flat, steps=10)  # f = -pi/2, g = 0 at -inf
     assert run.status == "diverged" and run.final["k"] == 2 and run.x[-1] == -1e308

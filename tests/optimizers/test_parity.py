@@ -101,7 +101,7 @@ def test_adam_longest_step():
 
 
 @pytest.mark.parametrize(("beta1", "bound"), [(0.9, 7.2703), (0.97, 3.9338)])
-def test_adam_and_adamax_bounds_of_a_step(beta1, bound):
+def test_bounds_of_the_step_of_adam_and_adamax(beta1, bound):
     """Largest |m/q1|/sqrt(v/q2) and |m/q1|/u by Cauchy-Schwarz: approached by the worst gradients, never passed.
 
     At (.97, .999) the paper's section 2.1 has |dx| <= lr, which the worst gradients pass by a factor of 3.9."""

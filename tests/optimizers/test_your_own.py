@@ -146,6 +146,6 @@ def test_what_is_wrong_with_a_class():
         number(scales="lr")
 
 
-def test_the_field_on_a_page_is_no_update(monkeypatch):
+def test_the_field_on_a_page_is_not_an_update(monkeypatch):
     monkeypatch.setattr(oo.optimizers, "ALL", {"own": Own})
     assert set(kernels._collect()) == {"own_update", "own_nothing", "own_division", "own"}

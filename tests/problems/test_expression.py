@@ -188,7 +188,7 @@ def test_texts_at_random_are_read_or_refused():
     assert read > 100
 
 
-def test_what_is_no_text():
+def test_arguments_of_another_type_are_refused():
     with pytest.raises(TypeError, match=r"text must be a formula such as .* goes to odeopt.Problem\), got <function"):
         oo.Problem.from_expression(lambda x: x**2)
     with pytest.raises(TypeError, match="name must be a string"):
@@ -381,7 +381,7 @@ def test_formulas_and_names(word, formula):
     ("log(x-100)", "--start must be given: the text has no finite value with a gradient at (1), (-1.2, 1), (0.5)"),
     ("(x)^2 + y*", "which is not a formula"),
 ])
-def test_a_word_that_is_no_problem(word, words, capsys):
+def test_a_word_that_is_not_a_problem(word, words, capsys):
     assert main(["compare", word]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1

@@ -203,7 +203,7 @@ def test_comparison_of_a_run_that_diverges():
     assert result.run.status == "diverged" and result.row()["status"] == "diverged"
 
 
-def test_a_reference_that_ends_before_the_first_step_is_none(monkeypatch):
+def test_no_reference_where_it_ends_before_the_first_step(monkeypatch):
     monkeypatch.setattr(solvers, "PATIENCE", 50)
     large = oo.problems.quadratic(np.geomspace(1.0, 1e6, 600), x0=np.ones(600))
     result = oo.compare(oo.NormalizedGD(10.0), large, steps=3, order=True)

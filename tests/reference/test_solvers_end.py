@@ -136,7 +136,7 @@ def test_under_a_schedule_too(solver):
     assert sol.success and sol.t_end == 1.0 and sol(1.0)[1] == 0.0
 
 
-def test_a_schedule_that_runs_out_of_steps_is_no_success():
+def test_a_reference_fails_when_its_schedule_runs_out_of_steps():
     sol = oo.reference(oo.Momentum(0.01), oo.problems.quadratic([1.0, 2.0]), t_end=200.0,
                        schedule=oo.schedules.linear(100, end=0.0), steps=200)
     assert not sol.success and sol.exhausted and sol.t_end < 200

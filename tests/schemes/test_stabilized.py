@@ -137,7 +137,7 @@ def test_stable_order_does_not_amplify_round_off(n):
     np.testing.assert_allclose(np.sort(chebyshev_steps(1, 9, n)), chebyshev_steps(1, 9, n, order="increasing"))
 
 
-def test_stable_order_amplifies_where_n_is_no_power_of_two():
+def test_stable_order_amplifies_where_n_is_not_a_power_of_two():
     """What chebyshev_steps says of n = 133, kappa = 1000: a warning to take 128, whose factor is 1."""
     c = np.geomspace(1, 1000, 4000)
     growth = [abs(np.cumprod((1 - chebyshev_steps(1, 1000, n)[:, None] * c)[::-1], axis=0)).max() for n in (128, 133)]

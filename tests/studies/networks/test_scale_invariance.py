@@ -280,7 +280,7 @@ def test_bad_input_is_named_in_one_line(call, words):
     assert "\n" not in str(caught.value)
 
 
-def test_a_rate_for_decay_has_none_where_no_root_is_positive():
+def test_growing_is_nan_where_no_root_is_positive():
     rate = oo.schedules.growing(weight_decay=10.0, momentum=0.25)  # positive roots for base w <= (1 - 1/2)^2 only
     assert rate(3, 0.025) == pytest.approx(0.025 * 0.5 ** (-7.0), rel=1e-6)
     assert np.isnan(rate(3, 0.03)) and np.isnan(rate(3, 0.3))  # complex roots, negative roots

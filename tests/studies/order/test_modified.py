@@ -59,7 +59,7 @@ def test_cold_memory_hides_the_second_order():
     assert np.all(np.abs(slopes - 1) < 0.1)
 
 
-def test_coefficients_of_the_literature():
+def test_coefficients_agree_with_the_papers():
     """Barrett, Dherin (1/4); Ghosh et al. ((1 + mu)/(4 (1 - mu)) in h = lr/(1 - mu)); Cattaneo et al. (-990)."""
     gd = oo.modified_flow(GradientDescent(0.1))
     assert gd.coefficient == 0.1 / 4 and gd.penalty == "|g|^2" and gd.h == 0.1
