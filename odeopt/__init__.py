@@ -1,7 +1,8 @@
 """odeopt: every optimizer is a one-step discretisation of a continuous-time flow.
 
 Write it (``odeopt.optimizers``), run it fast (:func:`record`), and measure how far it is from
-that flow (:func:`compare`, :func:`convergence`).
+that flow (:func:`compare`, :func:`convergence`). Docstrings name their sources by arXiv number, by authors and
+year, or by a key such as [A000]: ``docs/references.md`` of the repository lists them.
 """
 
 import importlib

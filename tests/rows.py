@@ -1,6 +1,6 @@
 """One row for each optimizer variant: what theory says of it, written down independently of the code.
 
-No number here is read from a class. A page without a row fails the suite (test_optimizers.py).
+No number here is read from a class. A page without a row fails the suite (optimizers/test_optimizers.py).
 
 ``cold``, ``consistent``: order of the iterates against the flow from either start (``Optimizer`` says what
     they are), None where there is no flow or no order at practical steps.

@@ -22,7 +22,7 @@ from .digits import (
 )
 
 # Infimum for l2 = 1e-3 on all images: L-BFGS, then Newton steps on the kernels until the gradient
-# norm was below 1e-16, f there in extended precision; tests/test_problems.py repeats the recipe.
+# norm was below 1e-16, f there in extended precision; tests/problems/test_problems.py repeats the recipe.
 _F_MIN = {("all", 1e-3): 0.26392582329507295}
 
 

@@ -158,7 +158,7 @@ def test_lanes_end_as_single_runs_do(simd):
 
 @pytest.mark.parametrize("growth", [1.0, 1.3, 2.7, 1 / 1.3])
 def test_times_of_a_block_are_rounded_sums_of_any_steps(growth):
-    """As in tests/test_record.py; here the steps of two lanes at rest come from an update of the test."""
+    """As in test_record.py; here the steps of two lanes at rest come from an update of the test."""
     width, dts = batched.WIDTH, 0.1 * growth ** np.arange(60)
 
     def gradients(x, out, data):

@@ -17,7 +17,7 @@ from scipy.integrate import solve_ivp
 from odeopt import problems
 from odeopt.problems import ALL, Problem, by_name
 
-# Scale-invariant losses have no isolated minima and a singular origin: tests/test_scale_invariance.py.
+# Scale-invariant losses have no isolated minima and a singular origin: studies/networks/test_scale_invariance.py.
 ELSEWHERE = ("digits", "normalized", "rayleigh", "angle")
 SMALL = {name: factory() for name, factory in ALL.items() if not name.startswith(ELSEWHERE)}
 SMALL |= {

@@ -1,4 +1,4 @@
-"""The source articles' experiments beyond examples 30 to 38 (test_examples.py): LeNet-5, its data and its training."""
+"""What [A000], [A001] and [A004] say, beyond examples 30 to 38: LeNet-5, its data and its training."""
 
 import functools
 import importlib.util
