@@ -117,9 +117,10 @@ def largest_eigenpairs(product: Product, n: int, count: int = 1, start: ArrayLik
 
             near = None if start is None else np.asarray(start, dtype=float).reshape(n, -1).sum(axis=1)
             warm = near is not None and np.isfinite(near).all() and near.any()
-            values, vectors = eigsh(LinearOperator((n, n), matvec=finite, dtype=np.float64), count, which="LA",
+            operator = LinearOperator((n, n), matvec=finite, dtype=np.float64)  # pyright: ignore[reportCallIssue]
+            values, vectors = eigsh(operator, count, which="LA", tol=tolerance,  # pyright: ignore[reportArgumentType]
                                     v0=near if warm else np.random.default_rng(0).standard_normal(n),
-                                    ncv=max(2 * count + 2, 8) if warm else None, tol=tolerance)
+                                    ncv=max(2 * count + 2, 8) if warm else None)
     except _NotFinite:
         return np.full(count, np.nan), np.full((n, count), np.nan)
     order = np.argsort(values)[::-1][:count]
