@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import numbers
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -77,7 +78,9 @@ def made_from(what: str, spec: Any) -> Any:
 def _plain(value: Any) -> Any:
     """``value`` as JSON can keep it, where it can."""
     if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
+    if isinstance(value, numbers.Number) and not isinstance(value, (int, float, complex)):
+        return float(value)  # type: ignore[arg-type]  # Fraction, Decimal, a long double
     return value

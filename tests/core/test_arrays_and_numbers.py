@@ -313,3 +313,12 @@ def test_starts_and_batches_are_not_masked():
 def test_momenta_are_a_sequence_of_numbers(momenta):
     with pytest.raises(ValueError, match="momenta must be None or a sequence of numbers, got"):
         oo.tune(oo.Momentum(1e-3), oo.problems.beale(), steps=3, momenta=momenta)
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 8), Decimal("0.125"), np.longdouble(0.125), np.float32(0.125),
+                                   np.array(0.125)])
+def test_constants_of_every_kind_are_saved(value, tmp_path):
+    run = oo.record(oo.Discretization(oo.flows.gradient_flow(value), oo.schemes.rk4, 0.1), BEALE, steps=2)
+    run.save(tmp_path / "run")
+    again = oo.Trajectory.load(tmp_path / "run")
+    assert np.array_equal(again.x, run.x) and again.spec == run.spec

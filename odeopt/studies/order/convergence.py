@@ -305,6 +305,21 @@ def _distance(solution, t, x, ladder):
     return distance_to(t, x, lambda at: solution(ladder.t0 + at), min(ladder.t_end, solution.t_end - ladder.t0))
 
 
+def steps_within(t_end, steps):
+    """``steps``, those to ``t_end``; ValueError for more than a run makes."""
+    if not steps <= MOST_STEPS:
+        raise ValueError(f"t_end must be in reach of {MOST_STEPS} steps at each level, got {t_end:.6g}, which takes "
+                         f"{steps:.3g}")
+    return steps
+
+
+def check_reached(run, t_end, h):
+    """ValueError where a level's run has made all steps that it may, and is not at ``t_end``."""
+    if run.status == "stalled" and run.final["k"] >= MOST_STEPS:
+        raise ValueError(f"t_end must be in reach of {MOST_STEPS} steps at each level, got {t_end:.6g}, and those of "
+                         f"h = {h:.6g} come to t = {run.final['t']:.6g}")
+
+
 def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
     """The reference of a sweep: solved once and kept; "auto" is the jitted solver where it can do it.
 
@@ -373,13 +388,7 @@ class _Ladder:
         return start_state(self.method, self.problem, self.x0, "cold" if self.start == "given" else self.start)[1]
 
     def _whole_steps(self, f):
-        return self._bounded(self.t_end / float(np.max(self.method.h)) * f)
-
-    def _bounded(self, steps):
-        if not steps <= MOST_STEPS:
-            raise ValueError(f"t_end must be in reach of {MOST_STEPS} steps at each level, got {self.t_end:.6g}, which "
-                             f"takes {steps:.3g}")
-        return max(1, round(steps))
+        return max(1, round(steps_within(self.t_end, self.t_end / float(np.max(self.method.h)) * f)))
 
     def check(self, factors):
         """ValueError where rounding to whole steps makes two levels one."""
@@ -397,7 +406,7 @@ class _Ladder:
             return self.run_steps(self._whole_steps(f))
         if self.refine is not None:
             h = method.h / f
-            steps = self._bounded(t_end / h)
+            steps = max(1, round(steps_within(t_end, t_end / h)))
             run = inner_run(self.refine(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
             t = run.k * h
         else:
@@ -405,9 +414,7 @@ class _Ladder:
             h = finer.h
             run = inner_run(finer, self.problem, self.x0, None, self._stride(_STEPS * f), t_end=t_end, start=self.start)
             t = run.t
-        if run.final["k"] >= MOST_STEPS and not t[-1] >= 0.999 * t_end:
-            raise ValueError(f"t_end must be in reach of {MOST_STEPS} steps at each level, got {t_end:.6g}, and those "
-                             f"of h = {h:.6g} come to t = {t[-1]:.6g}")
+        check_reached(run, t_end, h)
         return h, *self._points(run, t)
 
     def run_steps(self, steps):

@@ -36,7 +36,7 @@ from ...flows import ModifiedFlow
 from ...optimizers import Optimizer
 from ...problems import Problem
 from ..inner import gather, inner_run, partial_results
-from .convergence import Convergence, solve
+from .convergence import Convergence, solve, steps_within
 from .fit import distance_to, fit_order, refinements
 
 _MOST_PAST = 10**6
@@ -145,7 +145,7 @@ def modified_convergence(optimizer: Optimizer, problem: Problem, x0: ArrayLike |
     def level(f):
         finer = optimizer.with_step(optimizer.step / f)
         flow = modified_flow(finer, order)
-        steps = max(1, math.floor(t_end / flow.h * (1 + 1e-12)))
+        steps = max(1, math.floor(steps_within(t_end, t_end / flow.h) * (1 + 1e-12)))
         solution = solve(flow, problem, flow.start(x0), t_end, rtol, atol, "auto")
         if not solution.success:
             ends.append(f"the reference ends at t = {solution.t_end:.3g}: {solution.message}")

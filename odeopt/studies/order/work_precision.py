@@ -24,7 +24,7 @@ from ...problems import Problem
 from ...reference.reference import start_state
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
-from .convergence import solve
+from .convergence import check_reached, solve
 from .fit import refinements
 
 
@@ -246,6 +246,8 @@ def _level(method, problem, x0, length, start, solution, repeats):
         h = method.h
     else:
         h = method.rtol if method.rtol is not None else float(np.max(method.h))
+    if "t_end" in length:
+        check_reached(run, length["t_end"], h)
     gradients = int(run.n_grad[-1]) if len(run) else 0
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     error = np.nan

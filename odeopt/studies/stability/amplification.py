@@ -91,6 +91,17 @@ def spectral_radius(matrices: Any) -> Any:
 
 def probe(optimizer, c, preconditioner=1.0, k=LATE, *, check=False):
     """(n, r, r) matrices of an optimizer for curvatures ``c`` (n,); ``check``: refuse what is not linear."""
+    return _probe(optimizer, c, preconditioner, k, check)[0]
+
+
+def matrix_with_rows(optimizer, curvature, preconditioner):
+    """The matrix of an optimizer, and which rows of (x, slots) its own are: slots that this variant of the method
+    never touches have none."""
+    matrices, rows = _probe(optimizer, np.array([curvature]), preconditioner, LATE, True)
+    return matrices[0], rows
+
+
+def _probe(optimizer, c, preconditioner, k, check):
     optimizer = optimizer.optimizer if optimizer.wrapper else optimizer  # its average has no say in the next step
     memory = np.concatenate([[np.nan], optimizer.frozen(preconditioner)])
     rows = np.flatnonzero(np.isnan(memory)).tolist()  # the position, and the slots that are linear in the gradients
@@ -114,7 +125,7 @@ def probe(optimizer, c, preconditioner=1.0, k=LATE, *, check=False):
     if check:
         _check_linear(optimizer.key, matrices, lambda w: step(unit(w)) / TINY)
     used = [0, *(j for j in range(1, len(rows)) if not _idle(matrices, j))]
-    return matrices[:, used][:, :, used]
+    return matrices[:, used][:, :, used], [rows[j] for j in used]
 
 
 def _idle(matrices, j):

@@ -36,7 +36,7 @@ from ...problems import Problem, quadratic
 from ...problems.base import checked
 from ...stencil import derivative
 from ..base import Study
-from .amplification import LATE, amplification_matrix
+from .amplification import LATE, matrix_with_rows
 
 _STEP = 2.0**-9
 _FAR = 2.0**100  # a preconditioner above any eps
@@ -168,7 +168,7 @@ def period_two_orbit(optimizer: Optimizer, curvature: float = 1.0) -> PeriodTwoO
         full = signs[:, None] * step_jacobian(optimizer, problem, state[:1], state[1:, None])
         return full[np.ix_(moving, moving)]
 
-    scale = np.abs(z)
+    scale = np.where(z != 0.0, np.abs(z), 1.0)
     for _ in range(30):
         residual = (reflected(z) - z)[moving]
         if np.abs(residual / scale[moving]).max() < 4e-16:
@@ -197,22 +197,25 @@ def _orbit_by_formula(optimizer, c):
     roles = [slot.role for slot in optimizer.slots]
     known = {*LINEAR, "weight", "square", "supremum"}
     limit = optimizer.stability_limit()
-    if limit is None or not {"square", "supremum"} & {*roles} or not {*roles} <= known:
+    held = {slot.unit for slot in optimizer.slots if slot.role in ("square", "supremum")}
+    if limit is None or not held or not held <= {*_DIVIDES_BY} or not {*roles} <= known:
         raise ValueError("optimizer must divide by a mean square or the largest gradient and have a stability limit, "
                          f"as RMSprop and Adam do, got {optimizer.title}")
     size = optimizer.step / limit.value
     # The linear memory belongs to x as in the eigenvector of -1, where the step sits at the limit.
-    matrix = amplification_matrix(optimizer.with_step(limit.value * _FAR), 1.0, preconditioner=_FAR)
+    rate = limit.value * _FAR
+    matrix, rows = matrix_with_rows(optimizer.with_step(rate), 1.0, _FAR)
     vector = np.linalg.svd(matrix + np.eye(len(matrix)))[2][-1]
-    linear = iter(vector[1:] / vector[0] * c * size)
+    linear = dict(zip(rows, vector / vector[0]))
+    units = {"g": c * size, "x per step/lr": rate * size / optimizer.step}  # of a slot there -> in the orbit
     z, signs, moving = [size], [-1.0], [0]
     for i, slot in enumerate(optimizer.slots, 1):
-        if slot.role == "weight":  # 1 late in a run, and then it stays
-            z.append(1.0)
+        if slot.role == "weight" or slot.role in LINEAR and i not in linear:
+            z.append(float(slot.role == "weight"))  # 1 late in a run, and then it stays; or never used
         else:
-            z.append(next(linear) if slot.role in LINEAR else (c * size) ** _DIVIDES_BY[slot.unit])
+            z.append(linear[i] * units.get(slot.unit, size) if i in linear else (c * size) ** _DIVIDES_BY[slot.unit])
             moving.append(i)
-        signs.append(-1.0 if slot.role in LINEAR else 1.0)
+        signs.append(-1.0 if i in linear else 1.0)
     return size, np.array(z), np.array(signs), moving
 
 

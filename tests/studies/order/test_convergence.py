@@ -354,3 +354,10 @@ def test_compare_says_when_a_schedule_fades_before_t_end():
 def test_an_order_under_a_fading_schedule_is_not_waited_for():
     c = oo.compare(oo.GradientDescent(1e-3), BOWL, steps=40, schedule=oo.schedules.step(5), order=True, local=False)
     assert c.run.ok and math.isfinite(c.max_error)
+
+
+def test_other_studies_with_a_time_out_of_reach_refuse_it():
+    with pytest.raises(ValueError, match="t_end must be in reach of 10000000 steps at each level, got 1e.308"):
+        oo.modified_convergence(oo.GradientDescent(1e-3), oo.problems.beale(), t_end=1e308, levels=3)
+    with pytest.raises(ValueError, match="t_end must be in reach of 10000000 steps at each level, got 20000"):
+        oo.work_precision([oo.GradientDescent(1e-3)], BOWL, t_end=2e4, levels=3, repeats=1)

@@ -253,6 +253,22 @@ def test_rmsprop_ends_in_its_orbit(decay, form, curvature):
     assert orbit.attracting and orbit.residual < 1e-14
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("momentum", [0.5, 0.99])
+def test_rmsprop_with_momentum_has_an_orbit_too(momentum, nesterov):
+    # b = g/|g| - momentum b = +-1/(1 + momentum), 2 |x| = lr |b| or lr |g/|g| + momentum b|; the slot of the mean
+    # gradient is never used.
+    orbit = oo.period_two_orbit(oo.RMSprop(lr=0.1, eps=0, momentum=momentum, nesterov=nesterov), 4.0)
+    length = (1 + 2 * momentum if nesterov else 1) / (1 + momentum)
+    assert orbit.amplitude == pytest.approx(0.05 * length, rel=1e-13)
+    assert orbit.residual < 1e-14 and orbit.multipliers.size == 3 and not orbit.attracting
+
+
+def test_only_mean_squares_of_gradients_make_an_orbit():
+    with pytest.raises(ValueError, match="optimizer must divide by a mean square"):
+        oo.period_two_orbit(oo.Adadelta())
+
+
 def test_rmsprop_run_reaches_the_orbit():
     run = oo.record(oo.RMSprop(lr=0.1, decay=0.9, eps=1e-14), oo.problems.quadratic([5.0], x0=[0.06]), steps=800)
     assert abs(run.x[-1, 0]) == pytest.approx(0.05, rel=1e-6)
