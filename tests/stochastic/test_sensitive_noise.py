@@ -218,3 +218,9 @@ def test_records_that_no_memory_holds_are_refused():
     with pytest.raises(ValueError, match="paths, steps and every"):
         recorded_steps(10**5, 1, 1, 10**12)
     assert recorded_steps(10**5, 0, 1, 10**3).tolist() == [0, 10**5]
+
+
+def test_a_coordinate_may_be_without_noise():
+    for covariance in ([2.0, 0.0], np.diag([2.0, 0.0])):
+        np.testing.assert_allclose(st.gaussian(covariance).covariance([0.3, 1.0]), np.diag([2.0, 0.0]), atol=1e-15)
+    assert not st.gaussian(np.zeros((2, 2))).covariance([0.3, 1.0]).any()
