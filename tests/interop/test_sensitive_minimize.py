@@ -6,10 +6,10 @@ import scipy.optimize as so
 from scipy import integrate
 
 import odeopt as oo
-from odeopt.interop.auto_lr import spectrum_ends
 from odeopt.interop.line_search import LineSearch
 from odeopt.interop.objective import Objective
 from odeopt.interop.solver import solver_class
+from odeopt.spectrum import spectrum_ends
 
 START = np.array([-1.2, 1.0])
 

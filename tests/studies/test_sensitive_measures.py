@@ -298,8 +298,18 @@ def test_a_rise_is_a_tenth_of_the_drop_so_far():
     for top, found in ((0.19, -1), (0.21, 3)):
         assert scale_invariance._rise(np.array([1.1, 0.6, 0.1, top, 0.1])) == found
     assert scale_invariance._rise(np.array([1.0, 1.0 + 0.9e-9, 1.0 + 1.1e-9])) == 2
-    problem = oo.problems.quadratic([1.0, 5.0, 30.0])
-    assert scale_invariance._sharpness(problem, problem.x0) == pytest.approx(30.0, rel=1e-12)
+
+
+def test_the_sharpness_is_that_of_the_lowest_point_times_the_rate():
+    """(x^2 + 30 y^2)/2 with lr wd = 0.02: nothing rises, and the lowest point is the last."""
+    problem = oo.problems.quadratic([1.0, 30.0], x0=[1.0, 1.0])
+    study = scale_invariance.instability([0.05], problem, steps=40)
+    assert study.rise_step.tolist() == [-1] and study.weight_decay[0] == pytest.approx(0.4)
+    assert study.turning_sharpness[0] == pytest.approx(0.05 * 30, rel=1e-12)
+    x = np.array([0.98 - 0.05, 0.98 - 1.5]) ** 40
+    assert study.turning_norm[0] == pytest.approx(np.linalg.norm(x), rel=1e-9)
+    assert study.lowest[0] == pytest.approx(0.5 * (x[0] ** 2 + 30 * x[1] ** 2), rel=1e-9) == study.peak[0]
+    assert study.plain_rise_step.tolist() == [-1] and study.plain_norm_monotone.tolist() == [0.0]
 
 
 def test_norms_at_equilibrium_are_means_of_the_last_third():
