@@ -261,7 +261,7 @@ def test_rmsprop_with_momentum_has_an_orbit_too(momentum, nesterov):
     orbit = oo.period_two_orbit(oo.RMSprop(lr=0.1, eps=0, momentum=momentum, nesterov=nesterov), 4.0)
     length = (1 + 2 * momentum if nesterov else 1) / (1 + momentum)
     assert orbit.amplitude == pytest.approx(0.05 * length, rel=1e-13)
-    assert orbit.residual < 1e-14 and orbit.multipliers.size == 3 and not orbit.attracting
+    assert orbit.residual < 1e-14 and orbit.multipliers.size == 3 and orbit.attracting == nesterov
 
 
 def test_only_mean_squares_of_gradients_make_an_orbit():
