@@ -50,7 +50,7 @@ def of_error(error, f, kw, returned=False):
     if not isinstance(error, (ValueError, TypeError)):
         return "TYPE", said
     if inner.startswith(("scipy/optimize/_minimize.py", "scipy/optimize/_optimize.py")):
-        return "", ""  # SciPy's own words on arguments not yet passed on, or on a pair that is none
+        return "", ""  # SciPy's own words on arguments not yet passed on, or on what is not a pair
     if "<lambda>() takes 0 positional arguments" in text:
         return "", ""  # a function of the caller's that does not take its argument, from the inputs
     if not own:
