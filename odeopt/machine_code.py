@@ -70,9 +70,9 @@ class _Reach:
 
     def _visit_object(self, value, words):
         if isinstance(value, Dispatcher):
-            self.dispatchers.append(value)
             self.parts.append(repr(sorted((k, repr(v)) for k, v in value.targetoptions.items())))
             self._visit_function(value.py_func)
+            self.dispatchers.append(value)  # after those that it calls
         elif isinstance(value, types.FunctionType):
             if value.__module__ and value.__module__.partition(".")[0] in _LIBRARIES:
                 self.parts.append(f"{value.__module__}.{value.__qualname__}")
@@ -161,26 +161,80 @@ def fingerprint(function):
 def refresh(*functions):
     """Put what these functions call, and they themselves, under this cache where they have numba's own.
 
-    To be called wherever a user's function enters. What :func:`keep` was called for does it by itself.
+    To be called wherever a user's function enters, compiled or not: what plain Python calls is compiled, too. What
+    :func:`keep` was called for does it by itself.
     """
     for function in functions:
-        if isinstance(function, Dispatcher) and not isinstance(function._cache, Store):  # pyright: ignore[reportAttributeAccessIssue]
-            _refreshed(function)
+        for dispatcher in [function] if isinstance(function, Dispatcher) else _compiled_in(function):
+            if not isinstance(dispatcher._cache, Store):  # pyright: ignore[reportAttributeAccessIssue]
+                _refreshed(dispatcher)
 
 
 def _refreshed(function):
     reach = _Reach()
     reach.visit("", function)
-    stale = []
+    stale = False
     for dispatcher in reach.dispatchers:
         _name(dispatcher)  # what is not kept itself becomes a part of what calls it
         if isinstance(dispatcher._cache, FunctionCache):
-            if sum(dispatcher._cache_hits.values()):
-                stale.append(dispatcher)
+            stale = stale or any(dispatcher._cache_hits.values())
             keep(dispatcher)
-    for dispatcher in stale:  # loaded before anybody looked at what it reaches
-        dispatcher.recompile()
+    if stale:  # loaded before anybody looked at what it reaches, and perhaps linked into what calls it
+        for dispatcher in reach.dispatchers:  # those called first
+            if dispatcher.overloads:
+                dispatcher.recompile()
     return reach
+
+
+def _compiled_in(function):
+    """The compiled functions that a function in plain Python reaches: by name, by method, by what it closes over.
+
+    Objects are looked into, the contents of lists and arrays are not, nor are installed packages.
+    """
+    found, seen, todo = [], {}, [(function, frozenset())]
+    while todo:
+        value, words = todo.pop()
+        if isinstance(value, _PLAIN) or isinstance(value, np.ndarray | np.generic) or (id(value), words) in seen:
+            continue
+        seen[id(value), words] = value
+        if isinstance(value, Dispatcher):
+            found.append(value)
+            continue
+        if isinstance(value, types.ModuleType):
+            parts = () if _installed(value) else [vars(value)[word] for word in words & vars(value).keys()]
+        elif isinstance(value, types.MethodType):
+            parts, words = (value.__func__, value.__self__), frozenset()
+        elif isinstance(value, functools.partial):
+            parts, words = (value.func, *value.args, *value.keywords.values()), frozenset()
+        elif isinstance(value, types.FunctionType):
+            parts = [cell.cell_contents for cell in value.__closure__ or () if _filled(cell)]
+            parts += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *vars(value).values()]
+            if _installed(sys.modules.get(value.__module__)):  # around a function of the user's, perhaps
+                words = frozenset()
+            else:
+                words = text_of_code(value.__code__, value.__doc__)[1]
+                parts += [value.__globals__[word] for word in words & value.__globals__.keys()]
+        elif isinstance(value, tuple):
+            parts = value
+        elif _installed(sys.modules.get((value if isinstance(value, type) else type(value)).__module__)):
+            continue
+        elif isinstance(value, type):
+            parts, words = [getattr(part, "__func__", getattr(part, "fget", part)) for kind in value.__mro__[:-1]
+                            for part in vars(kind).values()], frozenset()
+            parts = [part for part in parts if callable(part)]
+        else:
+            parts, words = (type(value), *getattr(value, "__dict__", {}).values()), frozenset()
+        todo += [(part, words if isinstance(part, types.ModuleType) else frozenset()) for part in parts]
+    return found
+
+
+def _installed(module):
+    """Whether a module belongs to odeopt, to Python or to a package that is installed: those change with a version."""
+    if module is None:
+        return False
+    top, parts = module.__name__.partition(".")[0], Path(getattr(module, "__file__", None) or "").parts
+    return (top in _LIBRARIES or top == __package__ or top != "__main__" and top in sys.stdlib_module_names
+            or not {"site-packages", "dist-packages"}.isdisjoint(parts))
 
 
 def keep(dispatcher, folder=None):

@@ -83,7 +83,7 @@ class Flow(abi.Portable):
 
     def __post_init__(self):
         checks.takes("rhs", self.rhs, _SIGNATURE, _CONTRACT)
-        machine_code.refresh(self.rhs)
+        machine_code.refresh(self.rhs, self.jacobian)
         if isinstance(self.slots, str) or not all(isinstance(slot, str) for slot in self.slots):
             raise TypeError(f"slots must be a tuple of names, got {checks.shown(self.slots)}")
         constants = {name: checks.real(name, value) for name, value in self.constants.items()}

@@ -7,7 +7,7 @@ from scipy.optimize import HessianUpdateStrategy
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
-from .. import checks
+from .. import checks, machine_code
 
 DIFFERENCES = ("2-point", "3-point", "cs")
 _EPS = float(np.finfo(float).eps)
@@ -44,6 +44,7 @@ class Objective:
             raise ValueError(f"jac must be callable, True, None or one of {DIFFERENCES}, got {checks.shown(jac)}")
         if jac is None or jac is False:
             jac = "2-point"
+        machine_code.refresh(fun, jac, hess, hessp)
         self.function, self.args, self.jac = fun, args, jac
         self.hess: Any = hess if callable(hess) else None
         self.hessp: Any = hessp if callable(hessp) else None

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from .. import checks
+from .. import checks, machine_code
 from ..abi import interpreted
 from ..method import ROLES, Slot
 
@@ -27,6 +27,7 @@ def check_inside(optimizer, dimensions=1, dtype=DOUBLE):
 
 def _try_inside(optimizer, kernel, dimensions, dtype):
     """:func:`check_inside`, on two coordinates along each axis."""
+    machine_code.refresh(kernel)
     optimizer.check_precision(dtype)
     shape = tuple(2 if axis < _LONG_AXES else 1 for axis in range(dimensions))
     x = np.resize([1.0, 0.5], math.prod(shape))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
 
-from .. import checks
+from .. import checks, machine_code
 from ..abi import interpreted
 from ..engine.record import CONTROLLERS
 from ..schemes import dormand_prince, explicit_euler, runge_kutta
@@ -88,6 +88,7 @@ class SchemeSolver(OdeSolver, metaclass=_Made):
     rows, complex = 1, False
 
     def __init__(self, fun, t0, y0, t_bound, vectorized=False, **options):
+        machine_code.refresh(fun)
         for name in options.keys() & {"rtol", "atol", "step", "first_step", "max_step", "min_step"}:
             if name.endswith("tol"):
                 _tolerance(name, options[name])

@@ -59,6 +59,74 @@ def test_a_helper_or_constant_of_another_file_is_seen(tmp_path, decorator):
             assert run(SHOW, tmp_path, PYTHONDONTWRITEBYTECODE="1") == [str(weight + 100.0 * scale)] * 3
 
 
+BETWEEN = """
+from numba import njit
+import their_helper
+
+@njit(cache=True)
+def value(x):
+    return their_helper.weight(x)
+"""
+CALLERS = """
+import functools, sys, warnings
+from dataclasses import dataclass
+import numpy as np
+from numba import njit
+from scipy.integrate import solve_ivp
+import odeopt as oo
+import their_between
+from odeopt.interop import ROCK2, solver_class
+from odeopt.optimizers.base import Optimizer, positive
+
+def fun(x):
+    return their_between.value(x[0])
+
+def grad(x):
+    return np.zeros(1)
+
+def rhs(fg, hv, data, t, p, z, dz):
+    dz[0, 0] = their_between.value(1.0)
+
+def update(k, p, x, g, s):
+    x[0] = their_between.value(1.0)
+    return p[0]
+
+class Theirs:
+    def method(self, x):
+        return fun(x)
+
+    __call__ = method
+
+@dataclass(frozen=True)
+class Own(Optimizer):
+    lr: float = positive(scales="h")
+    kernel = staticmethod(njit(update))
+
+compiled, slope, plane = njit(fun), njit(grad), oo.problems.quadratic([1.0])
+if sys.argv[1:] == ["before"]:
+    their_between.value(1.0), compiled(np.ones(1))
+of = lambda fun, grad=grad: oo.Problem(fun, grad, dim=1).fun([1.0])
+steps = [oo.Discretization(oo.flows.base.Flow("own", "", f), oo.schemes.explicit_euler, 1.0) for f in (rhs, njit(rhs))]
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", RuntimeWarning)
+    print(*(of(f) for f in (fun, Theirs().method, Theirs(), functools.partial(fun), lambda x: fun(x))),
+          of(compiled, slope), *(oo.record(m, plane, [0.0], steps=1).x[-1][0] for m in (Own(0.1), *steps)))
+    print(*(np.round(solve_ivp(lambda t, y: [their_between.value(1.0)], (0, 1), [0.0], method=m).y[0, -1], 12)
+            for m in (ROCK2, solver_class(oo.schemes.explicit_euler))), oo.minimize(fun, [1.0], jac=grad).fun)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "before"])
+def test_what_plain_python_calls_is_compiled_from_the_text_of_now(before, tmp_path):
+    """numba's own cache of ``value`` knows nothing of the file that ``weight`` stands in."""
+    (tmp_path / "their_between.py").write_text(BETWEEN)
+    for weight in (2.0, 3.0):
+        (tmp_path / "their_helper.py").write_text(HELPER.format("@njit", weight, 1.0))
+        run("import their_between; their_between.value(1.0)", tmp_path, PYTHONDONTWRITEBYTECODE="1")
+        code = f"import sys; sys.argv[1:] = {[before] if before else []}\n{CALLERS}"
+        assert set(run(code, tmp_path, PYTHONDONTWRITEBYTECODE="1")) == {str(weight)}
+
+
 KERNEL = """
 import warnings
 import their_own
