@@ -105,6 +105,8 @@ class Beside:
 
     No other process can have it or lead it elsewhere by a link: it must not exist before. It has the ending of
     ``path``, by which some writers choose their format.
+
+    A process that is killed meanwhile leaves it there; nothing reads a file of that name, and it may be deleted.
     """
 
     def __init__(self, path):

@@ -33,6 +33,16 @@ def test_streams_that_are_closed_or_full(shell, status, error):
     assert (done.returncode, done.stderr) == (status, error)
 
 
+def test_two_commands_with_one_folder_do_not_disturb_each_other(tmp_path):
+    words = ["plot", "objective", "beale", "--optimizers", "gd", "--steps", "5", "--dpi", "20", "--out"]
+    commands = [subprocess.Popen([*COMMAND, *words, str(tmp_path / "new" / "f.png")], stderr=subprocess.PIPE,
+                                 stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [command.communicate(timeout=120)[1].count(b"Error") for command in commands] == [0, 0]
+    assert [command.returncode for command in commands] == [0, 0]
+    assert os.listdir(tmp_path / "new") == ["f.png"]
+    assert (tmp_path / "new" / "f.png").read_bytes().endswith(b"IEND\xaeB`\x82")
+
+
 def test_letters_that_the_output_lacks_are_replaced_and_backends_do_not_matter(tmp_path):
     done = run(["plot", "objective", "beale", "--optimizers", "gd", "--steps", "5", "--tune", "--out",
                 str(tmp_path / "f.png")], PYTHONIOENCODING="ascii", MPLBACKEND="not-there")

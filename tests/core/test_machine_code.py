@@ -169,6 +169,37 @@ def test_what_others_may_write_is_not_run(kept):
     assert run(KERNEL, tmp_path) == ["1.5", "1", "0"]
 
 
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("user, group, mode", [(12345, 0, 0o700), (0, 12345, 0o770), (12345, 12345, 0o777)])
+def test_what_belongs_to_somebody_else_or_his_group_is_not_run(user, group, mode, kept):
+    tmp_path = kept.parents[1]
+    os.chown(kept, user, group)
+    kept.chmod(mode & 0o666)
+    assert run(KERNEL, tmp_path) == ["1.5", "1", "0"]  # and written anew
+    assert run(KERNEL, tmp_path) == ["1.5", "0", "1"] and kept.stat().st_uid == 0
+    os.chown(kept.parent, user, group)
+    kept.parent.chmod(mode)
+    for _ in range(2):
+        assert run(KERNEL, tmp_path) == ["1.5", "1", "0"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files are POSIX's")
+def test_the_folder_of_loops_is_private_and_a_shared_one_is_not_used(tmp_path):
+    code = """
+import warnings
+import odeopt as oo
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = oo.record(oo.GradientDescent(1e-4), oo.problems.rosenbrock(), steps=20, specialize=True)
+print(run.status, len(caught))
+"""
+    folder = tmp_path / "loops"
+    assert run(code, tmp_path, ODEOPT_CACHE_DIR=str(folder)) == ["completed", "0"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and list(folder.glob("*.nbc"))
+    folder.chmod(0o777)
+    assert run(code, tmp_path, ODEOPT_CACHE_DIR=str(folder)) == ["completed", "1"]
+
+
 def test_commands_need_no_docstrings():
     done = subprocess.run([sys.executable, "-OO", "-m", "odeopt", "list", "problems"], cwd=ROOT, text=True,
                           capture_output=True)
