@@ -13,6 +13,7 @@ from ..abi import is_compiled
 from ..archive import Entry
 from ..optimizers import Optimizer
 from ..problems import Problem
+from ..problems.base import checked
 from ..schedules import Schedule, constant
 from ..schedules import driven as driving
 from . import loops
@@ -174,6 +175,7 @@ def sample(optimizer: Optimizer, problem: Problem, noise: Any = None, x0: ArrayL
         Arguments of a wrong type, shape or range; a batch larger than the data; a noise of
         another dimension than the problem.
     """
+    checked(problem)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
     if optimizer.full_batch_only and noise is not None:

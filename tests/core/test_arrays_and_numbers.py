@@ -1,5 +1,6 @@
 """What enters compiled code has the shape it must have; numbers are taken whatever their kind."""
 
+import inspect
 from decimal import Decimal
 from fractions import Fraction
 
@@ -322,3 +323,31 @@ def test_constants_of_every_kind_are_saved(value, tmp_path):
     run.save(tmp_path / "run")
     again = oo.Trajectory.load(tmp_path / "run")
     assert np.array_equal(again.x, run.x) and again.spec == run.spec
+
+
+_USUAL = {"optimizer": oo.GradientDescent(1e-3), "method": oo.GradientDescent(1e-3), "steps": 3, "t_end": 0.003,
+          "optimizers": [oo.GradientDescent(1e-3)], "methods": [oo.GradientDescent(1e-3)], "noise": None,
+          "x0": [1.0, 1.0], "points": np.ones((3, 2))}  # fmt: skip
+_MORE = {"reference": {"t_end": 0.003}, "restarted": {"optimizer": oo.Nesterov(1e-3)}}
+_TAKES_A_PROBLEM = sorted(name for name in oo.__all__ if inspect.isfunction(getattr(oo, name))
+                          and "problem" in inspect.signature(getattr(oo, name)).parameters)
+
+
+@pytest.mark.parametrize("name", _TAKES_A_PROBLEM)
+def test_what_is_not_a_problem_is_named(name):
+    function = getattr(oo, name)
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.name not in _USUAL and p.name != "problem" and p.default is p.empty for p in parameters):
+        pytest.skip("it needs more than the usual arguments")
+    usual = {p.name: _USUAL[p.name] for p in parameters if p.name in _USUAL and p.default is p.empty}
+    usual |= _MORE.get(name, {})
+    for wrong in (None, 2**70, "beale", np.ones(2), Fraction(1, 100)):
+        if not (wrong is None and inspect.signature(function).parameters["problem"].default is None):
+            with pytest.raises(TypeError, match="^problem must be a Problem"):
+                function(problem=wrong, **usual)
+
+
+def test_numbers_of_any_kind_where_a_study_takes_one():
+    for tolerance in (10**400, "a", np.ones(2), -1.0):
+        with pytest.raises((TypeError, ValueError), match="^tolerance must be"):
+            oo.lyapunov(oo.GradientDescent(1e-3), oo.problems.beale(), steps=3, tolerance=tolerance)

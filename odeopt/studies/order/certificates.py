@@ -11,6 +11,7 @@ from ... import checks
 from ...discretization import Discretization
 from ...method import Method, checked_method
 from ...problems import Problem
+from ...problems.base import checked
 from ..base import Study, table
 from ..inner import gather, partial_results
 from .convergence import STEADY, Convergence, convergence, failed
@@ -87,6 +88,7 @@ def order_certificates(optimizers: Sequence[Method], problem: Problem, x0: Array
     TypeError, ValueError
         As :func:`odeopt.convergence`, where all studies fail.
     """
+    checked(problem)
     checks.choice("start", start, ("both", "cold", "consistent"))
     for optimizer in optimizers:
         checked_method(optimizer, "optimizers must hold Optimizers and Discretizations")

@@ -13,6 +13,7 @@ from ... import checks
 from ...flows import gradient_flow
 from ...optimizers import Optimizer
 from ...problems import Problem
+from ...problems.base import checked
 from ...reference.reference import reference
 from ..base import Study, ended
 from ..inner import inner_run
@@ -76,6 +77,8 @@ def directions(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = No
     ValueError
         The problem's minimum is not known; gradient flow does not come to rest and ``t_orbit`` is missing.
     """
+    checked(problem)
+    t_orbit = checks.real_or_none("t_orbit", t_orbit, 0.0, open_low=True)
     if problem.f_min is None:
         raise ValueError(f"problem must have a known f_min, and {problem.name} has none")
     run = inner_run(optimizer, problem, x0, checks.integer("steps", steps, 1), start=start)

@@ -36,6 +36,7 @@ from ...flows import Flow
 from ...method import Method
 from ...optimizers import Nesterov
 from ...problems import Problem
+from ...problems.base import checked
 from ...reference.reference import reference
 from ..base import Study, ended
 from ..inner import inner_run
@@ -172,6 +173,8 @@ def lyapunov(method: Method | Flow, problem: Problem, x0: ArrayLike | None = Non
         No minimiser known; an energy that needs x' for a method without velocity; ``mu`` or
         ``t_end`` missing.
     """
+    checked(problem)
+    tolerance = checks.real("tolerance", tolerance, 0.0)
     steps = checks.integer("steps", steps, 1)
     flow = method if isinstance(method, Flow) else getattr(method, "flow", None)
     if not isinstance(flow, Flow):
@@ -214,7 +217,7 @@ def lyapunov(method: Method | Flow, problem: Problem, x0: ArrayLike | None = Non
     above = np.flatnonzero(~(rise <= tolerance))
     return Lyapunov(method.name if isinstance(method, Flow) else repr(method), problem.name, energy, k, t, values,
                     bound, f, int(k[above[0] + 1]) if above.size else -1,
-                    float(rise.max()) if rise.size else 0.0, float(tolerance), status=status)
+                    float(rise.max()) if rise.size else 0.0, tolerance, status=status)
 
 
 def _states(method, flow, problem, x0, steps, t_end):

@@ -35,6 +35,7 @@ from ... import checks
 from ...flows import ModifiedFlow
 from ...optimizers import Optimizer
 from ...problems import Problem
+from ...problems.base import checked
 from ..inner import gather, inner_run, partial_results
 from .convergence import Convergence, solve, steps_within
 from .fit import distance_to, fit_order, refinements
@@ -134,6 +135,7 @@ def modified_convergence(optimizer: Optimizer, problem: Problem, x0: ArrayLike |
     Convergence
         With ``start`` "slow manifold". Ctrl-C keeps the levels that are done.
     """
+    checked(problem)
     problem.need_hessian("modified_convergence")
     factors = refinements(levels, 2.0, 3)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)

@@ -21,6 +21,7 @@ from ... import checks
 from ...method import STARTS, Method, checked_method
 from ...optimizers import Optimizer
 from ...problems import Problem
+from ...problems.base import checked
 from ...reference.reference import start_state
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
@@ -147,6 +148,7 @@ def work_precision(methods: Sequence[Method], problem: Problem, x0: ArrayLike | 
     TypeError, ValueError
         Something else among ``methods``; ``t_end`` missing; labels of another number.
     """
+    checked(problem)
     levels, repeats = len(refinements(levels, factor, 1)), checks.integer("repeats", repeats, 1)
     checks.choice("start", start, STARTS)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)

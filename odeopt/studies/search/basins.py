@@ -14,6 +14,7 @@ from ...discretization import Discretization
 from ...flows import gradient_flow
 from ...optimizers import Optimizer
 from ...problems import Problem
+from ...problems.base import checked
 from ...schemes import dormand_prince
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
@@ -85,6 +86,7 @@ def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolu
         between two minima.
     progress : bool
     """
+    checked(problem)
     if problem.dim != 2 or len(problem.minima) < 2:
         raise ValueError(f"problem must have 2 variables and at least two minima, got {problem.name} with dim "
                          f"{problem.dim} and {len(problem.minima)}")

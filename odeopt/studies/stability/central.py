@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 from ... import checks
 from ...optimizers import GradientDescent, Optimizer, RMSprop
 from ...problems import Problem
+from ...problems.base import checked
 from ...stencil import derivative
 from ..base import Study
 from ..inner import inner_run
@@ -124,6 +125,7 @@ def central_flow(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = 
     TypeError, ValueError
         Another optimizer or variant; no Hessian product; S above 2 at x0, or P = 0 there.
     """
+    checked(problem)
     _check(optimizer)
     problem.need_hessian("central_flow")
     steps, substeps = checks.integer("steps", steps, 1), checks.integer("substeps", substeps, 1)

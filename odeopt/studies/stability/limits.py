@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ... import checks
+from ...method import checked_method
 from ...optimizers import ALL, Optimizer
 from ...schemes import Scheme
 from ..base import Study
@@ -100,7 +101,7 @@ def _first_exit(radii, unit, sections):
 def limit_formula(method: Any) -> tuple[float, str]:
     """``(value, formula)`` that the method's page gives for the largest stable step on curvature 1 with
     preconditioner 1; (nan, "") where it gives none."""
-    limit = method.stability_limit()
+    limit = checked_method(method).stability_limit()
     return (math.nan, "") if limit is None else (limit.value, limit.formula)
 
 

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from ... import checks
 from ...optimizers import Nesterov
 from ...problems import Problem
+from ...problems.base import checked
 from ..base import Study
 from ..inner import inner_run
 
@@ -83,6 +84,7 @@ def restarted(optimizer: Nesterov, problem: Problem, x0: ArrayLike | None = None
         raise TypeError(f"optimizer must be a Nesterov, got {type(optimizer).__name__}")
     checks.choice("rule", rule, RULES)
     steps, patience = checks.integer("steps", steps, 1), checks.integer("patience", patience, 1)
+    checked(problem)
     x = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
     parts, restarts, done, length = [], [], 0, _FIRST
     while done < steps:

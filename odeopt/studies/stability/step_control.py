@@ -31,6 +31,7 @@ from ...engine.record import CONTROLLERS
 from ...flows import gradient_flow
 from ...optimizers import ErrorControlledEuler
 from ...problems import Problem, quadratic
+from ...problems.base import checked
 from ...schemes import dormand_prince, explicit_euler
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
@@ -158,6 +159,7 @@ def step_control(problem: Problem, x0: ArrayLike | None = None, t_end: float = 1
     StepControl
         Ctrl-C keeps the rules that are done.
     """
+    checked(problem)
     problem.need_hessian("step_control")
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     t_end = checks.real("t_end", t_end, 0.0, open_low=True)
