@@ -351,3 +351,8 @@ def test_numbers_of_any_kind_where_a_study_takes_one():
     for tolerance in (10**400, "a", np.ones(2), -1.0):
         with pytest.raises((TypeError, ValueError), match="^tolerance must be"):
             oo.lyapunov(oo.GradientDescent(1e-3), oo.problems.beale(), steps=3, tolerance=tolerance)
+    for t_orbit in (10**400, "a", np.ones(2), 0.0):
+        with pytest.raises((TypeError, ValueError), match="^t_orbit must be"):
+            oo.directions(oo.GradientDescent(1e-3), oo.problems.beale(), steps=3, t_orbit=t_orbit)
+    taken = oo.directions(oo.GradientDescent(1e-3), oo.problems.beale(), steps=3, t_orbit=Fraction(1, 100))
+    assert np.isfinite(taken.orbit_distance).all()

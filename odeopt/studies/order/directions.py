@@ -78,7 +78,7 @@ def directions(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = No
         The problem's minimum is not known; gradient flow does not come to rest and ``t_orbit`` is missing.
     """
     checked(problem)
-    t_orbit = checks.real_or_none("t_orbit", t_orbit, 0.0, open_low=True)
+    t_orbit = checks.real_or_none("t_orbit", t_orbit, low=0.0, open_low=True)
     if problem.f_min is None:
         raise ValueError(f"problem must have a known f_min, and {problem.name} has none")
     run = inner_run(optimizer, problem, x0, checks.integer("steps", steps, 1), start=start)
