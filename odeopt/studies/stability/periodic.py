@@ -173,8 +173,11 @@ def period_two_orbit(optimizer: Optimizer, curvature: float = 1.0) -> PeriodTwoO
         residual = (reflected(z) - z)[moving]
         if np.abs(residual / scale[moving]).max() < 4e-16:
             break
-        with np.errstate(all="ignore"):
-            change = np.linalg.solve(np.eye(len(moving)) - derivative(z), residual)
+        try:
+            with np.errstate(all="ignore"):
+                change = np.linalg.solve(np.eye(len(moving)) - derivative(z), residual)
+        except np.linalg.LinAlgError:  # singular: Newton's method ends here, and the residual says how
+            break
         if not np.isfinite(change).all() or np.abs(change / scale[moving]).max() < 1e-15:
             break
         z[moving] += change

@@ -264,6 +264,11 @@ def test_rmsprop_with_momentum_has_an_orbit_too(momentum, nesterov):
     assert orbit.residual < 1e-14 and orbit.multipliers.size == 3 and orbit.attracting == nesterov
 
 
+def test_an_orbit_lost_on_the_way_is_said_in_one_sentence():
+    with pytest.raises(ValueError, match="must have an orbit of period two near"):  # Newton's matrix gets singular
+        oo.period_two_orbit(oo.AMSGrad(lr=6.361160279170366e-05, beta1=0.99, eps_mode="inside", form="optax"))
+
+
 def test_only_mean_squares_of_gradients_make_an_orbit():
     with pytest.raises(ValueError, match="optimizer must divide by a mean square"):
         oo.period_two_orbit(oo.Adadelta())
