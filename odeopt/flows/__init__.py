@@ -49,6 +49,11 @@ ALL = {
     "sam": sam_flow,
 }
 
-__all__ = ["ALL", "Flow", "ModifiedFlow", "SignInclusion", "high_resolution_start", "linear_test_problem", "mean_age",
-           "modified_gradient_flow", "modified_root_flow",
-           *(factory.__name__ for factory in ALL.values())]
+__all__ = [
+    "adadelta_flow", "adagrad_flow", "adam_flow", "adamax_flow", "ALL", "amsgrad_flow",
+    "averaged_gradient_flow", "bregman_flow", "Flow", "gradient_flow", "heavy_ball_flow",
+    "high_resolution_flow", "high_resolution_start", "linear_test_flow", "linear_test_problem",
+    "look_ahead_flow", "mean_age", "modified_gradient_flow", "modified_root_flow", "ModifiedFlow", "nadam_flow",
+    "nag_sc_flow", "nesterov_flow", "newton_flow", "normalized_flow", "polyak_flow", "rmsprop_flow", "sam_flow",
+    "sign_flow", "sign_inclusion", "SignInclusion",
+]  # fmt: skip

@@ -24,8 +24,13 @@ _FACTORIES = (
 )  # fmt: skip
 ALL = {factory.__name__.replace("_", "-"): factory for factory in _FACTORIES}
 
-__all__ = ["ALL", "Problem", "by_name", "digits", "digits_split", "least_squares"]
-__all__ += [factory.__name__ for factory in _FACTORIES]
+__all__ = [
+    "ackley", "ALL", "angle", "beale", "booth", "by_name", "digits", "digits_logistic", "digits_mlp",
+    "digits_split", "easom", "goldstein_price", "himmelblau", "least_squares", "levy", "log_cosh_valley",
+    "matyas", "mccormick", "monkey_saddle", "normalized_logistic", "normalized_mlp", "Problem", "quadratic",
+    "quartic", "rastrigin", "rayleigh", "rosenbrock", "saddle", "sine_bowl", "six_hump_camel",
+    "styblinski_tang", "three_hump_camel",
+]  # fmt: skip
 
 
 def by_name(name):

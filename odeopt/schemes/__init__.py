@@ -31,6 +31,9 @@ ALL = {
     "exponential-euler": exponential_euler,
 }
 
-__all__ = ["ALL", "BACKTRACKING", "Scheme", "armijo_euler",
-           "catching_up_euler", "chebyshev_steps", "coasting_euler", "explicit_runge_kutta",
-           "partitioned_euler", "runge_kutta_chebyshev", "sam", "silver_steps", *(k.replace("-", "_") for k in ALL)]
+__all__ = [
+    "ALL", "armijo_euler", "BACKTRACKING", "catching_up_euler", "chebyshev_steps", "coasting_euler",
+    "dormand_prince", "explicit_euler", "explicit_runge_kutta", "exponential_euler", "heun", "heun_euler",
+    "implicit_euler", "linearly_implicit_euler", "look_ahead_euler", "partitioned_euler", "rk4", "rkc",
+    "runge_kutta_chebyshev", "sam", "Scheme", "semi_implicit_euler", "silver_steps", "stormer_verlet",
+]  # fmt: skip
