@@ -91,9 +91,9 @@ __all__ = [
     "amplification_matrix", "basins", "central_flow", "compare", "Comparison", "Convergence", "convergence",
     "deviation", "directions", "Discretization", "Ensemble", "ensemble", "equivalences", "flows", "interop",
     "kernels", "learning_rate_decay", "lyapunov", "minimize", "modified_convergence", "modified_flow",
-    "Optimizer", "optimizers", "order_certificates", "period_two_orbit", "plotting", "Problem", "problems",
+    "optimizers", "order_certificates", "period_two_orbit", "plotting", "Problem", "problems",
     "record", "Reference", "reference", "restarted", "sample", "schedules", "schemes", "spectral_radius_map",
-    "stability_limit", "stability_region", "State", "step_control", "step_jacobian", "stochastic", "studies",
+    "stability_limit", "stability_region", "step_control", "step_jacobian", "stochastic", "studies",
     "sweep", "train", "Trajectory", "tune", "work_precision",
 ]  # fmt: skip
-__all__ += [name for name in optimizers.__all__ if name not in __all__]  # each optimizer's class
+__all__ += optimizers.__all__  # Optimizer, State and each optimizer's class

@@ -203,7 +203,7 @@ def takes(name: str, function: Any, signature: Any, contract: str = "") -> None:
     if not callable(function):
         raise TypeError(f"{said}, got {shown(function)}")
     plain = interpreted(function)
-    code = getattr(plain, "__code__", None)
+    code: Any = getattr(plain, "__code__", None)
     if isinstance(plain, types.FunctionType) and code.co_argcount == signature.count(",") + 1 and not (
             code.co_kwonlyargcount):  # as nearly always: a signature takes 50 times as long
         return

@@ -18,7 +18,7 @@ import time
 
 from .. import abi, machine_code
 from ..abi import inlined, kernel, stack_matrix, stack_vector
-from ..machine_code import cache_folder as folder
+from ..machine_code import cache_folder
 from ..schedules import constant
 from . import loops
 
@@ -111,7 +111,7 @@ def _key(problem, optimizer):
 def _made(problem, optimizer):
     """The loop of this pair, not compiled yet."""
     return abi.kernel(_loop_of(problem.fg, optimizer.kernel, problem.dim, len(optimizer.slots), optimizer.p.size),
-                      folder=folder)
+                      folder=cache_folder)
 
 
 def _on_disk(problem, optimizer):

@@ -7,7 +7,8 @@ from matplotlib.ticker import MaxNLocator
 from .. import checks
 from .data import inside, lines, plane, spread, window_around, window_of
 from .layout import below, fitted
-from .maps import MAP, grid, levels_of
+from .maps import grid, levels_of
+from .style import MAP
 
 
 def surface(problem, runs, ax, window=None, *, labels=None, legend=True):

@@ -237,7 +237,8 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
                 squares = [np.square(found[2:])]
                 for i in range(1, mean_of):
                     shorter = factor ** (i / mean_of)
-                    near = _distance(solution[0], *ladder.run(f * shorter)[1:], ladder)
+                    _, at, points = ladder.run(f * shorter)
+                    near = _distance(solution[0], at, points, ladder)
                     squares.append(np.square(near) * shorter**2)  # of the size of those at h
                 found = *found[:2], *np.sqrt(np.mean(squares, axis=0))
         else:
@@ -266,7 +267,7 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
         series, closer, interrupted = second_look(ladder, np.rint(ladder.t_end / h), error, scale,
                                                   _MANY // problem.dim, progress)
         notes += ["interrupted"] if interrupted else []
-        if series is not None:
+        if series is not None and closer is not None:
             coarse = h > closer[0, 0] * (1 + 1e-9)
             h, steps, error, final = np.hstack([np.array([h, steps, error, final])[:, coarse], closer])
             terms, uncertainty = series.terms, series.uncertainty
