@@ -4,6 +4,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import sys
+import types
 import warnings
 
 MODULES = {
@@ -41,9 +42,31 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install():
-    """Let old names be imported."""
+    """Let old names be imported.
+
+    A module on its import becomes an attribute of its package, in the place of a function of that name: one that would
+    (``odeopt.record``) is there from the start instead, and warns when its names are asked for.
+    """
+    package = sys.modules[__package__]
+    for old in MODULES.keys() & vars(package).keys():
+        sys.modules.setdefault(f"{__package__}.{old}", _beside(old))
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
+
+
+def _beside(old):
+    """The module of the old name ``old``, as no attribute of the package."""
+    module = types.ModuleType(f"{__package__}.{old}")
+
+    def __getattr__(name):
+        if name.startswith("__"):
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+        new = f"{__package__}.{MODULES[old]}"
+        warnings.warn(f"{module.__name__} is now {new}", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(new), name)
+
+    module.__getattr__ = __getattr__
+    return module
 
 
 def renamed(package, name, new):

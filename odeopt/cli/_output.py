@@ -16,8 +16,9 @@ import tempfile
 
 from .. import checks
 from ..archive import write
-from ..studies.base import table  # noqa: F401 - the commands print tables as studies do
-from ._terminal import interrupt, interrupted
+from ..studies.base import table as table  # the commands print tables as studies do
+from ._terminal import interrupt
+from ._terminal import interrupted as interrupted
 from ._words import Start, count, dots, is_formula, kind_of, number
 from ._words import window as plot_window
 

@@ -155,7 +155,7 @@ def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gto
 
 @functools.cache
 def _compiled_gradients(fg, n):
-    return abi.kernel(_gradients_of(fg, n), abi.LANES.signature, inlined.folder)
+    return abi.kernel(_gradients_of(fg, n), abi.LANES.signature, inlined.cache_folder)
 
 
 @functools.cache

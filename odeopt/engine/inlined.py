@@ -18,7 +18,7 @@ import time
 
 from .. import abi, machine_code
 from ..abi import inlined, kernel, stack_matrix, stack_vector
-from ..machine_code import cache_folder
+from ..machine_code import cache_folder as cache_folder
 from ..schedules import constant
 from . import loops
 

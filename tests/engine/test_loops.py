@@ -161,7 +161,7 @@ print(len(compiled), run.x[-1].tobytes().hex())
 def test_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ODEOPT_CACHE_DIR", "~/loops")
-    assert inlined.folder() == tmp_path / "loops"
+    assert inlined.cache_folder() == tmp_path / "loops"
     gd = oo.GradientDescent(1e-4)
     assert not inlined._on_disk(ROSENBROCK, gd)
     monkeypatch.delitem(inlined._READY, inlined._key(ROSENBROCK, gd), raising=False)
