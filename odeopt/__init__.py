@@ -13,7 +13,8 @@ from .discretization import Discretization
 from .engine.record import record
 from .engine.trajectory import Trajectory
 from .optimizers import *  # noqa: F403 - the registry decides which optimizers there are
-from .optimizers import Optimizer, State
+from .optimizers import Optimizer as Optimizer
+from .optimizers import State as State
 from .problems import Problem
 from .reference.reference import Reference, reference
 
