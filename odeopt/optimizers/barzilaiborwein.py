@@ -59,9 +59,11 @@ def barzilai_borwein(k, p, x, g, s):
             cold_path()
             ss, sy, yy = _secant(x, g, old_x, old_g, np.float64)
         gamma = s[2, 0]
-        secant = p[1] * (sy / yy if p[2] > 0.0 else ss / sy)
-        if sy > 0.0 and 0.0 < secant < np.inf:
-            gamma = secant
+        above, below = (sy, yy) if p[2] > 0.0 else (ss, sy)
+        if sy > 0.0 and below > 0.0:  # 1/0 is an error in the interpreter
+            secant = p[1] * (above / below)
+            if 0.0 < secant < np.inf:
+                gamma = secant
     s[2, 0] = gamma
     for i in range(x.size):
         xi, gi = x[i], g[i]
