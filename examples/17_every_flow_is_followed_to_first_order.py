@@ -1,8 +1,8 @@
-"""Sixteen optimizers have a flow, and each follows its own with order one, if its memory starts consistently.
+"""Every optimizer with a flow follows its own with order one, if its memory starts consistently.
 
 From zero memory three of them do not: RMSprop and Adagrad are of order one half, and Adadelta stays on
-another path (`odeopt compare beale --optimizers all` shows it). The three others have no classical flow;
-their pages say what limit there is.
+another path (`odeopt compare beale --optimizers all` shows it). The others have no classical flow; their pages
+say what limit there is.
 """
 
 import odeopt as oo
@@ -15,12 +15,12 @@ SIZE = (9.6, 7.6)
 
 
 def main():
-    """(computed, theory, tolerance): the order of each, and how many there are."""
+    """(computed, theory, tolerance): the order of each."""
     flowing = [optimizer for optimizer in OPTIMIZERS if optimizer.flow is not None]
     # The paths of a differential inclusion bend at its surfaces only, and memory at fixed betas takes its time.
     steps = [500 if isinstance(o.flow, oo.flows.SignInclusion) else 64 for o in flowing]
     studies = [oo.convergence(o, PROBLEM, t_end=n * o.h, levels=8, start="consistent") for o, n in zip(flowing, steps)]
-    return [(len(studies), 16, 0)] + [(study.order, 1.0, 0.05) for study in studies]
+    return [(study.order, 1.0, 0.05) for study in studies]
 
 
 def draw_figure(fig):
