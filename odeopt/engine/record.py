@@ -58,7 +58,7 @@ def record(method: Method, problem: Problem, x0: ArrayLike | None = None, steps:
         (:class:`odeopt.schedules.ReduceLROnPlateau`) sees f after each ``schedule.every`` steps and
         decides the learning rate of the next; ``final["decisions"]`` is its state.
     t_end : float, optional
-        Stop at this flow time. A Discretization lands on it exactly; an optimizer stops at the
+        Stop at this flow time. A Discretization lands on it to 1e-9 of a step; an optimizer stops at the
         first step that reaches it.
     gtol : float
         Stop when the gradient norm is not above it (of an optimizer). 0 stops where the gradient is exactly 0
