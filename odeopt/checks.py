@@ -129,6 +129,13 @@ def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}{hint}")
 
 
+def text(name: str, value: Any) -> str:
+    """``value`` as it is; TypeError unless it is a str."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {shown(value)}")
+    return value
+
+
 def switch(name: str, value: Any) -> bool:
     """``value`` as a bool, or ValueError naming ``name``."""
     return choice(name, value, (False, True))

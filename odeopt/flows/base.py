@@ -1,6 +1,7 @@
 """``Flow``: a vector field on (position, memory), the thing that an optimizer discretises."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +85,12 @@ class Flow(abi.Portable):
     def __post_init__(self):
         checks.takes("rhs", self.rhs, _SIGNATURE, _CONTRACT)
         machine_code.refresh(self.rhs, self.jacobian)
-        if isinstance(self.slots, str) or not all(isinstance(slot, str) for slot in self.slots):
+        for words in ("name", "equation", "energy"):
+            checks.text(words, getattr(self, words))
+        checks.choice("order_of_position", self.order_of_position, (1, 2))
+        if not isinstance(self.constants, Mapping):
+            raise TypeError(f"constants must be a dict of names and numbers, got {checks.shown(self.constants)}")
+        if not isinstance(self.slots, (list, tuple)) or not all(isinstance(slot, str) for slot in self.slots):
             raise TypeError(f"slots must be a tuple of names, got {checks.shown(self.slots)}")
         constants = {name: checks.real(name, value) for name, value in self.constants.items()}
         object.__setattr__(self, "slots", tuple(self.slots))

@@ -30,6 +30,8 @@ from ..abi import kernel
 from ..spec import factory
 from .base import Scheme
 
+_MOST_STAGES = 10_000  # their coefficients are one loop, and round-off grows with the square of their number
+
 
 @kernel
 def step(rhs, fg, hv, data, p, t, h, z, w):
@@ -92,7 +94,7 @@ class ChebyshevCoefficients:
 
 def chebyshev_coefficients(stages, damping=0.05):
     """w0, w1 and the stability interval of the s-stage scheme."""
-    s = checks.integer("stages", stages, 1)
+    s = checks.integer("stages", stages, 1, _MOST_STAGES)
     w0 = 1 + checks.real("damping", damping, 0.0) / s**2
     t_old, t_new, d_old, d_new = 1.0, w0, 0.0, 1.0
     for _ in range(s - 1):
@@ -103,7 +105,7 @@ def chebyshev_coefficients(stages, damping=0.05):
 
 @factory
 def runge_kutta_chebyshev(stages=10, damping=0.05):
-    """The scheme with ``stages`` >= 1 gradients per step; ``damping`` >= 0 (0: the longest interval, and
+    """The scheme with 1 <= ``stages`` <= 10,000 gradients per step; ``damping`` >= 0 (0: the longest interval, and
     |R_s| = 1 at s - 1 points inside it)."""
     c = chebyshev_coefficients(stages, damping)
     return Scheme(f"RKC, {c.stages} stages", step, 1, c.stages, work=lambda rows: 3 * rows,

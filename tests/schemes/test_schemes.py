@@ -1,9 +1,12 @@
 """Generic schemes: classical orders on smooth flows, exactness, error estimates, refusals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import odeopt as oo
+from odeopt import flows, schemes
 
 BOWL = oo.problems.sine_bowl()
 HIMMELBLAU = oo.problems.himmelblau()
@@ -171,3 +174,19 @@ def test_coasting_ahead_is_look_ahead_but_for_weights():
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda: schemes.runge_kutta_chebyshev(10**9), "stages must be at most 10000, got 1000000000"),
+    (lambda: schemes.explicit_runge_kutta(5, [[0.0]], [1.0], order=1), "name must be a str, got 5"),
+    (lambda: dataclasses.replace(schemes.heun, constants=5), "constants must be a tuple of numbers, got 5"),
+    (lambda: flows.Flow(3, "x' = -g", flows.gradient_flow().rhs), "name must be a str, got 3"),
+    (lambda: flows.Flow("x", None, flows.gradient_flow().rhs), "equation must be a str, got None"),
+    (lambda: flows.Flow("x", "", flows.gradient_flow().rhs, 5), "constants must be a dict of names and numbers, got 5"),
+    (lambda: flows.Flow("x", "", flows.gradient_flow().rhs, {}, 5), "slots must be a tuple of names, got 5"),
+    (lambda: flows.Flow("x", "", flows.gradient_flow().rhs, order_of_position=0), "order_of_position must be one of"),
+])
+def test_parts_of_flows_and_schemes_are_checked(make, words):
+    """A billion stages took minutes to their coefficients; the others were AttributeErrors, or accepted."""
+    with pytest.raises((TypeError, ValueError), match=words):
+        make()
