@@ -7,6 +7,7 @@ import sys
 import types
 import warnings
 
+PACKAGE = __name__.partition(".")[0]
 MODULES = {
     "drive": "engine.loops", "specialized": "engine.inlined", "lanes": "engine.batched", "record": "engine.record",
     "trajectory": "engine.trajectory", "store": "engine.store", "scheduled": "reference.scheduled",
@@ -26,7 +27,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds a module under its old name, whose names are those of the new one."""
 
     def find_spec(self, name, path=None, target=None):
-        old = name.removeprefix(f"{__package__}.")
+        old = name.removeprefix(f"{PACKAGE}.")
         if old == name or old not in MODULES:
             return None
         return importlib.machinery.ModuleSpec(name, self)
@@ -35,7 +36,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """The usual one."""
 
     def exec_module(self, module):
-        new = f"{__package__}.{MODULES[module.__name__.removeprefix(f'{__package__}.')]}"
+        new = f"{PACKAGE}.{MODULES[module.__name__.removeprefix(f'{PACKAGE}.')]}"
         warnings.warn(f"{module.__name__} is now {new}", DeprecationWarning, stacklevel=2)
         found = importlib.import_module(new)
         module.__getattr__ = lambda name: getattr(found, name)
@@ -47,21 +48,21 @@ def install():
     A module on its import becomes an attribute of its package, in the place of a function of that name: one that would
     (``odeopt.record``) is there from the start instead, and warns when its names are asked for.
     """
-    package = sys.modules[__package__]
+    package = sys.modules[PACKAGE]
     for old in MODULES.keys() & vars(package).keys():
-        sys.modules.setdefault(f"{__package__}.{old}", _beside(old))
+        sys.modules.setdefault(f"{PACKAGE}.{old}", _beside(old))
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
 
 
 def _beside(old):
     """The module of the old name ``old``, as no attribute of the package."""
-    module = types.ModuleType(f"{__package__}.{old}")
+    module = types.ModuleType(f"{PACKAGE}.{old}")
 
     def __getattr__(name):
         if name.startswith("__"):
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-        new = f"{__package__}.{MODULES[old]}"
+        new = f"{PACKAGE}.{MODULES[old]}"
         warnings.warn(f"{module.__name__} is now {new}", DeprecationWarning, stacklevel=2)
         return getattr(importlib.import_module(new), name)
 
