@@ -1,11 +1,12 @@
 """Rprop: every coordinate has its own step size, steered by the sign of its derivative alone.
 
 Update, with delta = lr at the start and c = g g_previous, elementwise:
-  c > 0   delta <- min(eta_plus delta, step_max);   x <- x - delta sign(g)
-  c < 0   delta <- max(eta_minus delta, step_min);  g is forgotten (counts as 0 from here on), and
+  c > 0   delta <- clip(eta_plus delta);   x <- x - delta sign(g)
+  c < 0   delta <- clip(eta_minus delta);  g is forgotten (counts as 0 from here on), and
           irprop-   x stays                                            (torch)
           rprop+    x goes back by the coordinate's previous move      (weight backtracking)
-  c = 0   x <- x - delta sign(g)
+  c = 0   delta <- clip(delta), the first step among them;   x <- x - delta sign(g)
+          with clip(delta) = max(min(delta, step_max), step_min)
 Flow         no classical one: the rule compares the gradients of two steps (a hybrid system).
              Between sign changes delta' = delta ln(eta_plus)/h, x' = -sign(g) delta/h: the steps
              grow geometrically, and no refinement of h with these factors has a limit. With
@@ -41,11 +42,12 @@ def irprop_minus(k, p, x, g, s):
     for i in range(x.size):
         gi, di, xi = g[i], delta[i], x[i]
         agree = gi * np.sign(previous[i])
-        longer, shorter = min(di * up, high), max(di * down, low)
+        longer, shorter = di * up, di * down
         if agree > zero:  # assignments of what is there already: no branch is left when this is vectorised
             di = longer
         if agree < zero:
             di = shorter
+        di = max(min(di, high), low)
         if agree < zero:
             gi = gi * zero
         delta[i] = di
@@ -64,11 +66,12 @@ def rprop_plus(k, p, x, g, s):
     for i in range(x.size):
         gi, di, xi, back = g[i], delta[i], x[i], -moved[i]
         agree = gi * np.sign(previous[i])
-        longer, shorter = min(di * up, high), max(di * down, low)
+        longer, shorter = di * up, di * down
         if agree > zero:
             di = longer
         if agree < zero:
             di = shorter
+        di = max(min(di, high), low)
         if agree < zero:
             gi = gi * zero
         move = -di * np.sign(gi)
@@ -88,7 +91,7 @@ class Rprop(Optimizer):
     Parameters
     ----------
     lr : float > 0, default 1e-2
-        First step length of every coordinate, in the unit of x.
+        First step length of every coordinate, in the unit of x; clipped as all are.
     eta_minus : float in [0, 1), default 0.5
     eta_plus : float >= 1, default 1.2
     step_min, step_max : float >= 0, defaults 1e-6 and 50

@@ -130,6 +130,8 @@ CASES = [
     _torch("factors, limits", "Rprop", {"lr": 0.02, "eta_minus": 0.4, "eta_plus": 1.3, "step_min": 1e-4,
                                         "step_max": 0.05},
            "Rprop", {"lr": 0.02, "etas": (0.4, 1.3), "step_sizes": (1e-4, 0.05)}),
+    _torch("first step clipped", "Rprop", {"lr": 0.1, "step_max": 0.03},
+           "Rprop", {"lr": 0.1, "step_sizes": (1e-6, 0.03)}),
     _torch("Rprop+", "Rprop", {"variant": "rprop+"}, "Rprop", {},
            differs="torch implements iRprop- (no weight backtracking): variant='irprop-'"),
     _optax("momentum", "Momentum", {"lr": LR}, "sgd", {"learning_rate": LR, "momentum": 0.9}),

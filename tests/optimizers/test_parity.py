@@ -79,6 +79,9 @@ def test_rprop_by_hand():
     close(moves(oo.Rprop(lr=0.1), gradients), [-0.1, -0.12, -0.144, 0, 0.072, 0.0864])
     close(moves(oo.Rprop(lr=0.1, variant="rprop+"), gradients), [-0.1, -0.12, -0.144, 0.144, 0.072, 0.0864])
     close(moves(oo.Rprop(lr=0.1, step_max=0.11, step_min=0.09), gradients), [-0.1, -0.11, -0.11, 0, 0.09, 0.108])
+    for variant in ("irprop-", "rprop+"):  # the first step, too
+        close(moves(oo.Rprop(lr=0.1, step_max=0.03, variant=variant), gradients[:2]), [-0.03, -0.03])
+        close(moves(oo.Rprop(lr=0.1, step_min=0.2, variant=variant), gradients[:2]), [-0.2, -0.24])
 
 
 def test_adam_by_hand():
