@@ -5,7 +5,6 @@ import warnings
 from functools import lru_cache
 
 import numpy as np
-from matplotlib.backend_bases import RendererBase
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.mathtext import MathTextParser
@@ -35,10 +34,20 @@ class Fitted(ConstrainedLayoutEngine):
     """Constrained layout that first breaks long titles and axis labels into lines, then lets the figure grow
     until every axes has room beside its legend and every word is inside the figure."""
 
+    _measuring = False  # a drawing in the course of a layout asks for no layout
     _tries = 8  # at words that are cut off or upon another: what growing has not cured by then, it never will
 
     def execute(self, fig):
         """Lay the figure out."""
+        if self._measuring:
+            return
+        self._measuring = True
+        try:
+            self._grow(fig)
+        finally:
+            self._measuring = False
+
+    def _grow(self, fig):
         for _ in range(_ROUNDS):
             axes = [ax for ax in fig.axes if ax.figure is fig and ax.get_subplotspec() is not None
                     and (ax.axison or hasattr(ax, "zaxis")) and ax.get_visible()]
@@ -87,11 +96,10 @@ def _shortage(fig, axes):
 
 def _cut_off(fig, axes):
     """Inches that words lack which are outside the figure or upon each other."""
+    if any(hasattr(ax, "zaxis") for ax in axes):  # in space, words have their places after drawing only
+        fig.draw_without_rendering()
     for ax in axes:
-        if hasattr(ax, "zaxis"):  # in space, words have their places after drawing only
-            ax.draw(_Nowhere(fig))
-        else:
-            ax.apply_aspect()
+        ax.apply_aspect()
     drawn = [thing for ax in axes for thing in (*words(ax), ax.get_legend()) if thing is not None]
     boxes = [thing.get_window_extent() for thing in drawn]
     boxes = [b for b in boxes if b.width > 0 and b.height > 0]
@@ -105,27 +113,6 @@ def _cut_off(fig, axes):
         sizes = [(ax.bbox.width / across, ax.bbox.height / down) for ax in axes for across, down in [_share(ax)]]
         return tuple(max(0.08 * max(size) / fig.dpi, 0.3) for size in zip(*sizes))
     return 0.0, 0.0
-
-
-class _Nowhere(RendererBase):
-    """Draws nothing."""
-
-    def __init__(self, fig):
-        super().__init__()
-        self._scale, self._size = fig.dpi / 72, (fig.bbox.width, fig.bbox.height)
-
-    def get_canvas_width_height(self):
-        """Pixels of the figure."""
-        return self._size
-
-    def points_to_pixels(self, points):
-        """Pixels of a length in points."""
-        return points * self._scale
-
-    def draw_path(self, *args, **options):
-        """Nothing; so are all others."""
-
-    draw_path_collection = draw_markers = draw_text = draw_image = draw_quad_mesh = draw_gouraud_triangles = draw_path
 
 
 def _upon(a, b):
