@@ -24,7 +24,7 @@ from ..problems import Problem
 from ..problems.base import checked
 from . import loops
 from .noise import Noise
-from .paths import Paths, flow_times, recorded_steps, start_points
+from .paths import Paths, cut_short, ended, flow_times, recorded_steps, start_points
 from .streams import Streams, run_blocks
 
 SCHEMES = {"euler_maruyama": loops.euler_maruyama, "weak_second_order": loops.weak_second_order}
@@ -127,8 +127,12 @@ def simulate(equation: SDE, problem: Problem, noise: Any, x0: ArrayLike | None =
         The former evaluates state-dependent noise 5 m^2 times per step: for few dimensions.
     paths, seed, every, threads, progress
         As in :func:`sample`.
-    """
 
+    Returns
+    -------
+    Paths
+        After Ctrl-C those to the step that all had reached, as :func:`sample`; they cannot be resumed.
+    """
     if not isinstance(equation, SDE):
         raise TypeError(f"equation must be an SDE, got {type(equation).__name__}")
     if not isinstance(noise, Noise):
@@ -158,12 +162,13 @@ def simulate(equation: SDE, problem: Problem, noise: Any, x0: ArrayLike | None =
              equation.row, additive, xi, now, every, steps, stopped[rows], z[rows], out[rows])
 
     streams = Streams(seed, paths, noise, problem)
-    run_blocks(advance, streams, 0, steps, drawn, threads, progress)
-    bad = int((stopped >= 0).sum())
-    message = (f"{steps} steps done" if not bad else
-               f"{bad} of {paths} paths diverged, the first at step {stopped[stopped >= 0].min()}")
-    final = {"k": steps, "every": every, "x": z[:, 0].copy(), "z": z}
-    return Paths(k, times, out, stopped, None, "diverged" if bad else "completed", message,
+    reached = run_blocks(advance, streams, [stopped, z], 0, steps, drawn, threads, progress, compiled)
+    status, message = ended(stopped, reached, interrupted=reached < steps)
+    if reached < steps:
+        k, out = cut_short(k, out, reached, z[:, 0], stopped)
+        times = flow_times(k, h)
+    final = {"k": reached, "every": every, "x": z[:, 0].copy(), "z": z}
+    return Paths(k, times, out, stopped, None, status, message,
                     f"{scheme} of {equation!r}", problem.name, repr(noise), final)
 
 

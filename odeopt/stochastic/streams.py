@@ -1,6 +1,9 @@
 """One random stream per path, drawn in blocks, and the threads that advance the blocks."""
 
+import contextlib
+import itertools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,11 +11,12 @@ import numpy as np
 
 from .. import checks
 from ..progress import progress_bar
-from ..threads import number
+from ..threads import Uninterrupted, number
 from .noise import Minibatch
 
 BLOCK_NUMBERS = 2**17  # numbers drawn at a time for a block of paths: 1 MB, so that it stays in the cache
 BLOCK_PATHS = 128
+FIRST_ROUND, ROUND = 64, 0.2  # steps, and seconds, that all paths go before Ctrl-C is looked at
 _NO_NORMALS, _NO_BATCHES = np.empty((1, 0, 0)), np.empty((1, 0, 0), dtype=np.int64)
 _WORD = 2**64
 
@@ -65,8 +69,8 @@ class Streams:
     def saved(self):
         """(paths, 6) uint64: the states of the generators."""
         words = np.empty((self.paths, 6), dtype=np.uint64)
-        for i, generator in enumerate(self.generators):
-            state = generator.bit_generator.state
+        for i in range(self.paths):
+            state = self.generator(i).bit_generator.state
             inner = state["state"]
             words[i] = (*divmod(inner["state"], _WORD), *divmod(inner["inc"], _WORD),
                         state["has_uint32"], state["uinteger"])
@@ -76,7 +80,22 @@ class Streams:
         """(paths, 1 + samples) int64: batches used and order of each path's epoch; (paths, 0) if none."""
         if not self.batch or self.replacement:
             return np.empty((self.paths, 0), dtype=np.int64)
-        return np.array([np.concatenate(([used], order)) for order, used in self.order], dtype=np.int64)
+        fresh = np.arange(self.samples), self.samples // self.batch  # an order that is used up
+        return np.array([np.concatenate(([used], order)) for order, used in (one or fresh for one in self.order)],
+                        dtype=np.int64)
+
+    def kept(self):
+        """All that drawing changes, for :meth:`restore`."""
+        return [one and one.bit_generator.state for one in self.generators], list(self.order)
+
+    def restore(self, kept):
+        """The streams as they were at :meth:`kept`."""
+        for i, state in enumerate(kept[0]):
+            if state is None:
+                self.generators[i] = None
+            else:
+                self.generators[i].bit_generator.state = state
+        self.order[:] = kept[1]
 
     def generator(self, i):
         """The generator of path i."""
@@ -117,44 +136,59 @@ class Streams:
         self.order[i] = (order, used)
 
 
-def run_blocks(advance, streams, begin, steps, size, threads, progress):
-    """Call ``advance(rows, normals, batches, count, step)`` over all paths and steps.
+def run_blocks(advance, streams, state, begin, steps, size, threads, progress, compiled):
+    """Call ``advance(rows, normals, batches, count, step)`` over all paths, from step ``begin`` for ``steps`` steps,
+    and return the step that all have reached: less after Ctrl-C.
 
-    A block of paths runs on one thread, from ``begin`` for ``steps`` steps in as many pieces as
-    its numbers need; the loops release the GIL, and so does numpy while it draws.
+    The paths go on together, as many steps at a time as take ROUND seconds; a block of them runs on one thread, in as
+    many pieces as its numbers need (the loops release the GIL, and so does numpy while it draws). Compiled, such a
+    round is finished before Ctrl-C ends the run. In the interpreter, where one thread runs, it is taken back: the
+    arrays ``state`` and the streams are as they were before it.
     """
-    paths, threads, progress = streams.paths, number(threads), checks.switch("progress", progress)
+    paths, threads, progress = streams.paths, number(threads) if compiled else 1, checks.switch("progress", progress)
     width = max(1, min(BLOCK_PATHS, -(-paths // threads)))
     piece = max(1, min(steps, BLOCK_NUMBERS // (width * max(size, 1))))
-    stop, lock, local = threading.Event(), threading.Lock(), threading.local()
+    firsts, local = range(0, paths, width), threading.local()
 
-    def block(first):
+    def block(first, now, stop):
         rows = slice(first, min(first + width, paths))
         if not hasattr(local, "room"):  # one buffer per thread: fresh pages cost as much as the numbers in them
             local.room = np.empty(width * piece * size if size and not streams.batch else 0)
-        now = begin
-        while now < begin + steps and not stop.is_set():
-            count = min(piece, begin + steps - now)
+        while now < stop:
+            count = min(piece, stop - now)
             batches = streams.batches(rows, count) if streams.batch else _NO_BATCHES
             xi = streams.normals(rows, count, size, local.room) if size and not streams.batch else _NO_NORMALS
-            if not size:  # nothing is drawn, but the stream must exist to be saved
-                for i in range(rows.start, rows.stop):
-                    streams.generator(i)
             with np.errstate(all="ignore"):  # of a loop in the interpreter, which looks itself
                 advance(rows, xi, batches, count, now)
             now += count
-            with lock:
-                bar.update(count * (rows.stop - rows.start))
 
-    with progress_bar(progress, total=paths * steps, unit="step", unit_scale=True) as bar:
-        firsts = range(0, paths, width)
-        if threads == 1 or len(firsts) == 1:
-            for first in firsts:
-                block(first)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                list(pool.map(block, firsts))
-            except BaseException:  # also Ctrl-C: the other blocks must not run on to their end
-                stop.set()
-                raise
+    end, now, kept = begin + steps, begin, None
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(progress_bar(progress, total=paths * steps, unit="step", unit_scale=True))
+        some = len(firsts) > 1 and threads > 1
+        each = stack.enter_context(ThreadPoolExecutor(threads)).map if some else map
+        count = FIRST_ROUND
+        try:
+            while now < end:
+                started, stop = time.perf_counter(), min(end, now + count)
+                if compiled:
+                    with Uninterrupted():
+                        list(each(block, firsts, itertools.repeat(now), itertools.repeat(stop)))
+                        now = stop
+                else:
+                    kept = now, [array.copy() for array in state], streams.kept()  # one assignment: all of it or none
+                    list(each(block, firsts, itertools.repeat(now), itertools.repeat(stop)))
+                    now = stop
+                bar.update(paths * (stop - begin) - bar.n)
+                seconds = time.perf_counter() - started
+                count = max(1, min(16 * count, int(count * ROUND / max(seconds, 1e-9)), 2**40))
+        except KeyboardInterrupt:
+            pass
+        else:
+            return end
+    if kept is not None:  # not in the handler: a second Ctrl-C here ends the call, which then returns no paths
+        now, arrays, streams_before = kept
+        for array, before in zip(state, arrays):
+            array[...] = before
+        streams.restore(streams_before)
+    return now

@@ -12,6 +12,7 @@ import pytest
 import odeopt as oo
 from odeopt import schedules as S
 from odeopt.engine import loops, store
+from odeopt.stochastic import streams
 
 record_module = sys.modules[oo.record.__module__]
 COLUMNS = ("k", "t", "x", "f", "grad_norm", "lr", "n_grad", "memory")
@@ -192,19 +193,92 @@ def test_a_signal_in_a_long_python_run():
     same(objective.run(case, steps=100, resume=part), whole)
 
 
-def test_an_interrupted_sample_leaves_what_it_was_resumed_from():
-    objective = Objective()
-    gd, noise = oo.GradientDescent(1e-4), oo.stochastic.gaussian(0.1 * np.eye(2))
+SEEN = oo.stochastic.gaussian(0.1 * np.eye(2))
 
-    def sampled(at=None, **more):
+
+def same_paths(a, b):
+    assert (a.status, a.message) == (b.status, b.message)
+    for name in ("k", "t", "x", "stopped", "mean"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), name)
+    for key, value in a.final.items():
+        assert np.array_equal(value, b.final[key]), key
+
+
+@pytest.mark.parametrize("first", [1, 64])
+def test_an_interrupted_sample_keeps_what_all_paths_have_done(first, monkeypatch, tmp_path):
+    """Wherever the objective is interrupted, all paths stand at one step, and go on to the whole run."""
+    monkeypatch.setattr(streams, "FIRST_ROUND", first)
+    monkeypatch.setattr(streams, "ROUND", 1e-9)  # a step a round
+    objective, adam = Objective(), oo.Adam(1e-3)
+
+    def sampled(at=None, steps=7, **more):
         objective.calls, objective.at, objective.error = 0, at, KeyboardInterrupt
-        return oo.sample(gd, objective.problem, noise, steps=4, paths=3, **more)
+        return oo.sample(adam, objective.problem, SEEN, steps=steps, **{"paths": 3, "every": 3, "average_from": 2} | more)
 
-    half = sampled(every=1)
-    whole, calls = sampled(resume=half), objective.calls
-    for at in range(1, calls + 1, 2):
-        with pytest.raises(KeyboardInterrupt):
-            sampled(at, resume=half)
-    again = sampled(resume=half)
-    assert np.array_equal(again.x, whole.x) and np.array_equal(again.final["streams"], whole.final["streams"])
-    assert np.array_equal(whole.x[:, :5], half.x)
+    whole, calls = sampled(), objective.calls
+    each, reached = sampled(every=1), []
+    for at in range(2, calls + 1):
+        part = sampled(at)
+        k = int(part.final["k"])
+        reached.append(k)
+        assert part.status == "interrupted" and f"after step {k};" in part.message
+        assert part.k.tolist() == sorted({*range(0, k + 1, 3), k})
+        assert np.array_equal(part.x, each.x[:, part.k]) and np.array_equal(part.t, each.t[part.k])
+        part.save(tmp_path / "part")
+        again = oo.stochastic.Paths.load(tmp_path / "part.npz")
+        same_paths(sampled(steps=7 - k, resume=again, paths=1, every=None, average_from=None), whole)
+    assert reached == sorted(reached) and set(reached) == ({0} if first == 64 else set(range(7)))
+    half = sampled(steps=4)
+    again = sampled(1, steps=3, resume=half, paths=1, every=None, average_from=None)
+    assert again.final["k"] == 4 and np.array_equal(again.x, half.x) and np.array_equal(whole.x[:, :2], half.x[:, :2])
+
+
+def test_an_interrupted_simulation_keeps_what_all_paths_have_done(monkeypatch):
+    monkeypatch.setattr(streams, "FIRST_ROUND", 1)
+    monkeypatch.setattr(streams, "ROUND", 1e-9)
+    objective, equation = Objective(), oo.stochastic.sde(oo.GradientDescent(1e-3))
+
+    def simulated(at=None, every=2):
+        objective.calls, objective.at, objective.error = 0, at, KeyboardInterrupt
+        return oo.stochastic.simulate(equation, objective.problem, SEEN, steps=6, paths=3, every=every)
+
+    simulated()
+    calls, each, reached = objective.calls, simulated(every=1), []
+    for at in range(2, calls + 1):
+        part = simulated(at)
+        reached.append(int(part.final["k"]))
+        assert part.status == "interrupted" and np.array_equal(part.x, each.x[:, part.k])
+    assert reached == sorted(reached) and set(reached) == set(range(6))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_in_a_compiled_sample(threads, monkeypatch):
+    """The round under way is finished: a signal in the middle of one, then the run goes on to the same end."""
+    monkeypatch.setattr(streams, "FIRST_ROUND", 10)
+    monkeypatch.setattr(streams, "ROUND", 1e-9)
+    monkeypatch.setattr(streams, "BLOCK_PATHS", 4)
+    past, draw, count = signal.signal(signal.SIGINT, signal.default_int_handler), streams.Streams.normals, []
+    main = threading.main_thread().ident
+
+    def sampled(**more):
+        return oo.sample(oo.Momentum(1e-4), oo.problems.rosenbrock(), SEEN, steps=50, paths=10, every=4,
+                         threads=threads, **more)
+
+    whole = sampled()
+
+    def normals(self, rows, *arguments):
+        count.append(rows)
+        if len(count) == 5:  # of three blocks: the second round
+            signal.pthread_kill(main, signal.SIGINT)
+        return draw(self, rows, *arguments)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(streams.Streams, "normals", normals)
+            part = sampled()
+    finally:
+        signal.signal(signal.SIGINT, past)
+    k = part.final["k"]
+    assert part.status == "interrupted" and 10 < k < 50
+    again = oo.sample(oo.Momentum(1e-4), oo.problems.rosenbrock(), SEEN, steps=50 - k, resume=part)
+    same_paths(again, whole)
