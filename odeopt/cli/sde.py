@@ -170,21 +170,22 @@ def _mixing(args):
     from ..studies.noise.mixing import averaged_pairs, function_mixing, lag_distance_network, lag_distance_quadratic
 
     pairs, common = _lr_decay(args), {"seed": args.seed, "threads": args.threads, "progress": True}
-    functions = function_mixing(pairs, paths=args.paths, intrinsic_time=args.time, **common)
-    method = GradientDescent(0.1, weight_decay=0.005)
-    quadratic = lag_distance_quadratic(GradientDescent(0.2), [[3.0, 0.7], [0.7, 1.0]], [[1.0, 0.3], [0.3, 0.5]],
-                                       **common)
-    network = lag_distance_network(method, lags=10, stride=100, paths=args.paths, **common)
-    averages = averaged_pairs(method, paths=args.paths, **common)
-    tables = {"predictions of runs from two starts": functions.rows(), "averages of weights": averages.rows(),
-              "distance along a run, quadratic": quadratic.rows()[9::10],
-              "distance along a run, network": network.rows()}
+    method, own = GradientDescent(0.1, weight_decay=0.005), common | {"paths": args.paths}
+    studies = {
+        "predictions of runs from two starts": lambda: function_mixing(pairs, intrinsic_time=args.time, **own),
+        "averages of weights": lambda: averaged_pairs(method, **own),
+        "distance along a run, quadratic": lambda: lag_distance_quadratic(
+            GradientDescent(0.2), [[3.0, 0.7], [0.7, 1.0]], [[1.0, 0.3], [0.3, 0.5]], **common),
+        "distance along a run, network": lambda: lag_distance_network(method, lags=10, stride=100, **own),
+    }
+    done = _output.each(studies, lambda title: studies[title](), str)
+    tables = {title: study.rows() for title, study in zip(studies, done)} or {next(iter(studies)): []}
+    if len(done) > 2:
+        tables["distance along a run, quadratic"] = done[2].rows()[9::10]
 
     def drawers():
         from ..plotting import stochastic
 
-        return [lambda ax: stochastic.function_mixing(functions, ax),
-                lambda ax: stochastic.lag_distance([quadratic, network], ax)]
+        return [lambda ax: stochastic.function_mixing(done[0], ax), lambda ax: stochastic.lag_distance(done[2:], ax)]
 
-    notes = [study.headline() for study in (functions, averages, quadratic, network)]
-    return tables, notes, drawers, True
+    return tables, [study.headline() for study in done], drawers, True

@@ -1,9 +1,10 @@
 """Ctrl-C inside studies: where it may end the work, what is kept, and how that is said.
 
-``record`` turns Ctrl-C into a trajectory whose status is "interrupted"; half a run is no measurement, so the runs
-inside a study are :func:`inner_run`, where it is a KeyboardInterrupt. A study that keeps what is done when it
-comes is :func:`partial_results`: all of its work stands in :func:`gather`, and its ``status`` says
-"interrupted". Every other study hands the KeyboardInterrupt on to its caller.
+``record`` and ``sample`` turn Ctrl-C into a run whose status is "interrupted"; half a run is no measurement, so the
+runs inside a study are :func:`inner_run` and :func:`inner_sample`, where it is a KeyboardInterrupt.
+A study that keeps what is done when it comes is :func:`partial_results`: all of its work stands in :func:`gather`
+(or :func:`columns`), and its ``status`` says "interrupted". Every other study hands the KeyboardInterrupt on to its
+caller.
 """
 
 import dataclasses
@@ -12,9 +13,12 @@ import signal
 import threading
 from typing import Any
 
+import numpy as np
+
 from .. import checks
 from ..engine.record import record
 from ..progress import progress_bar
+from ..stochastic import sample
 
 _OPEN = threading.local()  # ``blocks``: the _Held of this thread, innermost last
 
@@ -22,6 +26,14 @@ _OPEN = threading.local()  # ``blocks``: the _Held of this thread, innermost las
 def inner_run(method, problem, *args, **options):
     """:func:`odeopt.record` for the inside of a study: KeyboardInterrupt where Ctrl-C ended the run."""
     run = record(method, problem, *args, **options)
+    if run.status == "interrupted":
+        raise KeyboardInterrupt
+    return run
+
+
+def inner_sample(optimizer, problem, *args, **options):
+    """:func:`odeopt.sample` for the inside of a study: KeyboardInterrupt where Ctrl-C ended the run."""
+    run = sample(optimizer, problem, *args, **options)
     if run.status == "interrupted":
         raise KeyboardInterrupt
     return run
@@ -104,3 +116,16 @@ def gather(items, work, *, progress=False, describe: Any = str):
     finally:
         bar.close()
     return done, False
+
+
+def columns(name, items, work):
+    """The columns of ``[work(item) for item in items]``, rows of equal length, as arrays.
+
+    Ctrl-C keeps the finished rows, and is raised where there are none; ValueError for an empty argument ``name``.
+    """
+    rows, interrupted = gather(items, work)
+    if not rows and interrupted:
+        raise KeyboardInterrupt
+    if not rows:
+        raise ValueError(f"{name} must have at least one entry, got none")
+    return [np.array(column) for column in zip(*rows)]

@@ -13,6 +13,9 @@ import odeopt as oo
 from odeopt import schemes, studies
 from odeopt.flows import gradient_flow
 from odeopt.studies.inner import gather, partial_results
+from odeopt.studies.networks.scale_invariance import instability, norm_equilibrium
+from odeopt.studies.networks.training import learning_rate_decay, train
+from odeopt.studies.noise.scaling_rules import scaling_rules
 from odeopt.studies.search.suggest import suggest
 from odeopt.studies.stability.step_control import step_control
 
@@ -57,6 +60,7 @@ RAISING = {
     "restarted": lambda p: oo.restarted(oo.Nesterov(0.1, momentum=None), p, steps=20),
     "tune": lambda p: oo.tune(GD, p, steps=4, grid=3, golden=2),
     "suggest": lambda p: suggest(oo.GradientDescent, p),
+    "scaling rules": lambda p: scaling_rules(oo.RMSprop(0.1), p, 0.01, factor=2, steps=4, paths=3),
 }
 
 
@@ -75,6 +79,8 @@ KEEPING = {
     "scheme": lambda p: oo.convergence(PAIR, p, t_end=0.4, levels=3, rtol=1e-4),
     "certificates": lambda p: oo.order_certificates([GD, oo.Momentum(0.1)], p, t_end=0.4, levels=3, rtol=1e-4),
     "work-precision": lambda p: oo.work_precision([GD, PAIR], p, levels=2, steps=3, repeats=1, rtol=1e-4, atol=1e-4),
+    "norm equilibrium": lambda p: norm_equilibrium([(0.1, 0.5), (0.2, 0.5)], p, steps=6, records=6, paths=2),
+    "instability": lambda p: instability([0.1, 0.2], p, steps=8),
     "step control": lambda p: step_control(p, t_end=0.2, rules=("PI", "article"), steps=5),
 }
 
@@ -98,7 +104,7 @@ def test_what_is_done_is_kept(name):
         stops = Stops(at)
         try:
             part = study(stops.problem)
-        except KeyboardInterrupt:  # in the argument checks: nothing had begun
+        except KeyboardInterrupt:  # nothing was done
             assert not kept
             continue
         assert part.status == "interrupted" and part.interrupted
@@ -173,8 +179,61 @@ def test_a_study_in_a_thread_leaves_signals_alone():
 
 
 def test_only_one_place_runs_methods_for_studies():
-    """Where ``record`` itself is at hand, a status may be forgotten."""
+    """Where ``record`` or ``sample`` itself is at hand, a status may be forgotten."""
     for path in pathlib.Path(studies.__file__).parent.rglob("*.py"):
         names = {alias.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-                 if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("record") for alias in node.names}
-        assert path.name == "inner.py" or "record" not in names, path.name
+                 if isinstance(node, ast.ImportFrom) for alias in node.names}
+        assert path.name == "inner.py" or not names & {"record", "sample", "simulate"}, path.name
+
+
+class Net:
+    """A network of two parameters whose evaluation number ``at`` raises KeyboardInterrupt."""
+
+    def __init__(self, at=0):
+        self.calls, self.at = 0, at
+
+    def initial(self, seed):
+        return np.array([1.0, seed + 1.0])
+
+    def loss_and_grad(self, w, images, labels):
+        self.calls += 1
+        if self.calls == self.at:
+            raise KeyboardInterrupt
+        return float(w @ w), 2 * w * images.mean()
+
+    def loss_and_accuracy(self, w, images, labels):
+        return self.loss_and_grad(w, images, labels)[0], 0.5
+
+
+def test_training_keeps_its_epochs():
+    data = {name: (np.linspace(0.5, 1, 4), np.arange(4)) for name in ("train", "validation", "test")}
+    rule, adam, whole = oo.schedules.StepDecay(0.5, period=1), oo.Adam(0.1), Net()
+
+    def trained(at=0, epochs=3):
+        return train(adam, Net(at), data, epochs, batch=2, rule=rule)
+
+    train(adam, whole, data, 3, batch=2, rule=rule)
+    for at in range(1, whole.calls + 1):  # an epoch is two batches and the validation
+        if at <= 3:
+            with pytest.raises(KeyboardInterrupt):
+                trained(at)
+        elif at < whole.calls:
+            part, full = trained(at), trained(epochs=(at - 1) // 3)
+            assert part.status == "interrupted" and len(part.rows()) == (at - 1) // 3
+            assert np.array_equal(part.w, full.w) and part.rows() == full.rows()
+
+    def table(at=0):
+        net = Net(at)
+        return learning_rate_decay(net, data, adam, rule, {0.1: 2, 0.05: 1}, batch=2, seeds=(0, 1)), net.calls
+
+    (full, calls), kept = table(), []
+    for at in range(1, calls + 1, 3):
+        try:
+            part, _ = table(at)
+        except KeyboardInterrupt:
+            assert not kept
+            continue
+        kept.append(len(part.runs))
+        assert part.status == "interrupted" and part.headline() and part.runs[-1].status == "completed"
+        assert [run.headline() for run in part.runs] == [run.headline() for run in full.runs[: kept[-1]]]
+    assert kept == sorted(kept) and kept[-1] == 7 and full.status == "completed" and len(full.runs) == 8

@@ -8,8 +8,9 @@ from ... import checks
 from ...optimizers import GradientDescent
 from ...problems import normalized_mlp
 from ...problems.classifier import class_probabilities, model_of
-from ...stochastic import Minibatch, sample
+from ...stochastic import Minibatch
 from ..base import Study
+from ..inner import columns, inner_sample, partial_results
 from ..noise.stationary import completed, mean_interval
 from .scale_invariance import directions
 
@@ -52,25 +53,29 @@ def random_starts(problem, count, seed, norm=None):
     return x if norm is None else norm * directions(x)
 
 
+@partial_results
 def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start_norm=1.0, level=0.99, seed=0,
                    threads=None, progress=False, records=24):
     """Conventional wisdom 2: small learning rates generalise worse. Not once lr wd is matched.
 
     Every pair runs from the same ``seeds`` starts of length ``start_norm`` for ``steps`` steps with
     the same streams of batches; only (lr, wd) differ. ``problem`` default: the normalised
-    two-layer network on the digits (training images; accuracy on the test images).
+    two-layer network on the digits (training images; accuracy on the test images). Ctrl-C keeps the finished pairs.
     """
     problem = normalized_mlp() if problem is None else problem
     x0 = random_starts(problem, checks.integer("seeds", seeds, 2), seed, start_norm)
     labels = model_of(problem).labels()
-    columns, every = [], max(1, steps // records)
-    for lr, decay in pairs:
-        run = sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch), x0, steps=steps,
-                     paths=seeds, seed=seed, every=every, threads=threads, progress=progress)
+    every = max(1, steps // records)
+
+    def measured(pair):
+        lr, decay = pair
+        run = inner_sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch), x0, steps=steps,
+                           paths=seeds, seed=seed, every=every, threads=threads, progress=progress)
         completed(run, f"pairs must be stable, got lr={lr}, weight_decay={decay}")
         late = run.x[:, run.k >= 2 * steps / 3]
         right = np.array([np.mean([class_probabilities(problem, w).argmax(axis=1) == labels for w in path])
                           for path in late])
         mean, half = mean_interval(right, level)
-        columns.append((lr, decay, mean, half, right.std(ddof=1), np.mean([problem.fun(w) for w in run.end])))
-    return Generalisation(problem.name, seeds, steps, level, *(np.array(column) for column in zip(*columns)))
+        return lr, decay, mean, half, right.std(ddof=1), np.mean([problem.fun(w) for w in run.end])
+
+    return Generalisation(problem.name, seeds, steps, level, *columns("pairs", pairs, measured))

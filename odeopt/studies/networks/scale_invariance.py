@@ -15,9 +15,9 @@ import numpy as np
 from ... import checks, problems, schedules
 from ...optimizers import GradientDescent, Momentum
 from ...spectrum import power_iteration
-from ...stochastic import Minibatch, sample
+from ...stochastic import Minibatch
 from ..base import Study
-from ..inner import inner_run
+from ..inner import columns, inner_run, inner_sample, partial_results
 from ..noise.stationary import completed, mean_interval
 
 
@@ -179,6 +179,7 @@ def decayed(lr, weight_decay):
     return lr, weight_decay
 
 
+@partial_results
 def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, paths=8, records=120, level=0.99, seed=0,
                      threads=None, progress=False):
     """Follow |w|^2 of SGD with weight decay to its equilibrium, for each pair (lr, wd).
@@ -193,20 +194,21 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
     steps : int, optional
         Default: 3/(lr wd) for each pair.
 
-    Raises as :func:`odeopt.stochastic.sample`; ValueError for a path that diverges.
+    Ctrl-C keeps the finished pairs. Raises as :func:`odeopt.stochastic.sample`; ValueError for a path that diverges.
     """
     problem = problems.normalized_logistic() if problem is None else problem
     paths = checks.integer("paths", paths, 2)
     if noise is None and problem.fgb is not None:
         noise = Minibatch(32)
-    columns, pairs = [], [decayed(*pair) for pair in pairs]
     steps = None if steps is None else checks.integer("steps", steps, 1)
-    for lr, decay in pairs:
+
+    def measured(pair):
+        lr, decay = pair
         optimizer = GradientDescent(lr=lr, weight_decay=decay)
         count = math.ceil(3 / (lr * decay)) if steps is None else steps
         every = max(1, count // records)
-        run = sample(optimizer, problem, noise, x0, steps=every * records, paths=paths, seed=seed, every=every,
-                     threads=threads, progress=progress)
+        run = inner_sample(optimizer, problem, noise, x0, steps=every * records, paths=paths, seed=seed, every=every,
+                           threads=threads, progress=progress)
         completed(run, f"pairs must be stable, got lr={lr}, weight_decay={decay}")
         norms = (run.x**2).sum(axis=2)
         mean, half = mean_interval(norms, level)
@@ -220,11 +222,11 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
         effective, effective_half = mean_interval((lr / norms[:, late]).mean(axis=1), level)
         near = np.flatnonzero(np.abs(mean / end - 1) < 0.1)
         relaxed = run.k[near[0]] if near.size else np.nan
-        columns.append((lr, decay, mean, half, sigma2, equilibrium_norm2(lr, decay, sigma2), end, end_half, effective,
-                        effective_half, float(relaxed), balance, balance_half, run.k))
+        return (lr, decay, mean, half, sigma2, equilibrium_norm2(lr, decay, sigma2), end, end_half, effective,
+                effective_half, float(relaxed), balance, balance_half, run.k)
+
     lr, decay, mean, half, sigma2, predicted, end, end_half, effective, effective_half, relaxed, balance, \
-        balance_half, k = (
-        np.array(column) for column in zip(*columns))
+        balance_half, k = columns("pairs", [decayed(*pair) for pair in pairs], measured)
     return NormEquilibrium(problem.name, paths, level, lr, decay, k, mean, half, sigma2, predicted, end, end_half,
                            effective, effective_half, relaxed, balance, balance_half)
 
@@ -289,6 +291,7 @@ class Instability(Study):
                 f"{int((self.plain_rise_step >= 0).sum())}")
 
 
+@partial_results
 def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
     """Conventional wisdom 1: small steps follow the gradient flow. With decay, at no learning rate.
 
@@ -296,11 +299,12 @@ def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
     gradient is small, decay shrinks |w| geometrically, and the curvature in w grows as 1/|w|^2
     until lr times it passes 2: a smaller lr only comes nearer to the origin first.
 
-    ``problem``: scale-invariant, default x^2/(x^2 + y^2) (:func:`odeopt.problems.rayleigh`).
+    ``problem``: scale-invariant, default x^2/(x^2 + y^2) (:func:`odeopt.problems.rayleigh`). Ctrl-C keeps the finished
+    learning rates.
     """
     problem = problems.rayleigh() if problem is None else problem
-    columns = []
-    for lr in checks.point("lrs", lrs):
+
+    def measured(lr):
         decay = intrinsic / lr
         run = inner_run(GradientDescent(lr=lr, weight_decay=decay), problem, x0, steps)
         plain = inner_run(GradientDescent(lr=lr), problem, x0, steps)
@@ -315,9 +319,10 @@ def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
         growth = np.diff(np.linalg.norm(plain.x, axis=1))
         # |w+|^2 = |w|^2 + lr^2 |g|^2: equality to round-off once the gradient has vanished.
         monotone = (growth >= -4e-16 * np.linalg.norm(plain.x[:-1], axis=1)).all()
-        columns.append((lr, decay, run.f[low], rise, np.linalg.norm(run.x[low]), run.f[at:].max(), sharp, plain_rise,
-                        float(monotone)))
-    return Instability(problem.name, *(np.array(column) for column in zip(*columns)))
+        return (lr, decay, run.f[low], rise, np.linalg.norm(run.x[low]), run.f[at:].max(), sharp, plain_rise,
+                float(monotone))
+
+    return Instability(problem.name, *columns("lrs", checks.point("lrs", lrs), measured))
 
 
 def _rise(f):

@@ -5,6 +5,7 @@ with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
 ``loss_and_accuracy(w, images, labels)``, such as :class:`odeopt.problems.lenet.LeNet5`.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,9 @@ import numpy as np
 
 from ... import checks
 from ...optimizers import Optimizer
-from ...progress import progress_bar
 from ...schedules import PlateauRule
 from ..base import Study
+from ..inner import gather, partial_results
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,6 +64,7 @@ class Training(Study):
                 + (f"; the loss is not finite from epoch {lost[0] + 1} on" if lost.size else ""))
 
 
+@partial_results
 def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: int = 32,
           rule: PlateauRule | None = None, seed: Any = 0, progress: bool = False) -> Training:
     """Train ``network`` by mini-batches.
@@ -86,6 +88,8 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     Returns
     -------
     Training
+        Ctrl-C keeps the finished epochs, with the parameters after the last of them; KeyboardInterrupt where there
+        is none.
     """
     epochs, batch = checks.integer("epochs", epochs, 1), checks.integer("batch", batch, 1)
     images, labels = data["train"]
@@ -94,8 +98,10 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     w = network.initial(seed)
     state, rng = optimizer.init(w), np.random.default_rng([seed, 1])
     decisions = rule.start(optimizer.step) if rule is not None else None
-    name, base_lr, rows = repr(optimizer), optimizer.step, []
-    for _ in _epochs(epochs, progress):
+    name, base_lr, after = repr(optimizer), optimizer.step, [w, w]  # after: the last two epochs, one may not count
+
+    def one(epoch):
+        nonlocal optimizer
         order, losses = rng.permutation(len(labels)), []
         for begin in range(0, len(labels) - batch + 1, batch):
             chosen = order[begin : begin + batch]
@@ -103,20 +109,20 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
             optimizer.update(w, g, state)
             losses.append(loss)
         validation = network.loss_and_accuracy(w, *data["validation"])
-        rows.append((optimizer.step, np.mean(losses), *validation))
+        row = optimizer.step, np.mean(losses), *validation
         if decisions is not None:
             lr = decisions.step(validation[0])
             if lr != optimizer.step:
                 optimizer = optimizer.changed(lr=lr)
+        after[epoch % 2] = w.copy()
+        return row
+
+    rows, _ = gather(range(epochs), one, progress=progress, describe=lambda epoch: f"epoch {epoch + 1}")
+    if not rows:
+        raise KeyboardInterrupt
+    w = after[(len(rows) - 1) % 2]
     return Training(name, "none" if rule is None else repr(rule), base_lr, seed, *np.array(rows).T,
                     network.loss_and_accuracy(w, *data["test"])[1], w)  # pyright: ignore[reportCallIssue]
-
-
-def _epochs(epochs, progress):
-    with progress_bar(progress, total=epochs, unit="epoch") as bar:
-        for epoch in range(epochs):
-            yield epoch
-            bar.update()
 
 
 def split(images, labels, sizes, seed=0):
@@ -153,16 +159,28 @@ class DecayTable(Study):
     def headline(self):
         """The effect of the decay at each learning rate."""
         by = {(row["lr"], row["decay"]): row["test accuracy"] for row in self.rows()}
-        gains = [f"{by[lr, 'plateau'] - by[lr, 'none']:+.4f} at lr {lr:g}" for lr, kind in by if kind == "plateau"]
-        return f"test accuracy with decay minus without: {', '.join(gains)}"
+        gains = [f"{by[lr, 'plateau'] - by[lr, 'none']:+.4f} at lr {lr:g}" for lr, kind in by
+                 if kind == "plateau" and (lr, "none") in by]
+        return f"test accuracy with decay minus without: {', '.join(gains) or 'not measured'}"
 
 
+@partial_results
 def learning_rate_decay(network: Any, data: Any, optimizer: Optimizer, rule: PlateauRule, epochs: Any, *,
                         batch: int = 32, seeds: Sequence[int] = (0, 1, 2), progress: bool = False) -> DecayTable:
     """[A001]'s experiment: for each learning rate, train with and without ``rule``, over seeds.
 
-    ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters.
+    ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters. Ctrl-C keeps the
+    finished trainings; KeyboardInterrupt where there is none.
     """
-    return DecayTable(tuple(
-        train(optimizer.changed(lr=lr), network, data, count, batch=batch, rule=used, seed=seed, progress=progress)
-        for lr, count in epochs.items() for used in (rule, None) for seed in seeds))
+    def one(job):
+        (lr, count), used, seed = job
+        run = train(optimizer.changed(lr=lr), network, data, count, batch=batch, rule=used, seed=seed,
+                    progress=progress)
+        if run.interrupted:
+            raise KeyboardInterrupt
+        return run
+
+    runs, interrupted = gather(list(itertools.product(epochs.items(), (rule, None), seeds)), one)
+    if interrupted and not runs:
+        raise KeyboardInterrupt
+    return DecayTable(tuple(runs))

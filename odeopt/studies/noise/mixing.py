@@ -15,8 +15,9 @@ from ... import checks
 from ...optimizers import GradientDescent
 from ...problems import normalized_mlp
 from ...problems.classifier import class_probabilities, model_of, normalized_weights
-from ...stochastic import Minibatch, gaussian, sample
+from ...stochastic import Minibatch, gaussian
 from ..base import Study
+from ..inner import columns, inner_sample, partial_results
 from ..networks.generalisation import random_starts
 from ..networks.scale_invariance import decayed
 from .stationary import (
@@ -89,8 +90,8 @@ def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1,
     burn = forgetting_time(optimizer, float(np.abs(np.linalg.eigvals(a)).max()))
     burn = stride * -(-burn // stride)
     problem = dense_quadratic(hessian, np.zeros(np.shape(hessian)[0]))
-    run = sample(optimizer, problem, gaussian(covariance), steps=burn + int(lag[-1]), paths=paths, seed=seed,
-                 every=stride, threads=threads, progress=progress)
+    run = inner_sample(optimizer, problem, gaussian(covariance), steps=burn + int(lag[-1]), paths=paths, seed=seed,
+                       every=stride, threads=threads, progress=progress)
     return _distances("quadratic", optimizer, run, burn, stride, level, 2 * float(np.trace(sigma)), exact)
 
 
@@ -106,9 +107,9 @@ def lag_distance_network(optimizer, problem=None, *, burn=4000, lags=40, stride=
     raw = checks.switch("raw", raw)
     if burn % stride:
         raise ValueError(f"burn must be a multiple of stride = {stride}, got {burn}")
-    run = sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0),
-                 steps=burn + (lags + origins - 1) * stride, paths=paths, seed=seed, every=stride, threads=threads,
-                 progress=progress)
+    run = inner_sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0),
+                       steps=burn + (lags + origins - 1) * stride, paths=paths, seed=seed, every=stride,
+                       threads=threads, progress=progress)
     seen = None if raw else np.array([[normalized_weights(problem, w) for w in path] for path in run.x])
     return _distances(problem.name, optimizer, run, burn, stride, level, np.nan, np.empty(0), origins, seen)
 
@@ -176,8 +177,8 @@ def averaged_pairs(optimizer, problem=None, *, first=2000, second=2400, batch=32
     stride = second - first
     if stride < 1 or first % stride:
         raise ValueError(f"first must be a multiple of second - first = {stride}, got {first}")
-    run = sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0), steps=second,
-                 paths=paths, seed=seed, every=stride, threads=threads, progress=progress)
+    run = inner_sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0), steps=second,
+                       paths=paths, seed=seed, every=stride, threads=threads, progress=progress)
     completed(run, f"optimizer must be stable, got {optimizer!r}")
     early, late = ([normalized_weights(problem, w) for w in run.x[:, i]] for i in (-2, -1))
     losses = np.array([[held_out_loss(problem, w) for w in early], [held_out_loss(problem, w) for w in late]])
@@ -243,6 +244,7 @@ class FunctionMixing(Study):
         return f"{self.problem}: what two starts still decide about the predictions, {self.paths} runs from each"
 
 
+@partial_results
 def function_mixing(pairs, problem=None, *, intrinsic_time=4.0, records=16, batch=32, paths=8, level=0.99, seed=0,
                     start_norm=1.0, threads=None, progress=False):
     """Mixing in function space: predictions of runs from two starts, against lr wd steps.
@@ -250,28 +252,30 @@ def function_mixing(pairs, problem=None, *, intrinsic_time=4.0, records=16, batc
     Each pair (lr, wd) runs ``intrinsic_time``/(lr wd) steps. The starts are two random weight vectors of
     length ``start_norm``, shared by all pairs; every run has its own batches. Intervals: jackknife
     over paths. The disagreement at step 0 is 0 within (the runs have not parted) and the largest across.
+    Ctrl-C keeps the finished pairs.
     """
     problem = normalized_mlp() if problem is None else problem
     paths = checks.integer("paths", paths, 3)
     intrinsic_time = checks.real("intrinsic_time", intrinsic_time, 0.0, open_low=True)
     starts = random_starts(problem, 2, seed, start_norm)
     labels = model_of(problem).labels()
-    columns = []
-    pairs = [decayed(*pair) for pair in pairs]
-    for lr, decay in pairs:
+
+    def measured(pair):
+        lr, decay = pair
         every = max(1, round(intrinsic_time / (lr * decay) / records))
-        run = sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch),
-                     np.repeat(starts, paths, axis=0), steps=every * records, paths=2 * paths, seed=seed, every=every,
-                     threads=threads, progress=progress)
+        run = inner_sample(GradientDescent(lr=lr, weight_decay=decay), problem, Minibatch(batch),
+                           np.repeat(starts, paths, axis=0), steps=every * records, paths=2 * paths, seed=seed,
+                           every=every, threads=threads, progress=progress)
         completed(run, f"pairs must be stable, got lr={lr}, weight_decay={decay}")
         predicted = np.array([[class_probabilities(problem, w).argmax(axis=1) for w in path] for path in run.x])
-        measured = [_disagreement(predicted[:, r], paths, level) for r in range(run.k.size)]
+        disagreement = [_disagreement(predicted[:, r], paths, level) for r in range(run.k.size)]
         weights = np.array([[normalized_weights(problem, w) for w in path] for path in run.x])
         a, b = weights[:paths].mean(axis=0), weights[paths:].mean(axis=0)
         cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-        columns.append((lr, decay, run.k, *np.array(measured).T, 1 - cosine,
-                        (predicted != labels).mean(axis=(0, 2))))
-    return FunctionMixing(problem.name, paths, level, *(np.array(column) for column in zip(*columns)))
+        return lr, decay, run.k, *np.array(disagreement).T, 1 - cosine, (predicted != labels).mean(axis=(0, 2))
+
+    return FunctionMixing(problem.name, paths, level,
+                          *columns("pairs", [decayed(*pair) for pair in pairs], measured))
 
 
 def _disagreement(predicted, paths, level):

@@ -12,8 +12,9 @@ import numpy as np
 from ... import checks
 from ...optimizers import GradientDescent, Optimizer
 from ...problems import sine_bowl
-from ...stochastic import gaussian, sample
+from ...stochastic import gaussian
 from ..base import Study
+from ..inner import inner_sample
 from .stationary import completed, mean_interval, ou_covariance, stationary_covariance
 
 
@@ -124,8 +125,8 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
             (linearly_scaled(optimizer, factor), variance / factor, few))
     columns = [[], [], [], []]
     for i, (method, v, count) in enumerate(runs):
-        run = sample(method, problem, gaussian(v), x0, steps=count, paths=paths, seed=seed + i, threads=threads,
-                     progress=progress)
+        run = inner_sample(method, problem, gaussian(v), x0, steps=count, paths=paths, seed=seed + i, threads=threads,
+                           progress=progress)
         completed(run, f"optimizer must be stable, got {method!r}")
         end = run.end
         mean, half = mean_interval(end, level)
@@ -136,7 +137,7 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
         fourth = ((end - mean) ** 4).mean(axis=0)
         ratio = half / (std / math.sqrt(paths))
         for column, value in zip(columns, (mean, half, std,
-                                           ratio * np.sqrt((fourth - std**4) / paths) / (2 * std))):
+                                           ratio * np.sqrt(np.maximum(fourth - std**4, 0) / paths) / (2 * std))):
             column.append(value)
     return ScalingRule(repr(optimizer), float(factor), ("base", "square-root rule", "linear rule"),
                        *(np.array(column) for column in columns))

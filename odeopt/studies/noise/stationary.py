@@ -21,9 +21,10 @@ from ... import checks
 from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.quadratic import dense_fg, dense_hv
-from ...stochastic import gaussian, sample, sde
+from ...stochastic import gaussian, sde
 from ...stochastic.noise import covariance_factor
 from ..base import Study
+from ..inner import inner_sample
 
 _ROUND_OFF = 1e-13  # of a spectral radius, of a rate against the largest
 _DOUBLINGS = 64
@@ -336,8 +337,8 @@ def stationary(optimizer, hessian, covariance, *, paths=20_000, average=0, level
     _, _, radius = _stable(optimizer, h)
     burn = forgetting_time(optimizer, radius)
     steps = burn + max(average - 1, 0)
-    run = sample(optimizer, dense_quadratic(h, np.zeros(h.shape[0])), gaussian(c), steps=steps, paths=paths, seed=seed,
-                 average_from=burn if average else None, threads=threads, progress=progress)
+    run = inner_sample(optimizer, dense_quadratic(h, np.zeros(h.shape[0])), gaussian(c), steps=steps, paths=paths,
+                       seed=seed, average_from=burn if average else None, threads=threads, progress=progress)
     completed(run, "optimizer must be stable on the hessian")
     sampled, half = covariance_interval(run.end, level)
     empty = np.empty((0, 0))
