@@ -21,6 +21,11 @@ from ..threads import elementwise
 from . import inlined, loops
 
 WIDTH = 256  # trajectories in a block: x, g and two slots of a plane problem fill 16 KiB of cache
+SINGLE = 16  # trajectories that the general loop, compiled, takes before it is asked whether to stop
+
+
+class Stopped(Exception):
+    """Raised by :func:`run` where ``stop`` was set."""
 
 
 def _gradients_of(fg, n):
@@ -216,11 +221,12 @@ def _compiled_many():
         abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
 
 
-def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start="cold"):
+def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start="cold", stop=None):
     """Trajectories from each row of ``starts``; the arrays that :func:`odeopt.ensemble` collects.
 
     Returns a dict: x (N, n), t, f, grad_norm, k, status code (drive's), and with ``every`` > 0
     path_x (N, R, n) and path_f (N, R), R = steps // every + 1, held where a trajectory has stopped.
+    ``stop``, a threading.Event, ends it between two blocks with :class:`Stopped`.
     """
     count, n = starts.shape
     kernel = gradients_for(problem, optimizer)[0] if simd else None
@@ -237,15 +243,18 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
         with np.errstate(all="ignore"):
             slots = np.array([optimizer.start(x0, problem.grad(x0) if start == "consistent" else None, start)
                               for x0 in starts]).reshape(count, -1, n)
-            p = optimizer.p_for(starts[0])
-            many(loop, problem.fg, problem.data, optimizer.kernel, constant().kernel, p, np.ascontiguousarray(starts),
-                 slots, steps, every, t_end, gtol, x, numbers, k, status, path_x, path_f)
+            p, starts = optimizer.p_for(starts[0]), np.ascontiguousarray(starts)
+            for part in _blocks(count, SINGLE if compiled else 1, stop):
+                block_numbers = np.empty((3, part.stop - part.start))
+                many(loop, problem.fg, problem.data, optimizer.kernel, constant().kernel, p, starts[part], slots[part],
+                     steps, every, t_end, gtol, x[part], block_numbers, k[part], status[part], path_x[part],
+                     path_f[part])
+                numbers[:, part] = block_numbers
     else:
         block, out, live = _compiled_block(), np.empty((n + 2) * WIDTH), np.empty(WIDTH, np.int64)
-        for begin in range(0, count, WIDTH):
-            part = slice(begin, begin + WIDTH)
-            here = starts[np.minimum(np.arange(begin, begin + WIDTH), count - 1)]  # the last block is filled up
-            live[:] = np.arange(begin, begin + WIDTH) < count
+        for part in _blocks(padded, WIDTH, stop):
+            here = starts[np.minimum(np.arange(part.start, part.stop), count - 1)]  # the last block is filled up
+            live[:] = np.arange(part.start, part.stop) < count
             block_numbers = np.empty((3, WIDTH))
             flat = np.ascontiguousarray(here.T).ravel()
             if start == "consistent":
@@ -261,3 +270,11 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
     if every:
         result |= {"path_x": path_x[:count], "path_f": path_f[:count]}
     return result
+
+
+def _blocks(count, width, stop):
+    """Slices of ``width`` up to ``count``, until ``stop`` is set."""
+    for begin in range(0, count, width):
+        if stop is not None and stop.is_set():
+            raise Stopped
+        yield slice(begin, min(begin + width, count))

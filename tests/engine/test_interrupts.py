@@ -213,7 +213,8 @@ def test_an_interrupted_sample_keeps_what_all_paths_have_done(first, monkeypatch
 
     def sampled(at=None, steps=7, **more):
         objective.calls, objective.at, objective.error = 0, at, KeyboardInterrupt
-        return oo.sample(adam, objective.problem, SEEN, steps=steps, **{"paths": 3, "every": 3, "average_from": 2} | more)
+        more = {"paths": 3, "every": 3, "average_from": 2} | more
+        return oo.sample(adam, objective.problem, SEEN, steps=steps, **more)
 
     whole, calls = sampled(), objective.calls
     each, reached = sampled(every=1), []

@@ -2,12 +2,14 @@
 Ctrl-C keeps what is done."""
 
 import concurrent.futures as cf
+import threading
 import time
 import warnings
 
 from ...progress import progress_bar
 
 SILENCE = 60.0  # seconds; see ``executor``
+GRACE = 1.0  # seconds that our own threads have for their chunks after Ctrl-C
 
 
 def work(task, chunks, arguments, finished, threads, executor, progress, room):
@@ -16,7 +18,8 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
     Parameters
     ----------
     task : callable
-        What runs elsewhere; a module-level function, for process pools.
+        What runs elsewhere; a module-level function, for process pools. In our own threads it gets a last argument,
+        a threading.Event: when that is set, it should end soon, by whatever exception.
     chunks : list of tuples
     arguments, finished : callables
         Called here; ``finished`` a second time for a chunk in which Ctrl-C stopped it.
@@ -34,7 +37,8 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
     bool
         False after Ctrl-C: some chunks may not have run.
     """
-    own = executor is None
+    own, stop = executor is None, threading.Event()
+    last: tuple = (stop,) if own else ()
     room = max(threads, min(2 * threads, room)) if own else max(getattr(executor, "_max_workers", 8), room)
     waiting, flying, lost = list(reversed(chunks)), {}, []
     with progress_bar(progress, total=len(chunks), unit="chunk") as bar:
@@ -42,14 +46,14 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
         try:
             if own:  # the first chunk runs here, so that compiling happens once and in one thread
                 first = waiting.pop()
-                finished(*first, task(*arguments(*first)))
+                finished(*first, task(*arguments(*first), stop))
                 bar.update()
                 pool = cf.ThreadPoolExecutor(threads)
             while waiting or flying:
                 while waiting and len(flying) < room:
                     chunk = waiting.pop()
                     try:
-                        flying[pool.submit(task, *arguments(*chunk))] = chunk
+                        flying[pool.submit(task, *arguments(*chunk), *last)] = chunk
                     except RuntimeError as error:  # broken, or shut down by somebody
                         if own:
                             raise
@@ -88,11 +92,15 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
         except KeyboardInterrupt:
             for future in flying:
                 future.cancel()
-            for future, chunk in flying.items():  # what has ended, or in our threads will within a chunk: keep it
+            if own:
+                cf.wait(flying, GRACE)
+            stop.set()
+            for future, chunk in flying.items():  # what has ended: keep it
                 if (own or future.done()) and not future.cancelled() and future.exception() is None:
                     finished(*chunk, future.result())
             return False
         finally:
+            stop.set()
             if own and pool is not None:
                 pool.shutdown()
     return True

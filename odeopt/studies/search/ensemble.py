@@ -144,8 +144,8 @@ def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1
     Returns
     -------
     Ensemble
-        After Ctrl-C the finished chunks, the others "not run". (An executor's own tasks that have
-        not ended then go on without anybody waiting for them.)
+        After Ctrl-C the finished chunks, the others "not run"; those under way have a second to finish. (An
+        executor's own tasks that have not ended then go on without anybody waiting for them.)
 
     Raises
     ------
@@ -239,9 +239,9 @@ def sweep(optimizer: Optimizer, problem: Problem, starts: ArrayLike, steps: int 
 _OPTIONS = tuple(p.name for p in inspect.signature(ensemble).parameters.values() if p.kind is p.KEYWORD_ONLY)
 
 
-def task(problem, optimizer, starts, steps, every, keep, t_end, gtol, start="cold"):
-    """One chunk, in whatever thread or process."""
-    found = batched.run(problem, optimizer, starts, steps, every, t_end, gtol, start=start)
+def task(problem, optimizer, starts, steps, every, keep, t_end, gtol, start="cold", stop=None):
+    """One chunk, in whatever thread or process; ``stop``, a threading.Event, ends it early with an exception."""
+    found = batched.run(problem, optimizer, starts, steps, every, t_end, gtol, start=start, stop=stop)
     found["status"] = _CODES[found["status"]]
     if every and keep == "statistics":
         found["sums"] = sums(found.pop("path_x"), found.pop("path_f"))

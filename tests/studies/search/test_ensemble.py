@@ -13,6 +13,7 @@ import pytest
 
 import odeopt as oo
 from odeopt.engine import batched
+from odeopt.studies.search import chunks
 from odeopt.studies.search import ensemble as module
 from odeopt.threads import elementwise
 
@@ -240,6 +241,33 @@ def test_ctrl_c_keeps_the_finished_chunks_in_memory_file_and_statistics(monkeypa
         else:
             paths = group.path_x if out is None else np.load(out, mmap_mode="r")
             assert np.array_equal(paths[ran], whole.path_x[ran]) and np.isnan(paths[~ran]).all()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT to one's own process")
+@pytest.mark.parametrize("compiled", [True, False])
+def test_ctrl_c_does_not_wait_for_a_long_chunk(monkeypatch, compiled):
+    """A chunk under way is given up between two of its blocks once its time of grace is over."""
+    monkeypatch.setattr(chunks, "GRACE", 0.01)
+    monkeypatch.setattr(batched, "SINGLE", 1)
+    blocks, real = [], batched._blocks
+
+    def counted(*arguments):
+        for part in real(*arguments):
+            blocks.append(part)
+            if len(blocks) == 12:  # in the second chunk
+                os.kill(os.getpid(), signal.SIGINT)
+            if len(blocks) > 12:
+                time.sleep(0.01)
+            yield part
+
+    monkeypatch.setattr(batched, "_blocks", counted)
+    problem = HIMMELBLAU if compiled else oo.Problem(lambda x: float(x @ x), lambda x: 2 * x, dim=2)
+    method = oo.BarzilaiBorwein(0.01) if compiled else oo.GradientDescent(0.1)  # one by one
+    group = oo.ensemble(method, problem, np.tile(STARTS[:10], (60, 1)), 3, chunk=10, threads=1)
+    monkeypatch.setattr(batched, "_blocks", real)
+    assert group.status[:10].all() and not group.status[10:].any() and "interrupted" in group.message
+    long = oo.ensemble(method, problem, np.tile(STARTS[:10], (60, 1)), 3, chunk=600, threads=1)
+    assert long.ok and np.array_equal(long.x[:10], group.x[:10])
 
 
 @pytest.mark.parametrize("keep", ["path", "statistics"])
