@@ -27,6 +27,7 @@ class Row:
     has_flow: bool = True
     identity: bool = True
     steps: int = 200  # for the identity test: before round-off is amplified
+    per_array: bool = False  # whether a step depends on which array an entry belongs to
     frozen: dict = field(default_factory=dict)  # hyperparameters that stop the preconditioner
     study: dict = field(default_factory=dict)  # of the order: a time in which a path bends, enough levels
 
@@ -54,8 +55,8 @@ def _average(beta):
     return 2 * (1 + beta) / (1 - beta)
 
 
-def _flowless(name, method, arguments):
-    return Row(name, method, arguments, None, None, None, has_flow=False, identity=False)
+def _flowless(name, method, arguments, **facts):
+    return Row(name, method, arguments, None, None, None, has_flow=False, identity=False, **facts)
 
 
 ADAM_LIMIT = _average(0.9)
@@ -139,7 +140,14 @@ ROWS = [
                                            "weight_decay_mode": "decoupled"}, limit=None, identity=False),
     Row("Lion", "Lion", {"lr": 0.00025, "weight_decay": 0.1}, identity=False,
         study={"t_end": 3.0, "levels": 4, "mean_of": 1}),
-    _flowless("Amos", "Amos", {"lr": 0.05}),
-    _flowless("Amos, momentum", "Amos", {"lr": 0.05, "eta": 0.5, "momentum": 0.9}),
+    _adam("Muon of vectors", "Muon", {"lr": 0.01}, limit=(2 - 0.001) * 1.9 / 0.1, per_array=True),
+    Row("Muon, polar factor of one row", "Muon",
+        {"lr": 0.005, "steps": None, "nesterov": False, "shape": (1, -1), "adjust": "width"}, per_array=True),
+    Row("Muon, Newton-Schulz of one column", "Muon", {"lr": 0.005, "momentum": 0.9, "shape": (-1, 1)},
+        per_array=True),
+    Row("Muon, optax", "Muon", {"lr": 0.005, "weights": "optax", "shape": (-1, 1), "adjust": "match_rms_adamw"},
+        identity=False, per_array=True),
+    _flowless("Amos", "Amos", {"lr": 0.05}, per_array=True),
+    _flowless("Amos, momentum", "Amos", {"lr": 0.05, "eta": 0.5, "momentum": 0.9}, per_array=True),
     Row("SWA around Adam", "SWA", {"adam": {"lr": 0.01}, "start": 50}, limit=_average(0.9), frozen={"beta2": STILL}),
 ]

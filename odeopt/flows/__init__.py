@@ -14,6 +14,7 @@ from .high_resolution import high_resolution_flow, high_resolution_start, nag_sc
 from .linear import linear_test_flow, linear_test_problem
 from .look_ahead import look_ahead_flow
 from .modified import ModifiedFlow, mean_age, modified_gradient_flow, modified_root_flow
+from .muon import muon_flow
 from .nadam import nadam_flow
 from .nesterov import nesterov_flow
 from .newton import newton_flow
@@ -36,6 +37,7 @@ ALL = {
     "linear-test": linear_test_flow,
     "rmsprop": rmsprop_flow,
     "adam": adam_flow,
+    "muon": muon_flow,
     "nadam": nadam_flow,
     "amsgrad": amsgrad_flow,
     "adamax": adamax_flow,
@@ -53,7 +55,7 @@ __all__ = [
     "adadelta_flow", "adagrad_flow", "adam_flow", "adamax_flow", "ALL", "amsgrad_flow",
     "averaged_gradient_flow", "bregman_flow", "Flow", "gradient_flow", "heavy_ball_flow",
     "high_resolution_flow", "high_resolution_start", "linear_test_flow", "linear_test_problem",
-    "look_ahead_flow", "mean_age", "modified_gradient_flow", "modified_root_flow", "ModifiedFlow", "nadam_flow",
-    "nag_sc_flow", "nesterov_flow", "newton_flow", "normalized_flow", "polyak_flow", "rmsprop_flow", "sam_flow",
-    "sign_flow", "sign_inclusion", "SignInclusion",
+    "look_ahead_flow", "mean_age", "modified_gradient_flow", "modified_root_flow", "ModifiedFlow", "muon_flow",
+    "nadam_flow", "nag_sc_flow", "nesterov_flow", "newton_flow", "normalized_flow", "polyak_flow", "rmsprop_flow",
+    "sam_flow", "sign_flow", "sign_inclusion", "SignInclusion",
 ]  # fmt: skip

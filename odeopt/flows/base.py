@@ -69,6 +69,8 @@ class Flow(abi.Portable):
         Name of the Lyapunov function that belongs to the flow (:func:`odeopt.lyapunov`); "" for none.
     evaluations : callable, optional
         ``evaluations(n)``: gradients and Hessian products that ``rhs`` takes in n dimensions, where it is not 1.
+    dim : int, optional
+        The number of coordinates, for a field that takes no other (one on matrices of a fixed shape).
     """
 
     name: str
@@ -81,6 +83,7 @@ class Flow(abi.Portable):
     needs_hessian: bool = False
     energy: str = ""
     evaluations: Any = None
+    dim: Any = None
 
     def __post_init__(self):
         checks.takes("rhs", self.rhs, _SIGNATURE, _CONTRACT)
@@ -131,6 +134,8 @@ class Flow(abi.Portable):
     def check(self, problem):
         """ValueError where the field needs what ``problem`` has not; TypeError where it leaves its arrays."""
         checked(problem)
+        if self.dim not in (None, problem.dim):
+            raise ValueError(f"problem must have {self.dim} unknowns for the flow {self.name!r}, got {problem.dim}")
         if self.needs_hessian:
             problem.need_hessian(f"the flow {self.name!r}")
         self.check_inside(problem)
@@ -146,7 +151,7 @@ class Flow(abi.Portable):
         if len(_INSIDE) >= _KEPT:
             _INSIDE.clear()
         try:
-            self._try(name, _NO_DATA, 2)
+            self._try(name, _NO_DATA, self.dim or 2)
         except TypeError:
             if problem is None:
                 raise

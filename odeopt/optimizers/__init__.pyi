@@ -12,6 +12,7 @@ from .errorcontrolledeuler import ErrorControlledEuler as ErrorControlledEuler
 from .gradientdescent import GradientDescent as GradientDescent
 from .lion import Lion as Lion
 from .momentum import Momentum as Momentum
+from .muon import Muon as Muon
 from .nadam import NAdam as NAdam
 from .nesterov import Nesterov as Nesterov
 from .normalizedgd import NormalizedGD as NormalizedGD
@@ -46,6 +47,7 @@ __all__ = [
     "GradientDescent",
     "Lion",
     "Momentum",
+    "Muon",
     "NAdam",
     "Nesterov",
     "NormalizedGD",

@@ -266,6 +266,11 @@ class Optimizer:
         """:attr:`p` for one parameter array (pages that use its shape or dtype override it)."""
         return self.p
 
+    def shape_of_trial(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The array on which the kernel is tried in place of one of this small ``shape``, for a page that takes
+        vectors of one length only."""
+        return shape
+
     # What follows from it ----------------------------------------------------------------------
 
     @property

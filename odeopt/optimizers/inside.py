@@ -29,7 +29,7 @@ def _try_inside(optimizer, kernel, dimensions, dtype):
     """:func:`check_inside`, on two coordinates along each axis."""
     machine_code.refresh(kernel)
     optimizer.check_precision(dtype)
-    shape = tuple(2 if axis < _LONG_AXES else 1 for axis in range(dimensions))
+    shape = optimizer.shape_of_trial(tuple(2 if axis < _LONG_AXES else 1 for axis in range(dimensions)))
     x = np.resize([1.0, 0.5], math.prod(shape))
     for slot in optimizer.slots:
         if not isinstance(slot, Slot):
@@ -69,7 +69,8 @@ def reads(optimizer, entry):
     """
     inner = optimizer.optimizer if optimizer.wrapper else optimizer
     kernel, sizes = interpreted(inner.kernel), (1e-18, 1e-9, 1.0, -1.0, 1.0, 0.5, 1e9)
-    x0, g0 = np.array([1.0, -0.5, 2.0, 0.1]), np.array([1.0, 1e-3, -1.0, 0.1])
+    shape = inner.shape_of_trial((4,))
+    x0, g0 = np.resize([1.0, -0.5, 2.0, 0.1], shape), np.resize([1.0, 1e-3, -1.0, 0.1], shape)
     s0, p0 = np.array(inner.cold_start(x0), dtype=np.float64), inner.p_for(x0)
 
     def run(value):

@@ -244,6 +244,7 @@ def init(optimizer, x, groups=None):
                 raise ValueError("x must have at least one entry in each array, got an empty one")
             shape = arrays[part[0]].shape if len(part) == 1 else (vector.size,)
             check_inside(variants[j], len(shape), vector.dtype)
+            variants[j].p_for(np.broadcast_to(vector.dtype.type(), shape))  # ValueError for a shape it cannot take
             sliced = vector.size > threads.SLICE and threads.elementwise(variants[j], shape)
             memory = np.zeros(rows * vector.size, vector.dtype)  # in one piece: large pages for large arrays
             for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:

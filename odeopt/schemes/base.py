@@ -78,7 +78,7 @@ class Scheme(abi.Portable):
         flow.check(problem)
         if self.check is not None:
             self.check(flow, problem)
-        p, z = self.parameters(flow), np.full((flow.rows, 2), 0.5)
+        p, z = self.parameters(flow), np.full((flow.rows, flow.dim or 2), 0.5)
         w = self.workspace(z)
         key = (self.step, self.constants, flow.rhs, z.shape, w.shape, p.size)
         if key not in _INSIDE:

@@ -11,7 +11,7 @@ import pytest
 from rows import ROWS
 
 import odeopt as oo
-from odeopt import kernels
+from odeopt import checks, kernels
 from odeopt.optimizers import ALL, WRAPPERS
 from odeopt.optimizers.base import SCALING_LAWS
 
@@ -254,7 +254,7 @@ def test_bad_hyperparameters_are_named(row):
                     row.make(**{f.name: value})
             with pytest.raises(TypeError, match=rf"^{f.name} must be a real number, got 'a'$"):
                 row.make(**{f.name: "a"})
-        elif f.name != "axis":
+        elif getattr(f.metadata["check"], "func", None) is checks.choice:
             with pytest.raises(ValueError, match=rf"^{f.name} must be one of .*, got 'nothing'"):
                 row.make(**{f.name: "nothing"})
     with pytest.raises(TypeError):
@@ -272,6 +272,9 @@ def test_bad_hyperparameters_are_named(row):
     (lambda: oo.Momentum(0.1, 0.0, 0.1, form="torch"), "dampening must be 0 without momentum"),
     (lambda: oo.Momentum(0.1, reading="stormer_verlet", form="ema"), "reading must be 'symplectic_euler'"),
     (lambda: oo.Amos(0.1, axis=(0, 2)), "axis must be None, an axis or a tuple of adjacent axes"),
+    (lambda: oo.optimizers.Muon(shape=(0, 2)), "shape must be at least 1"),
+    (lambda: oo.optimizers.Muon(shape=(3, 2)).init(np.ones(5)), "shape must fit the vector of 5 entries, got .3, 2."),
+    (lambda: oo.record(oo.optimizers.Muon(shape=(3, 2)), PROBLEMS["valley"], steps=1), "shape must fit the vector"),
     (lambda: oo.Amos(0.1).refined(2.0), "refined needs a method with a flow"),
     (lambda: oo.Rprop().refined(2.0), "refined needs a method with a flow"),
     (lambda: oo.Adam(beta1=0.5).refined(0.1), "beta1 must be in"),
