@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .schemes import Scheme
 
 # What a row of memory is, for whoever must treat rows by their kind (amplification matrices hold all of
-# them fixed but the first two, which are proportional to the gradients).
+# them fixed but those that are linear in the gradients, LINEAR).
 ROLES = (
     "velocity",  # moves the position: a decaying sum of gradients
     "average",  # running mean of gradients
@@ -29,9 +29,10 @@ ROLES = (
     "step",  # step size, gain or decay of each coordinate
     "previous",  # something of the step before
     "mean iterate",  # average of positions
+    "iterate",  # another point of which the position is made
     "memory",  # any other row of a flow's state
 )
-LINEAR = ("velocity", "average")
+LINEAR = ("velocity", "average", "iterate")
 STARTS = ("cold", "consistent")  # zeros in the memory; memory with which the flow starts smoothly
 
 

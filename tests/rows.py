@@ -29,6 +29,7 @@ class Row:
     steps: int = 200  # for the identity test: before round-off is amplified
     per_array: bool = False  # whether a step depends on which array an entry belongs to
     frozen: dict = field(default_factory=dict)  # hyperparameters that stop the preconditioner
+    late: dict = field(default_factory=dict)  # slots at which the limit holds: what a long run has summed up
     study: dict = field(default_factory=dict)  # of the order: a time in which a path bends, enough levels
 
     def make(self, **changes):
@@ -138,6 +139,11 @@ ROWS = [
     _adam("RAdam", "RAdam", {"lr": 0.01, "beta2": 0.98}, identity=False),
     _adam("RAdam, optax, decay", "RAdam", {"lr": 0.01, "beta2": 0.98, "form": "optax", "eps": 1e-3, "weight_decay": 0.5,
                                            "weight_decay_mode": "decoupled"}, limit=None, identity=False),
+    Row("schedule-free", "ScheduleFreeSGD", {"lr": 0.01}, limit=20.0, late={"weight sum": 0.1}),
+    Row("schedule-free, decay", "ScheduleFreeSGD", {"lr": 0.01, "momentum": 0.8, "weight_decay": 0.5},
+        limit=10.0 - 0.01 * 0.5, late={"weight sum": 0.1}),
+    Row("schedule-free, later points", "ScheduleFreeSGD", {"lr": 0.01, "power": 1.5}, limit=20.0,
+        late={"weight sum": 1e4}, identity=False),
     Row("Lion", "Lion", {"lr": 0.00025, "weight_decay": 0.1}, identity=False,
         study={"t_end": 3.0, "levels": 4, "mean_of": 1}),
     _adam("Muon of vectors", "Muon", {"lr": 0.01}, limit=(2 - 0.001) * 1.9 / 0.1, per_array=True),

@@ -19,6 +19,7 @@ from .normalizedgd import NormalizedGD as NormalizedGD
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rprop import Rprop as Rprop
+from .schedulefreesgd import ScheduleFreeSGD as ScheduleFreeSGD
 from .signgd import SignGD as SignGD
 from .swa import SWA as SWA
 from .base import Optimizer as Optimizer
@@ -56,6 +57,7 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "SWA",
+    "ScheduleFreeSGD",
     "SignGD",
     "State",
     "WRAPPERS",

@@ -1,13 +1,15 @@
-"""Write optimizers.npz and CONFORMANCE.md: iterates of torch.optim and optax, and how far ours are.
+"""Write optimizers.npz and CONFORMANCE.md: iterates of other packages' optimizers, and how far ours are.
 
-Run ``python tests/golden/make_optimizer_goldens.py`` from the repository's root, with torch and
-optax installed; the tests read the file and need neither. Each case is run twice on each problem:
-in open loop on one stored sequence of gradients (so that round-off is not amplified by the
-problem), and in closed loop on its own gradients. Everything is float64; torch's default dtype is
+Run ``python tests/golden/make_optimizer_goldens.py`` from the repository's root, with torch, optax,
+schedulefree and pytorch_optimizer installed; the tests read the file and need none of them. Each case is
+run twice on each problem: in open loop on one stored sequence of gradients (so that round-off is not amplified
+by the problem), and in closed loop on its own gradients. Everything is float64; torch's default dtype is
 set to float64, because some of its optimizers make scalars of the default dtype.
 """
 
+import importlib
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -23,9 +25,17 @@ torch.set_default_dtype(torch.float64)
 HERE = Path(__file__).parent
 
 
+def peers(case):
+    """The peer's optimizer, of the name ``case.peer``."""
+    module, _, name = case.peer.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
 def run_torch(case, x0, gradient):
     x = torch.tensor(x0, requires_grad=True)
-    opt = getattr(torch.optim, case.peer.rpartition(".")[2])([x], **case.peer_arguments)
+    opt = peers(case)([x], **case.peer_arguments)
+    if case.peer.startswith("schedulefree"):
+        opt.train()
     out = []
     for k in range(STEPS):
         x.grad = torch.tensor(gradient(k, x.detach().numpy().copy()))
@@ -36,7 +46,7 @@ def run_torch(case, x0, gradient):
 
 
 def run_optax(case, x0, gradient):
-    transformation = getattr(optax, case.peer.rpartition(".")[2])(**case.peer_arguments)
+    transformation = peers(case)(**case.peer_arguments)
     x = jax.numpy.asarray(x0)
     state = transformation.init(x)
     update = jax.jit(transformation.update)
@@ -59,7 +69,7 @@ def main():
     for name, (problem, x0) in found.items():
         arrays[f"tape/{name}"] = tape(problem, x0)
     for case in CASES:
-        run = run_torch if case.peer.startswith("torch") else run_optax
+        run = run_optax if case.peer.startswith("optax") else run_torch
         worst = {"open": 0.0, "closed": 0.0}
         for name, (problem, x0) in found.items():
             stored = arrays[f"tape/{name}"]
@@ -67,11 +77,12 @@ def main():
                                    ("closed", lambda k, x, problem=problem: problem.grad(x))):
                 theirs = run(case, x0, gradient)
                 arrays[f"{case.key}/{name}/{loop}"] = theirs
-                ours = replay(case.make(), x0, gradient, case.objective_decay)
+                ours = replay(case.make(), x0, gradient, case.objective_decay, case.warmup)
                 worst[loop] = max(worst[loop], deviation(ours, theirs))
         rows.append((case, worst))
         print(f"{case.key:45s} {worst['open']:.1e} {worst['closed']:.1e}", flush=True)
-    versions = f"torch {torch.__version__.partition('+')[0]}, optax {optax.__version__}, jax {jax.__version__}"
+    names = ("torch", "optax", "jax", "schedulefree", "pytorch_optimizer")
+    versions = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
     np.savez_compressed(HERE / "optimizers.npz", versions=np.array(f"{versions}, numpy {np.__version__}, float64"),
                         kept=KEPT, **arrays)
     (HERE / "CONFORMANCE.md").write_text(table(versions, rows), encoding="utf-8")
@@ -79,11 +90,12 @@ def main():
 
 def table(versions, rows):
     lines = [
-        "# Conformance with torch.optim and optax",
+        "# Conformance with the optimizers of other packages",
         "",
-        f"Written by `make_optimizer_goldens.py` with {versions}. Largest deviation of {STEPS} steps, relative to",
-        "the largest iterate, over Rosenbrock, Beale and a rotated quadratic of condition 1000: on one stored",
-        "sequence of gradients (open loop) and on the method's own gradients (closed loop).",
+        f"Written by `make_optimizer_goldens.py` with {versions}.",
+        f"Largest deviation of {STEPS} steps, relative to the largest iterate, over Rosenbrock, Beale and a rotated",
+        "quadratic of condition 1000: on one stored sequence of gradients (open loop) and on the method's own",
+        "gradients (closed loop).",
         "",
         "| peer | case | here | open loop | closed loop | |",
         "|---|---|---|---|---|---|",

@@ -1,8 +1,9 @@
-"""What is compared with torch and optax: used by make_optimizer_goldens.py and test_parity.py.
+"""What is compared with torch, optax and others: used by make_optimizer_goldens.py and test_parity.py.
 
 Imports neither peer. ``peer`` is the name of the peer's optimizer and its arguments; where it lacks
 weight decay as an argument of ours, ``objective_decay`` adds decay * x to the gradient on our side
-(which is what the peer's coupled decay is). ``differs`` names a known disagreement: the test then
+(which is what the peer's coupled decay is). ``warmup``: steps in which lr grows
+linearly to its value, by the peer's own argument there. ``differs`` names a known disagreement: the test then
 asserts that the two are *not* equal, so that the day the peer changes is noticed.
 """
 
@@ -33,6 +34,7 @@ class Case:
     peer: str
     peer_arguments: dict
     objective_decay: float = 0.0
+    warmup: int = 0
     differs: str = ""
     note: str = ""
 
@@ -50,13 +52,14 @@ def tape(problem, x0):
     return np.array([problem.grad(x) * (1 + 0.5 * np.sin(0.7 * k)) for k, x in enumerate(run.x)])
 
 
-def replay(optimizer, x0, gradient, decay=0.0):
+def replay(optimizer, x0, gradient, decay=0.0, warmup=0):
     """Iterates x_k, k in KEPT; ``gradient(k, x)``."""
     x = x0.copy()
     state = optimizer.init(x)
     out = []
     for k in range(STEPS):
-        optimizer.update(x, gradient(k, x) + decay * x, state)
+        now = optimizer.changed(lr=optimizer.lr * (k + 1) / warmup) if k < warmup else optimizer
+        now.update(x, gradient(k, x) + decay * x, state)
         if k + 1 in KEPT:
             out.append(x.copy())
     return np.array(out)
@@ -68,6 +71,14 @@ def _torch(name, method, arguments, peer, peer_arguments, **more):
 
 def _optax(name, method, arguments, peer, peer_arguments, **more):
     return Case(name, method, arguments, f"optax.{peer}", peer_arguments, **more)
+
+
+def _free(name, method, arguments, peer, peer_arguments, **more):
+    return Case(name, method, arguments, f"schedulefree.{peer}ScheduleFree", peer_arguments, **more)
+
+
+def _more(name, method, arguments, peer, peer_arguments, **more):
+    return Case(name, method, arguments, f"pytorch_optimizer.{peer}", peer_arguments, **more)
 
 
 LR, RATE = 2e-4, 5e-3  # plain and normalised steps that stay tame on all three problems
@@ -166,4 +177,13 @@ CASES = [
     _optax("decay", "Lion", {"lr": 1e-3, "weight_decay": 0.1}, "lion", {"learning_rate": 1e-3, "weight_decay": 0.1}),
     _optax("plain", "Rprop", {}, "rprop", {"learning_rate": 1e-2},
            differs="optax applies the step that the gradient before called for (stale by one step)"),
+    _torch("betas, decay", "RAdam", {"lr": RATE, "weight_decay": 0.1, **BETAS},
+           "RAdam", {"lr": RATE, "betas": (0.8, 0.95), "weight_decay": 0.1}),
+    _torch("plain", "RAdam", {"lr": RATE}, "RAdam", {"lr": RATE}),
+    _optax("betas", "RAdam", {"lr": RATE, "form": "optax", "eps": 1e-3, **BETAS},
+           "radam", {"learning_rate": RATE, "eps": 1e-3, **B}),
+    _free("plain", "ScheduleFreeSGD", {"lr": LR}, "SGD", {"lr": LR}),
+    _free("decay, later points", "ScheduleFreeSGD", {"lr": LR, "momentum": 0.7, "weight_decay": 0.1, "power": 1.5},
+          "SGD", {"lr": LR, "momentum": 0.7, "weight_decay": 0.1, "r": 1.5}),
+    _free("warm-up", "ScheduleFreeSGD", {"lr": LR}, "SGD", {"lr": LR, "warmup_steps": 50}, warmup=50),
 ]

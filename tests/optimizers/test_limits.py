@@ -261,3 +261,32 @@ def test_overflow_is_reported_by_the_recorder():
     steep = oo.problems.quadratic([1.0], x0=[1e153], minimiser=[0.0])
     run = oo.record(oo.RMSprop(1e-3, decay=0.0, weight_decay=20.0), steep, steps=5)
     assert run.status == "diverged" and "not finite" in run.message
+
+
+def test_the_limit_of_schedule_free_grows_with_the_run():
+    """On (lambda/2) x^2 step k is stable to lr lambda = 2 (2 - c)/((1 - beta)(2 - c) + c beta), c = 1/k: 2 to 20."""
+    opt = oo.optimizers.ScheduleFreeSGD(1.0)
+    for k, expected in ((1, 2.0), (10, None), (60_000, 19.9985)):
+        c = 1 / k
+        limit = 2 * (2 - c) / (0.1 * (2 - c) + 0.9 * c)
+        assert expected is None or limit == pytest.approx(expected, abs=5e-5)
+        for factor in (0.999, 1.001):
+            curvature, columns = factor * limit, []
+            for base, average in ((1.0, 0.0), (0.0, 1.0)):
+                x, s = np.array([0.1 * base + 0.9 * average]), np.array([[base], [average], [k - 1.0]])
+                opt.kernel(k, opt.p, x, curvature * x, s)
+                columns.append(s[:2, 0])
+            assert (np.abs(np.linalg.eigvals(np.array(columns))).max() > 1) == (factor > 1)
+
+
+def test_weights_like_lr_keep_the_flow_of_schedule_free():
+    """A schedule that drives lr changes nothing in flow time where points weigh lr; with lr^2 the flow is another."""
+    schedule, x0 = oo.schedules.warmup(40), BOWL.x0
+    plain = oo.reference(oo.optimizers.ScheduleFreeSGD(0.01), BOWL, x0, 1.0)(1.0)
+    for power, same in ((1.0, True), (2.0, False)):
+        opt = oo.optimizers.ScheduleFreeSGD(0.01, lr_power=power)
+        driven = oo.reference(opt, BOWL, x0, 1.0, schedule=schedule)(1.0)
+        assert (np.abs(driven - plain).max() < 1e-6) == same
+        run = oo.record(opt.refined(64), BOWL, x0, steps=6400 + 40 * 32, schedule=oo.schedules.warmup(40 * 64))
+        assert run.t[-1] == pytest.approx(1.0, abs=1e-3)
+        assert np.abs(run.x[-1] - driven).max() < 2e-3

@@ -112,6 +112,7 @@ def test_stability_limit(row):
             if slot.name in ("square", "maximum", "square sum", "square step", "square weight", "mean weight",
                              "weight"):
                 s[i] = 1.0
+            s[i] = row.late.get(slot.name, s[i])
         p = opt.p
         size = []
         for k in range(3000):

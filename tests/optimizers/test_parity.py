@@ -1,4 +1,4 @@
-"""Golden sequences: torch.optim and optax to 1e-12, and the first steps from the papers by hand."""
+"""Golden sequences: torch, optax and others to 1e-12, and the first steps from the papers by hand."""
 
 import math
 import sys
@@ -32,7 +32,7 @@ def test_parity_with_peers(case, name, golden):
     for loop, gradient in (("open", lambda k, x: tape[k]), ("closed", lambda k, x: problem.grad(x))):
         theirs = golden[f"{case.key}/{name}/{loop}"]
         assert theirs.shape == (KEPT.size, x0.size) and np.abs(theirs[-1] - x0).max() > 1e-3
-        ours = replay(case.make(), x0, gradient, case.objective_decay)
+        ours = replay(case.make(), x0, gradient, case.objective_decay, case.warmup)
         off = np.abs(ours - theirs).max() / np.abs(theirs).max()
         if case.differs:
             assert off > 1e-7, f"no longer differs: {case.differs}"
