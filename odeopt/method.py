@@ -7,6 +7,7 @@ belongs to one method alone stands on that method's page.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from . import checks
@@ -147,6 +148,43 @@ def checked_method(method: Any, what: str = "method must be an Optimizer or a Di
         hint = ": Discretization(flow, scheme, h) makes one" if isinstance(method, tuple) else ""
         raise TypeError(f"{what}, got {checks.shown(method)}{hint}")
     return cast(Method, method)
+
+
+def labels(titles: Sequence[str], specs: Sequence[Mapping[str, Any]], shown: Sequence[str] | None = None) -> list[str]:
+    """A label for each method of one table or picture: its title and, where several share one, what differs.
+
+    Parameters
+    ----------
+    titles : sequence of str
+    specs : sequence of dict
+        As :meth:`Method.spec` gives them, or hyperparameters by name.
+    shown : sequence of str, optional
+        A hyperparameter of each that its label has in any case.
+    """
+    found = []
+    for i, (title, values) in enumerate(zip(titles, specs)):
+        twins = [other for name, other in zip(titles, specs) if name == title]
+        first = [shown[i]] if shown and shown[i] in values else []
+        keys = [key for key, value in values.items() if key not in (*first, "method") and not isinstance(value, dict)
+                and any(other.get(key) != value for other in twins)]
+        found.append(_joined(title, values, [*first, *keys], twins))
+    return found
+
+
+def _joined(title, values, keys, twins):
+    """``title, key value, ...`` with as many digits as it takes to tell the twins apart."""
+    different = len({repr([other.get(key) for key in keys]) for other in twins})
+    words = []
+    for digits in (3, 6, 17):
+        words = [", ".join(f"{key} {_number(other.get(key), digits)}" for key in keys) for other in (values, *twins)]
+        if len(set(words)) >= different:
+            break
+    return f"{title}, {words[0]}" if words[0] else title
+
+
+def _number(value, digits):
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"{value:.{digits}g}" if plain else str(value)
 
 
 def method_from(spec: dict[str, Any]) -> Method:

@@ -75,12 +75,16 @@ def full_rows(optimizer):
     return int(sum(bool(s[r, 1:].any()) for r in range(s.shape[0])))
 
 
-def rows(quick=False, dtypes=("float64", "float32")):
-    """``(rows, notes)``: ns and bytes per parameter, and the fraction of the stream's bandwidth."""
+def rows(quick=False, dtypes=("float64", "float32"), chosen=None):
+    """``(rows, notes)``: ns and bytes per parameter, and the fraction of the stream's bandwidth.
+
+    ``chosen``: the optimizers, default :func:`instances`.
+    """
+    chosen = instances() if chosen is None else chosen
     found = []
     for dtype in map(np.dtype, dtypes):
         for size in SIZES[:2] if quick else SIZES:
-            for optimizer in instances():
+            for optimizer in chosen:
                 full, alone = full_rows(optimizer), threads.elementwise(optimizer)
                 moved = (1 + 2 * (1 + full)) * dtype.itemsize
                 for count in sorted({1, threads.available()}) if alone and size > threads.SLICE else (1,):

@@ -1,4 +1,4 @@
-"""What the commands share: problems and optimizers from words, tables, files."""
+"""What the commands share: lengths, starts and looks, tables, files."""
 
 import contextlib
 import csv
@@ -14,23 +14,16 @@ import stat
 import sys
 import tempfile
 
-from .. import checks
+from .. import method
 from ..archive import write
 from ..studies.base import table as table  # the commands print tables as studies do
 from ._terminal import interrupt
 from ._terminal import interrupted as interrupted
-from ._words import Start, count, dots, is_formula, kind_of, number
+from ._words import Start, count, dots, number
 from ._words import window as plot_window
 
 FORMATS = ("png", "pdf", "svg")
 MANY = 6  # optimizers, from which on each has a panel of its own
-
-
-def add_problem(parser):
-    """The PROBLEM argument."""
-    parser.add_argument("problem", metavar="PROBLEM", help="a name of `odeopt list problems`, such as beale, or a "
-                        "formula, such as '(1-x)^2 + 100*(y-x^2)^2'")
-    parser.add_argument("--x0", metavar="A,B,...", help="start (default: the problem's own)")
 
 
 def add_start(parser, *words):
@@ -46,19 +39,16 @@ def add_start(parser, *words):
 
 def add_look(parser, *, window=True):
     """--title, --dpi, and --window for a map."""
-    parser.add_argument("--title", metavar="TEXT", help="of the picture (default: the problem)")
+    parser.add_argument("--title", metavar="TEXT", help="of the pictures (default: what they show)")
     parser.add_argument("--dpi", type=dots, metavar="N", help="pixels per inch, 20 to 1200")
     if window:
-        parser.add_argument("--window", type=plot_window, metavar="A,B,C,D",
-                            help="part of the plane that a map shows, A to B across and C to D up")
+        add_window(parser)
 
 
-def add_optimizers(parser, default):
-    """--optimizers and --set."""
-    parser.add_argument("--optimizers", default=default, metavar="A,B,...|all",
-                        help=f"names of `odeopt list optimizers`, or all (default: {default})")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME.KEY=VALUE",
-                        help="a hyperparameter, such as adam.lr=0.01 or momentum.form=ema; may be repeated")
+def add_window(parser):
+    """--window."""
+    parser.add_argument("--window", type=plot_window, metavar="A,B,C,D",
+                        help="part of the plane that a map shows, A to B across and C to D up")
 
 
 def add_length(parser, steps):
@@ -75,37 +65,7 @@ def add_output(parser):
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--format", type=str.lower, choices=FORMATS, default="png",
                         help="of the figures (default: png)")
-    parser.add_argument("--dpi", type=dots, metavar="N", help="pixels per inch of the figures, 20 to 1200")
-
-
-def problem_of(args):
-    """``(problem, x0)`` of the arguments."""
-    try:
-        x0 = None if args.x0 is None else [float(part) for part in args.x0.split(",")]
-    except ValueError:
-        raise ValueError(f"--x0 must be numbers with commas between, got {args.x0!r}") from None
-    problem = _problem(args.problem, x0)
-    if x0 is None:
-        return problem, problem.x0
-    if len(x0) != problem.dim:
-        raise ValueError(f"--x0 must have {problem.dim} numbers for {problem.name}, got {len(x0)}")
-    return problem, checks.point("x0", x0)
-
-
-def _problem(word, x0):
-    """The problem of this name, or of this formula (with its start in the middle of maps)."""
-    from .. import problems
-
-    if is_formula(word):
-        try:
-            return problems.Problem.from_expression(word, x0=x0)
-        except ValueError as error:
-            raise ValueError(re.sub("^x0 must be given", "--start must be given", str(error))) from None
-    try:
-        return problems.by_name(word)()
-    except ValueError as error:
-        what = kind_of(word)
-        raise ValueError(f"{error}; {word} is {what}" if what else str(error)) from None
+    add_look(parser, window=False)
 
 
 def stem(problem):
@@ -114,37 +74,9 @@ def stem(problem):
     return words if words == problem.name else f"{words}-{hashlib.sha256(problem.about.encode()).hexdigest()[:6]}"
 
 
-def optimizers_of(args, problem, x0, steps):
-    """The optimizers named, each with suggested step sizes and what --set says."""
-    from .. import optimizers
-    from ..studies.search.suggest import suggest
-
-    words = list(optimizers.ALL) if args.optimizers == "all" else args.optimizers.split(",")
-    classes = list(dict.fromkeys(optimizers.by_name(word.strip()) for word in words))
-    chosen = {cls.__name__.lower(): {} for cls in classes}
-    for item in args.set:
-        word, equals, value = item.partition("=")
-        name, dot, key = word.partition(".")
-        if not (equals and dot and key) or optimizers.by_name(name) not in classes:
-            raise ValueError(f"--set must be NAME.KEY=VALUE with NAME among --optimizers, got {item!r}")
-        chosen[optimizers.by_name(name).__name__.lower()][key] = _value(value)
-    found = []
-    for cls in classes:
-        found.append(suggest(cls, problem, x0, steps, **chosen[cls.__name__.lower()]))
-        if interrupted():
-            raise KeyboardInterrupt
-    return found
-
-
-def _value(word):
-    if word in ("true", "True", "false", "False"):
-        return word in ("true", "True")
-    if word in ("none", "None"):
-        return None
-    try:
-        return float(word)
-    except ValueError:
-        return word
+def labels(methods):
+    """A label for each method: its title, and what tells it from others of this title."""
+    return method.labels([one.title for one in methods], [one.spec() for one in methods])
 
 
 def each(items, work, describe):
@@ -197,9 +129,14 @@ def _writable(folder):
         return folder
 
 
-def figure(drawers, path, size=(6.4, 4.4), dpi=None):
+def heading(problem):
+    """What stands above a picture that is given no title."""
+    return f"{problem.name}, n = {problem.dim}"
+
+
+def figure(drawers, path, size=(6.4, 4.4), dpi=None, title=None):
     """Save a figure of one panel for each ``draw(axes)``, in the package's style."""
-    with saved(path, (1, len(drawers)), size, dpi=dpi) as axes:
+    with saved(path, (1, len(drawers)), size, dpi=dpi, title=title) as axes:
         for draw, ax in zip(drawers, axes[0]):
             draw(ax)
 
@@ -208,23 +145,29 @@ def panels(draw, count, path, dpi=None, title=None):
     """Save a figure of ``count`` small panels: ``draw(array of axes)``."""
     from .. import plotting
 
-    with saved(path, plotting.panel_shape(count), (2.6, 2.5), dpi=dpi) as axes:
+    with saved(path, plotting.panel_shape(count), (2.6, 2.5), dpi=dpi, title=title) as axes:
         draw(axes)
-        if title:
-            axes[0, 0].figure.suptitle(title)
 
 
 @contextlib.contextmanager
-def saved(path, shape=(1, 1), size=(6.4, 4.4), dpi=None, **options):
-    """The axes, an array of this shape, of a figure that is saved at the end; ``size`` of each in inches."""
+def saved(path, shape=(1, 1), size=(6.4, 4.4), dpi=None, title=None, **options):
+    """The axes, an array of this shape, of a figure that is saved at the end; ``size`` of each in inches.
+
+    A title stands above the figure, or is that of its one axes where this has none."""
     from matplotlib.figure import Figure
 
     from .. import plotting
+    from ..plotting import layout
 
     kind = pathlib.Path(path).suffix[1:].lower()
     with plotting.style():
         fig = Figure(figsize=(size[0] * shape[1], size[1] * shape[0]), layout="constrained")
-        yield fig.subplots(*shape, squeeze=False, **options)
+        axes = fig.subplots(*shape, squeeze=False, **options)
+        yield axes
+        if title and axes.size == 1 and not axes[0, 0].get_title():
+            axes[0, 0].set_title(layout.label(title))
+        elif title:
+            fig.suptitle(layout.label(title), wrap=True)
         stream = io.BytesIO()
         fig.savefig(stream, format=kind, dpi=dpi or "figure", metadata={"Software": None} if kind == "png" else None)
     write(path, stream.getvalue())

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 
 
 @contextlib.contextmanager
@@ -13,7 +14,7 @@ def streams():
 
     A closed stream (``>&-``) becomes the null device, and letters that the output's encoding lacks are
     replaced. ``MPLBACKEND`` has no say: the commands draw files, and a backend that is not there would
-    end the import of matplotlib.
+    end the import of matplotlib. Warnings are one line each.
     """
     with contextlib.ExitStack() as stack:
         for name in ("stdout", "stderr"):
@@ -23,6 +24,8 @@ def streams():
         errors = getattr(sys.stdout, "errors", None)
         if errors == "strict" and hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+        stack.callback(setattr, warnings, "formatwarning", warnings.formatwarning)
+        warnings.formatwarning = _line
         backend = os.environ.get("MPLBACKEND")
         if "matplotlib" not in sys.modules:
             os.environ["MPLBACKEND"] = "agg"
@@ -33,6 +36,11 @@ def streams():
                 os.environ.pop("MPLBACKEND", None)
             else:
                 os.environ["MPLBACKEND"] = backend
+
+
+def _line(message, *_):
+    """A warning as the commands print it: what it says, without the place in our code that says it."""
+    return f"odeopt: {' '.join(str(message).split())}\n"
 
 
 def discard_output():

@@ -13,6 +13,20 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args, **options):
         super().__init__(*args, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse's, but a command says itself which words it does not know."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            word = rest[0].partition("=")[0]
+            if word.startswith("-"):
+                near = difflib.get_close_matches(word, self._option_string_actions, 1, 0.5)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+            else:  # most often one that stands at another's place
+                hint = next((f"; {one} is {kind_of(one)}" for one in (getattr(found, "problem", ""), word)
+                             if kind_of(one) and (one == word or not kind_of(one).startswith("a problem"))), "")
+            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return found, rest
+
     def error(self, message):
         """Exit with status 2 and one line."""
         message = re.sub(r"^argument (\S+?)(/\S+)?: ", r"\1: ", " ".join(message.split()))

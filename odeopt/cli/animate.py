@@ -8,14 +8,14 @@ installed) or an HTML page, by the ending of --out.
 import sys
 
 from ..progress import progress_bar
-from . import _output, plot
+from . import _output, _things, plot
 from ._words import count
 
 
 def add_arguments(parser):
     """PROBLEM [--optimizers] [--steps | --time] [--pace] [--tune] [--out FILE]."""
-    _output.add_problem(parser)
-    _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    _things.add_problem(parser)
+    _things.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     _output.add_start(parser)
     _output.add_length(parser, 150)
     parser.add_argument("--pace", choices=("gradients", "time"), default="gradients",
@@ -29,7 +29,7 @@ def add_arguments(parser):
 
 def run(args):
     """0 when the file is written."""
-    problem, x0 = _output.problem_of(args)
+    problem, x0 = _things.problem_of(args)
     if problem.dim != 2:
         raise ValueError(f"animate needs a problem of 2 variables, {problem.name} has {problem.dim}")
     path = _output.out_file(args, f"race-{_output.stem(problem)}.gif", (".gif", ".mp4", ".html"))

@@ -10,12 +10,16 @@ table say what its columns are and which peers are not installed.
 import json
 import sys
 
+from . import _things
+
 SECTIONS = ("loops", "kernels", "peers", "ensembles", "real", "formulas")
 
 
 def add_arguments(parser):
     """Which sections, and where to."""
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"from {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--optimizers", metavar="A,B,...",
+                        help="of the section kernels, as in compare, FILE.py:NAME among them (default: all)")
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer steps")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -25,13 +29,18 @@ def run(args):
     from .. import bench, checks
     from ..studies.base import word
 
-    sections = [checks.choice("section", name, SECTIONS) for name in args.sections] or SECTIONS
+    sections = [checks.choice("section", name.lower(), SECTIONS) for name in args.sections] or SECTIONS
+    options = {}
+    if args.optimizers is not None:
+        if tuple(sections) != ("kernels",):
+            raise ValueError("--optimizers goes with the section kernels alone")
+        options["chosen"] = _things.instances_of(args.optimizers)
     found = {"machine": bench.machine()}
     if not args.json:
         print(", ".join(f"{key} {word(value)}" for key, value in found["machine"].items()))
     for name in sections:
         print(f"measuring {name} ...", file=sys.stderr)
-        rows, notes = bench.SECTIONS[name](quick=args.quick)
+        rows, notes = bench.SECTIONS[name](quick=args.quick, **options)
         found[name] = {"rows": rows, "notes": notes}
         if not args.json:
             print(f"\n{name}")

@@ -10,21 +10,19 @@ JSON file.
 
 import sys
 
-from . import _output
-from ._words import window
+from . import _output, _things
 
 COLUMNS = ("optimizer", "flow", "scheme", "h", "steps", "gradients", "max error", "order", "f - f*", "status")
 
 
 def add_arguments(parser):
     """PROBLEM [--optimizers] [--steps | --time] [--set] [--out] [--json]."""
-    _output.add_problem(parser)
-    _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    _things.add_problem(parser)
+    _things.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     _output.add_length(parser, 500)
     _output.add_start(parser, "cold", "consistent")
     _output.add_output(parser)
-    parser.add_argument("--window", type=window, metavar="A,B,C,D",
-                        help="part of the plane that the map shows, A to B across and C to D up")
+    _output.add_window(parser)
 
 
 def run(args):
@@ -32,8 +30,8 @@ def run(args):
     from ..studies.order.comparison import compare
 
     folder = _output.out_folder(args)
-    problem, x0 = _output.problem_of(args)
-    chosen = _output.optimizers_of(args, problem, x0, args.steps)
+    problem, x0 = _things.problem_of(args)
+    chosen = _things.methods_of(args, problem, x0, args.steps)
 
     def work(optimizer):
         return compare(optimizer, problem, x0, args.steps, t_end=args.time, start=args.start, local=False, order=True,
@@ -42,7 +40,8 @@ def run(args):
     results = _output.each(chosen, work, lambda o: o.title)
     if not results:
         raise KeyboardInterrupt
-    rows = [result.row() for result in results]
+    names = _output.labels([result.method for result in results])
+    rows = [result.row() | {"optimizer": name} for result, name in zip(results, names)]
     extra = {"problem": problem.name, "x0": list(x0), "start": args.start}
     if args.json:
         _output.print_json(rows, extra)
@@ -65,24 +64,24 @@ def _write(folder, problem, results, rows, extra, args):
     stem = f"compare-{_output.stem(problem)}"
     _output.write_rows(rows, folder, stem, extra)
     names = {what: f"{stem}-{what}.{args.format}" for what in ("paths", "errors", "objectives")}
-    dpi, shown = args.dpi, args.window
+    look, shown = {"dpi": args.dpi, "title": args.title or _output.heading(problem)}, args.window
     if problem.dim == 1:
         del names["paths"]  # a path on a line is its objective
     elif len(results) > _output.MANY:
         _output.panels(lambda axes: plotting.path_panels(problem, results, axes, shown), len(results),
-                       folder / names["paths"], dpi)
+                       folder / names["paths"], **look)
     elif problem.dim == 2:
         _output.figure([lambda ax: plotting.trajectories(problem, results, ax, shown)], folder / names["paths"],
-                       dpi=dpi)
+                       **look)
     else:
-        _output.figure([lambda ax: plotting.principal_plane(results, ax)], folder / names["paths"], dpi=dpi)
+        _output.figure([lambda ax: plotting.principal_plane(results, ax)], folder / names["paths"], **look)
     flows = sum(result.reference is not None for result in results)
     if flows > _output.MANY:
-        _output.panels(lambda axes: plotting.error_panels(results, axes), flows, folder / names["errors"], dpi)
+        _output.panels(lambda axes: plotting.error_panels(results, axes), flows, folder / names["errors"], **look)
     else:
-        _output.figure([lambda ax: plotting.errors(results, ax)], folder / names["errors"], dpi=dpi)
+        _output.figure([lambda ax: plotting.errors(results, ax)], folder / names["errors"], **look)
     if problem.dim == 2:
         del names["objectives"]  # the contours show them
     else:
-        _output.figure([lambda ax: plotting.objectives(results, ax)], folder / names["objectives"], dpi=dpi)
+        _output.figure([lambda ax: plotting.objectives(results, ax)], folder / names["objectives"], **look)
     print(f"\nwritten to {folder}: {', '.join(names.values())}, {stem}.csv, {stem}.json", file=sys.stderr)

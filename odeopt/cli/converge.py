@@ -8,14 +8,14 @@ figure of the errors, a CSV and a JSON file.
 
 import sys
 
-from . import _output
+from . import _output, _things
 from ._words import count, number
 
 
 def add_arguments(parser):
     """PROBLEM [--optimizers] [--set] [--time] [--levels] [--start] [--against] [--out] [--json]."""
-    _output.add_problem(parser)
-    _output.add_optimizers(parser, "all")
+    _things.add_problem(parser)
+    _things.add_optimizers(parser, "all")
     parser.add_argument("--time", type=number, metavar="T", help="flow time (default: that of 64 coarse steps)")
     parser.add_argument("--levels", type=count, default=8, metavar="N",
                         help="number of step sizes, each half the last (default 8)")
@@ -30,8 +30,8 @@ def run(args):
     from ..studies.order.certificates import COLUMNS, order_certificates
 
     folder = _output.out_folder(args)
-    problem, x0 = _output.problem_of(args)
-    chosen = _output.optimizers_of(args, problem, x0, 500)
+    problem, x0 = _things.problem_of(args)
+    chosen = _things.methods_of(args, problem, x0, 500)
     result = order_certificates(chosen, problem, x0, args.time, args.levels, start=args.start, against=args.against,
                                 progress=True)
     _output.interrupted(result)
@@ -50,7 +50,7 @@ def run(args):
         stem = f"converge-{_output.stem(problem)}"
         _output.write_rows(rows, folder, stem, extra)
         _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.{args.format}",
-                       size=(7.2, 4.4), dpi=args.dpi)
+                       size=(7.2, 4.4), dpi=args.dpi, title=args.title or _output.heading(problem))
         print(f"\nwritten to {folder}: {stem}.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: the log-log figure, and the numbers as CSV and JSON.")

@@ -7,7 +7,7 @@ for more than six), errors, objective, gradient, rate, step (its flow time), clo
 
 import sys
 
-from . import _output
+from . import _output, _things
 
 KINDS = ("paths", "errors", "objective", "gradient", "rate", "step", "clock", "surface", "phase")
 WITHOUT_FLOW = ("objective", "gradient", "rate", "step", "clock", "surface")
@@ -16,8 +16,8 @@ WITHOUT_FLOW = ("objective", "gradient", "rate", "step", "clock", "surface")
 def add_arguments(parser):
     """KIND PROBLEM [--optimizers] [--steps | --time] [--set] [--out FILE]."""
     parser.add_argument("kind", type=str.lower, choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
-    _output.add_problem(parser)
-    _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
+    _things.add_problem(parser)
+    _things.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     _output.add_start(parser)
     _output.add_length(parser, 200)
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
@@ -29,14 +29,15 @@ def add_arguments(parser):
 
 def chosen(args, problem, x0):
     """The optimizers of the arguments, tuned (and the tuning printed) where asked for."""
-    optimizers = _output.optimizers_of(args, problem, x0, args.steps)
+    optimizers = _things.methods_of(args, problem, x0, args.steps)
     if not args.tune:
         return optimizers
     from ..studies.search.lr_search import tune
 
     studies = _output.each(optimizers, lambda o: tune(o, problem, x0, args.steps), lambda o: f"tuning {o.title}")
-    print(_output.table([{"optimizer": s.method, "lr": s.best_lr, "f": s.best_value, "runs": int(s.lr.size),
-                          "gradients": s.gradients, "at the edge": "yes" if s.edge else "no"} for s in studies],
+    print(_output.table([{"optimizer": name, "lr": s.best_lr, "f": s.best_value, "runs": int(s.lr.size),
+                          "gradients": s.gradients, "at the edge": "yes" if s.edge else "no"}
+                         for s, name in zip(studies, _output.labels(optimizers))],
                         ("optimizer", "lr", "f", "runs", "gradients", "at the edge")))
     if _output.interrupted():
         raise KeyboardInterrupt
@@ -69,7 +70,7 @@ def recorded(args, problem, x0, optimizers):
 
 def run(args):
     """0 when the file is written."""
-    problem, x0 = _output.problem_of(args)
+    problem, x0 = _things.problem_of(args)
     if args.kind == "surface" and problem.dim != 2:
         raise ValueError(f"surface needs a problem of 2 variables, {problem.name} has {problem.dim}")
     if args.kind == "paths" and problem.dim < 2:
@@ -90,7 +91,7 @@ def run(args):
         results = [c for c in results if c.reference is not None and c.reference.flow.order_of_position == 2]
         if not results:
             raise ValueError("phase needs an optimizer whose flow is of second order, such as momentum or nesterov")
-    title = args.title or f"{problem.name}, n = {problem.dim}"
+    title = args.title or _output.heading(problem)
     draw = {
         "paths": (lambda ax: plotting.trajectories(problem, results, ax, args.window)) if problem.dim == 2 else (
             lambda ax: plotting.principal_plane(results, ax)),
@@ -106,13 +107,12 @@ def run(args):
     many = [c for c in results if args.kind == "paths" or getattr(c, "reference", None) is not None]
     if args.kind == "paths" and len(many) > _output.MANY:
         _output.panels(lambda axes: plotting.path_panels(problem, many, axes, args.window), len(many), path,
-                       args.dpi, args.title)
+                       args.dpi, title)
     elif args.kind == "errors" and len(many) > _output.MANY:
         _output.panels(lambda axes: plotting.error_panels(many, axes), len(many), path, args.dpi, title)
     else:
         options = {"subplot_kw": {"projection": "3d"}} if args.kind == "surface" else {}
-        with _output.saved(path, dpi=args.dpi, **options) as axes:
-            ax = draw(axes[0, 0])
-            ax.set_title(args.title or ax.get_title() or title)
+        with _output.saved(path, dpi=args.dpi, title=title, **options) as axes:
+            draw(axes[0, 0])
     print(f"written: {path}", file=sys.stderr)
     return 0

@@ -72,7 +72,8 @@ def run(args):
         stem = f"sde-{args.study}"
         _output.write_rows(rows, folder, stem, extra)
         if not cut:
-            _output.figure(drawers(), folder / f"{stem}.{args.format}", dpi=args.dpi)
+            _output.figure(drawers(), folder / f"{stem}.{args.format}", dpi=args.dpi,
+                           title=args.title)
         drawn = "" if cut else f"{stem}.{args.format}, "
         print(f"\nwritten to {folder}: {drawn}{stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:

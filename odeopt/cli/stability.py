@@ -11,7 +11,7 @@ regions in the complex plane, the map of the spectral radius over lr and momentu
 import sys
 
 from ..method import LINEAR
-from . import _output
+from . import _output, _things
 from ._words import number
 
 LIMITS = ("optimizer", "limit of lr c/P", "formula", "value", "deviation")
@@ -20,7 +20,10 @@ SCHEMES = ("heun", "rk4", "rkc")  # whose regions are drawn
 
 def add_arguments(parser):
     """[--optimizers] [--set] [--mu] [--L] [--equivalences] [--out] [--json]."""
-    _output.add_optimizers(parser, "all")
+    _things.add_optimizers(parser, "all", schemes=False)
+    parser.add_argument("--schemes", metavar="A,B,...",
+                        help="names of `odeopt list schemes` or FILE.py:NAME (default: all; the regions are of "
+                             f"{', '.join(SCHEMES)})")
     parser.add_argument("--mu", type=number, default=1.0, help="smallest curvature for tunings and map (default 1)")
     parser.add_argument("--L", type=number, default=10.0, help="largest curvature (default 10)")
     parser.add_argument("--equivalences", action="store_true",
@@ -30,18 +33,21 @@ def add_arguments(parser):
 
 def run(args):
     """0 when everything measured is what its formula says, else 1."""
-    from .. import problems, schemes
+    from .. import flows, problems, schemes
     from ..studies.order.statements import equivalences
     from ..studies.stability import optimal_parameters, periodic
     from ..studies.stability.limits import stability_table
 
     folder = _output.out_folder(args)
     problem = problems.quadratic([args.mu, args.L])
-    chosen = _output.optimizers_of(args, problem, problem.x0, 500)
+    chosen = _things.optimizers_of(args, problem, problem.x0, 500)
+    wanted = None if args.schemes is None else _things.schemes_in(args.schemes)
+    for scheme in wanted or ():
+        scheme.fit(flows.gradient_flow(), problem)
     limits = stability_table(chosen, progress=True)
     if _output.interrupted(limits):
         return _finish(args, folder, chosen, {"limits": limits.rows()}, limits)
-    intervals = [_interval(scheme) for scheme in schemes.ALL.values() if _fits(scheme)]
+    intervals = [_interval(scheme) for scheme in wanted or filter(_fits, schemes.ALL.values())]
     rates = optimal_parameters.tuning_table(args.mu, args.L)
     orbits = [{"method": o.title, "lr": o.step, **row} for o in chosen if _has_orbit(periodic, o)
               for row in periodic.period_two_orbit(o).rows()]
@@ -134,14 +140,15 @@ def _write(folder, args, chosen, tables, limits):
         print(f"\nwritten to {folder}: limits.csv, limits.json", file=sys.stderr)
         return
     groups = {f"stability-optimizers.{args.format}": [o for o in chosen if _is_linear(o)],
-              f"stability-schemes.{args.format}": [schemes.ALL[name] for name in SCHEMES]}
+              f"stability-schemes.{args.format}": [
+                  schemes.ALL[name] for name in SCHEMES] if args.schemes is None else _things.schemes_in(args.schemes)}
     groups = {name: members for name, members in groups.items() if members}
     for name, members in groups.items():
         measured = [regions.stability_region(method) for method in members]
         _output.figure([lambda ax, r=region: plotting.stability_region(r, ax) for region in measured], folder / name,
-                       (4.4, 4.0), args.dpi)
+                       (4.4, 4.0), args.dpi, args.title)
     surface = regions.spectral_radius_map(Momentum(lr=1 / args.L), args.mu, args.L)
     _output.figure([lambda ax: plotting.spectral_radius_map(surface, ax)], folder / f"stability-map.{args.format}",
-                   dpi=args.dpi)
+                   dpi=args.dpi, title=args.title)
     files = [*groups, f"stability-map.{args.format}", "limits.csv", "limits.json"]
     print(f"\nwritten to {folder}: {', '.join(files)}", file=sys.stderr)

@@ -7,17 +7,14 @@ declares and the objective gap. With --out, also the work-precision figure, a CS
 
 import sys
 
-from . import _output
+from . import _output, _things
 from ._words import count, number
 
 
 def add_arguments(parser):
     """PROBLEM [--optimizers] [--schemes] [--set] [--steps | --time] [--levels] [--start] [--out] [--json]."""
-    _output.add_problem(parser)
-    _output.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
-    parser.add_argument("--schemes", default="", metavar="A,B,...",
-                        help="integrators of gradient flow as well, names of `odeopt list schemes` such as heun,rk4 "
-                             "(those whose steps can be given)")
+    _things.add_problem(parser)
+    _things.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=count, default=200, metavar="N",
                         help="coarse steps that set each optimizer's flow time (default 200); schemes take the first's")
@@ -29,17 +26,13 @@ def add_arguments(parser):
 
 def run(args):
     """0, also when a run diverged (its error is inf)."""
-    from .. import checks, flows, schemes
-    from ..discretization import Discretization
     from ..studies.order.work_precision import work_precision
 
     folder = _output.out_folder(args)
-    problem, x0 = _output.problem_of(args)
-    chosen = _output.optimizers_of(args, problem, x0, args.steps)
-    words = [word.strip() for word in args.schemes.split(",") if word.strip()]
-    time = args.steps * chosen[0].h if args.time is None else args.time
-    others = [Discretization(flows.gradient_flow(), schemes.ALL[checks.choice("--schemes", word, tuple(schemes.ALL))],
-                             time / 64) for word in words]
+    problem, x0 = _things.problem_of(args)
+    chosen = _things.optimizers_of(args, problem, x0, args.steps, needed=not args.schemes)
+    time = args.time or (args.steps * chosen[0].h if chosen else None)
+    others = _things.schemes_of(args, problem, x0, time and time / 64)
     result = work_precision([*chosen, *others], problem, x0, args.time, args.levels, steps=args.steps, start=args.start,
                             progress=True)
     _output.interrupted(result)
@@ -60,7 +53,7 @@ def run(args):
         _output.figure([lambda ax: plotting.work_precision(result, ax),
                         lambda ax: plotting.work_precision(result, ax, cost="seconds"),
                         lambda ax: plotting.work_precision(result, ax, of="gap")], folder / f"{stem}.{args.format}",
-                       dpi=args.dpi)
+                       dpi=args.dpi, title=args.title or _output.heading(problem))
         print(f"\nwritten to {folder}: {stem}.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: the figure, and the numbers as CSV and JSON.")

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 
 from .. import checks
 from .base import Optimizer
@@ -32,9 +33,9 @@ def class_of(key, module=None):
     own = {**ALL, **WRAPPERS}
     if module is None:
         return own[checks.choice("method", key, tuple(own))]
-    for cls in _subclasses(Optimizer):
-        if cls.__module__ == module and cls.__name__.lower() == key:
-            return cls
+    found = [cls for cls in _subclasses(Optimizer) if cls.__module__ == module and cls.__name__.lower() == key]
+    if found:  # of a module that was loaded again, the class of now
+        return next((cls for cls in found if getattr(sys.modules.get(module), cls.__name__, None) is cls), found[-1])
     raise ValueError(f"method must be an optimizer that is known here, got {key!r} of the module {module!r}: "
                      "import that module first")
 

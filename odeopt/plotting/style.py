@@ -11,7 +11,7 @@ import matplotlib
 import matplotlib.style
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-from .. import optimizers
+from .. import method, optimizers
 from . import layout, palette
 
 STYLE_SHEET = pathlib.Path(__file__).with_name("odeopt.mplstyle")
@@ -88,18 +88,13 @@ def shade(color, place, of):
     return to_hex(colorsys.hls_to_rgb(hue, light, saturation * (1 - 0.5 * max(span, 0.0))))
 
 
-def described(method):
+def described(thing):
     """``(command-line name, hyperparameters)`` of a method, of its ``spec``, or of words of any kind."""
-    if not isinstance(method, (dict, str)):
-        method = method.spec()
-    if isinstance(method, str):
-        return method.partition("(")[0], {}
-    return method.get("method", ""), {name: value for name, value in method.items() if name != "method"}
-
-
-def number(value):
-    """A hyperparameter in few characters."""
-    return f"{value:.3g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+    if not isinstance(thing, (dict, str)):
+        thing = thing.spec()
+    if isinstance(thing, str):
+        return thing.partition("(")[0], {}
+    return thing.get("method", ""), {name: value for name, value in thing.items() if name != "method"}
 
 
 def looks(methods, labels=None, titles=None):
@@ -118,18 +113,13 @@ def looks(methods, labels=None, titles=None):
         # A few twins are shades of one colour; more could not be told apart.
         wanted.append(shade(color, place, count) if count <= _TWINS else color if place == 0 else None)
     colors = palette.assign([f"{name} {place}" for name, place in zip(names, places)], wanted)
-    result = []
-    for i, (name, values) in enumerate(found):
-        twins = [v for n, v in found if n == name]
-        marker = look(name)[1]
-        if len(twins) > 1 and marker in _MARKERS:
+    names_of, shown, markers = [], [], []
+    for i, (name, _) in enumerate(found):
+        marker, cls = look(name)[1], _pages().get(name)
+        if names.count(name) > 1 and marker in _MARKERS:
             marker = _MARKERS[(_MARKERS.find(marker) + places[i]) % len(_MARKERS)]
-        cls = _pages().get(name)
-        title = cls.title if cls else (titles and titles[i]) or name
-        first = cls.step_name if cls and isinstance(cls.step_name, str) else "lr"
-        keys = [key for key in values if any(t.get(key) != values[key] for t in twins)]
-        keys = [key for key in (first,) if key in values and key not in keys] + keys
-        words = ", ".join(f"{key} {number(values[key])}" for key in keys)
-        label = labels[i] if labels else f"{title}, {words}" if words else title
-        result.append(Look(colors[i], marker, layout.label(label)))
-    return result
+        markers.append(marker)
+        names_of.append(cls.title if cls else (titles and titles[i]) or name)
+        shown.append(cls.step_name if cls and isinstance(cls.step_name, str) else "lr")
+    words = labels or method.labels(names_of, [values for _, values in found], shown)
+    return [Look(color, marker, layout.label(label)) for color, marker, label in zip(colors, markers, words)]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ... import checks
 from ...discretization import Discretization
-from ...method import Method, checked_method
+from ...method import Method, checked_method, labels
 from ...problems import Problem
 from ...problems.base import checked
 from ..base import Study, table
@@ -43,7 +43,9 @@ class Certificates(Study):
         """A certificate a study, then the optimizers without a flow."""
         none = {"flow": "none", "scheme": "none", "scaling": "-", "start": "-", "expected": np.nan, "measured": np.nan,
                 "spread": np.nan, "verdict": "no classical flow"}
-        return [*(s.certificate() for s in self.studies), *({"optimizer": name} | none for name in self.flowless)]
+        names = labels([s.method for s in self.studies], [s.spec for s in self.studies])
+        return [*(s.certificate() | {"optimizer": name} for s, name in zip(self.studies, names)),
+                *({"optimizer": name} | none for name in self.flowless)]
 
     @property
     def certified(self):
@@ -116,7 +118,8 @@ def order_certificates(optimizers: Sequence[Method], problem: Problem, x0: Array
     studies += partial
     if errors and len(errors) == len(jobs):  # not one method's failure: the arguments'
         raise errors[0]
-    flowless = tuple(o.title for o in optimizers if o.flow is None)
+    names = labels([o.title for o in optimizers], [o.spec() for o in optimizers])
+    flowless = tuple(name for o, name in zip(optimizers, names) if o.flow is None)
     return Certificates(problem.name, tuple(studies), flowless, "interrupted" if interrupted else "")
 
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from ... import checks
 from ...method import STARTS, Method, checked_method
+from ...method import labels as told_apart
 from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.base import checked
@@ -169,7 +170,7 @@ def work_precision(methods: Sequence[Method], problem: Problem, x0: ArrayLike | 
         times = np.array([shared if t is None else t for t in own], dtype=float)
     else:
         times = np.full(len(methods), checks.real("t_end", t_end, 0.0, open_low=True))
-    names = [_label(m) for m in methods] if labels is None else labels
+    names = told_apart([_label(m) for m in methods], [m.spec() for m in methods]) if labels is None else labels
 
     notes = []
 

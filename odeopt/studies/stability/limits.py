@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ... import checks
-from ...method import checked_method
+from ...method import checked_method, labels
 from ...optimizers import ALL, Optimizer
 from ...schemes import Scheme
 from ..base import Study
@@ -157,6 +157,7 @@ def stability_table(optimizers: Sequence[Optimizer] | None = None, *, progress: 
     done, _ = gather(list(optimizers), work, progress=progress, describe=lambda o: o.title)
     optimizers = optimizers[: len(done)]
     formulas = [limit_formula(o) for o in optimizers]
-    return StabilityTable(tuple(o.title for o in optimizers), tuple(repr(o) for o in optimizers),
-                          tuple(text for _, text in formulas), np.array([d[0] for d in done]),
-                          np.array([value for value, _ in formulas]), tuple(d[1] for d in done))
+    names = labels([o.title for o in optimizers], [o.spec() for o in optimizers])
+    return StabilityTable(tuple(names), tuple(repr(o) for o in optimizers), tuple(text for _, text in formulas),
+                          np.array([d[0] for d in done]), np.array([value for value, _ in formulas]),
+                          tuple(d[1] for d in done))
