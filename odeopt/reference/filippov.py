@@ -153,13 +153,20 @@ def _solution(a, b):
     with np.errstate(all="ignore"):
         try:
             d = np.linalg.solve(a, b)
-            if np.abs(a).max(initial=0.0) * np.abs(d).max(initial=0.0) <= 1e12 * np.abs(b).max(initial=0.0):
+            if np.isfinite(d).all() and (
+                    np.abs(a).max(initial=0.0) * np.abs(d).max(initial=0.0) <= 1e12 * np.abs(b).max(initial=0.0)):
                 return d
         except np.linalg.LinAlgError:
             pass
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise _NoWay("the Hessian is not finite there")
-    return np.linalg.lstsq(a, b, rcond=1e-12)[0]
+    try:
+        d = np.linalg.lstsq(a, b, rcond=1e-12)[0]
+    except np.linalg.LinAlgError:  # of entries near the largest numbers
+        d = np.full(b.shape, np.nan)
+    if not np.isfinite(d).all():
+        raise _NoWay("the Hessian's equations have no solution in floating point there")
+    return d
 
 
 def _modes(m, q):
@@ -174,7 +181,13 @@ def _modes(m, q):
             raise np.linalg.LinAlgError
     except np.linalg.LinAlgError:
         return _enumerated(m, q)
-    u = lsq_linear(lower.T, np.linalg.solve(lower, q), (-1.0, 1.0), method="bvls", tol=1e-14).x
+    try:
+        with np.errstate(all="ignore"):
+            u = lsq_linear(lower.T, np.linalg.solve(lower, q), (-1.0, 1.0), method="bvls", tol=1e-14).x
+    except (ValueError, np.linalg.LinAlgError):  # of entries that are not finite, or near the largest numbers
+        u = np.full(q.shape, np.nan)
+    if not np.isfinite(u).all():
+        raise _NoWay("which coordinates slide cannot be told in floating point there")
     held = np.abs(q - m @ u) > _ZERO * (np.abs(q).max() + np.abs(m).max())
     return np.where((np.abs(u) >= 1 - _ZERO) & held, np.sign(u), 0.0)
 

@@ -136,3 +136,14 @@ def test_where_the_future_is_not_known():
     edge = oo.Problem.from_expression("log(x) + x", x0=[0.5])
     sol = oo.reference(FLOW, edge, t_end=1.0)
     assert not sol.success and sol.t_end <= 0.5 and "not finite" in sol.message
+
+
+@pytest.mark.parametrize("matrix", [[[1e308, 1e308], [1e308, 1e308]], [[1e200, 1e-300], [1e308, 1e200]]])
+def test_equations_of_sliding_at_the_ends_of_floating_point_have_a_finite_solution(matrix):
+    d = filippov._solution(np.array(matrix), np.array([1e300, 1.0]))
+    assert np.isfinite(d).all()
+
+
+def test_modes_that_cannot_be_told_are_refused_in_words():
+    with pytest.raises(filippov._NoWay, match="in floating point"):
+        filippov._modes(np.diag([1e-308, 1e-308]), np.array([1e308, -1e308]))

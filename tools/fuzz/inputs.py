@@ -95,10 +95,19 @@ def good(name):
         "finetune": lambda: 1.0,
         "eta": lambda: pick(0.5, 1.0),
         "increase": lambda: 0.05,
+        "steps": lambda: pick(None, 1, 5),
+        "coefficients": lambda: pick((3.4445, -4.775, 2.0315), (1.5, -0.5, 0.0)),
+        "shape": lambda: pick(None, (-1, 1), (1, -1)),
     }
     if low in table:
         return table[low]()
     return R.choice([0.0, 0.5, 0.9, 0.99, 0.999])
+
+
+def good_value(f):
+    """A value of an optimizer's field: one of its choices, or as its name says."""
+    allowed = getattr(f.metadata["check"], "keywords", {}).get("allowed")
+    return good(f.name) if f.metadata["numeric"] or allowed is None else R.choice(allowed)
 
 
 HOSTILE = [
@@ -211,11 +220,7 @@ def optimizer(valid=True, only=None):
         kw = {}
         for f in fields(cls):
             if f.default is MISSING or R.random() < 0.3:
-                if f.metadata["numeric"] or f.name == "axis":
-                    kw[f.name] = good(f.name)
-                else:
-                    allowed = f.metadata["check"].keywords.get("allowed")
-                    kw[f.name] = R.choice(allowed)
+                kw[f.name] = good_value(f)
         try:
             o = cls(**kw)
         except ValueError:

@@ -5,7 +5,7 @@ import math
 from dataclasses import MISSING, fields
 
 import numpy as np
-from inputs import OPT, N, R, array, compiled, flow, good, hostile, optimizer, pick, spoil
+from inputs import OPT, N, R, array, compiled, flow, good_value, hostile, optimizer, pick, spoil
 from judge import check_run, finite
 
 import odeopt as oo
@@ -15,11 +15,7 @@ from odeopt.schedules.base import sequence
 def op_make():
     cls = OPT[R.choice(list(OPT))]
     kw = {
-        f.name: (
-            good(f.name)
-            if f.metadata["numeric"] or f.name == "axis"
-            else R.choice(f.metadata["check"].keywords.get("allowed"))
-        )
+        f.name: good_value(f)
         for f in fields(cls)
         if f.default is MISSING or R.random() < 0.6
     }
