@@ -125,3 +125,52 @@ def largest_eigenpairs(product: Product, n: int, count: int = 1, start: ArrayLik
         return np.full(count, np.nan), np.full((n, count), np.nan)
     order = np.argsort(values)[::-1][:count]
     return values[order], vectors[:, order]
+
+
+def tracked_eigenpairs(product: Product, start: np.ndarray, tolerance: float = 1e-4,
+                       products: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`largest_eigenpairs`, for vectors that are near those wanted: a few products along a run.
+
+    Parameters
+    ----------
+    product : callable
+    start : (n, count) array
+        The vectors of a point nearby; they are turned a little out of their plane, so that another eigenvalue that
+        passes them is seen.
+    tolerance : float
+        It ends when a product more changes no wanted eigenvalue by more than this part of the largest.
+    products : int
+        At most so many, beside one for each vector of ``start``.
+
+    Returns
+    -------
+    (count,) array, (n, count) array
+        NaN where a product is not finite.
+    """
+    n, count = start.shape
+    noise = np.random.default_rng(0).standard_normal((n, count))
+    v = start / np.linalg.norm(start, axis=0) + 0.03 * noise / np.linalg.norm(noise, axis=0)
+    basis, _ = np.linalg.qr(v)
+    images = np.column_stack([product(np.ascontiguousarray(column)) for column in basis.T])
+    before = np.full(count, np.inf)
+    for i in range(products + 1):
+        if not np.isfinite(images).all():
+            return np.full(count, np.nan), np.full((n, count), np.nan)
+        small = basis.T @ images
+        values, inner = np.linalg.eigh(0.5 * (small + small.T))
+        values, inner = values[::-1][:count], inner[:, ::-1][:, :count]
+        if (np.abs(values - before) <= tolerance * np.abs(values[0])).all() or i == products or basis.shape[1] == n:
+            break
+        # The residual of the pair that moved most is the next direction (block Lanczos of one vector).
+        worst = int(np.abs(values - before).argmax()) if i % count == 0 else i % count
+        before = values
+        new = images @ inner[:, worst] - values[worst] * (basis @ inner[:, worst])
+        for _ in range(2):
+            new = new - basis @ (basis.T @ new)
+        size = np.linalg.norm(new)
+        if size <= 1e-12 * np.abs(values[0]):
+            break
+        new = new / size
+        basis = np.column_stack([basis, new])
+        images = np.column_stack([images, product(new)])
+    return values, basis @ inner

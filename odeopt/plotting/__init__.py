@@ -6,6 +6,7 @@ package: one colour and one marker for each optimizer everywhere (``style.look``
 
 from .animation import race, save_animation
 from .curves import clocks, controller_log, errors, gradient_norms, learning_rates, objectives, step_lengths
+from .edge import edge
 from .layout import below
 from .maps import contours, principal_plane, trajectories
 from .panels import error_panels, panel_shape, path_panels
@@ -15,7 +16,7 @@ from .style import STYLE_SHEET, look, looks, style
 
 __all__ = [
     "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence",
-    "error_panels", "errors", "gradient_norms", "learning_rates", "look", "looks", "objectives", "panel_shape",
+    "edge", "error_panels", "errors", "gradient_norms", "learning_rates", "look", "looks", "objectives", "panel_shape",
     "path_panels", "phase_portrait", "principal_plane", "race", "save_animation", "spectral_radius_map",
     "stability_region", "step_lengths", "style", "surface", "trajectories", "work_precision",
 ]  # fmt: skip

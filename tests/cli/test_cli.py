@@ -39,6 +39,17 @@ def test_compare_in_many_dimensions(tmp_path, capsys):
         assert (tmp_path / f"compare-digits-logistic-{what}.png").stat().st_size > 10_000
 
 
+def test_edge_prints_the_scoreboard_and_draws_it(tmp_path, capsys):
+    arguments = ["edge", "y*x^2/2 + 0.005*(y-25)^2", "--x0", ".1,19.9", "--set", "gd.lr=0.1", "--steps", "40",
+                 "--theories", "gradient flow,central flow", "--json", "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == 6 and {row["theory"] for row in rows} == {"gradient flow", "central flow"}
+    assert all(row["whole"] < 0.1 for row in rows) and rows[0]["before"] > 0
+    assert [path.stat().st_size > 10_000 for path in tmp_path.glob("edge-*-gradientdescent.png")] == [True]
+    assert main(["edge", "beale", "--theories", "central"]) == 2
+
+
 def test_many_optimizers_have_a_panel_each(tmp_path, capsys, monkeypatch):
     from odeopt import plotting
     from odeopt.cli import _output

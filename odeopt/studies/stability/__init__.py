@@ -4,12 +4,26 @@ from typing import TYPE_CHECKING
 
 from ...moved import submodules
 from .limits import StabilityTable, limit_formula, stability_limit, stability_table
+from .scoreboard import Edge, edge
 
 if TYPE_CHECKING:
-    from . import amplification, central, limits, optimal_parameters, periodic, regions, restart, step_control
+    from . import (
+        amplification,
+        averaged,
+        central,
+        limits,
+        optimal_parameters,
+        periodic,
+        regions,
+        restart,
+        scoreboard,
+        step_control,
+        theories,
+    )
 
 __getattr__ = submodules(__name__)
 __all__ = [
-    "StabilityTable", "amplification", "central", "limit_formula", "limits", "optimal_parameters", "periodic",
-    "regions", "restart", "stability_limit", "stability_table", "step_control",
+    "Edge", "StabilityTable", "amplification", "averaged", "central", "edge", "limit_formula", "limits",
+    "optimal_parameters", "periodic", "regions", "restart", "scoreboard", "stability_limit", "stability_table",
+    "step_control", "theories",
 ]  # fmt: skip

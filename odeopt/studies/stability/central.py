@@ -149,14 +149,18 @@ def _check(optimizer):
             raise ValueError(f"{name} must be 0 for the central flow, got {getattr(optimizer, name)}")
 
 
-def curvature_gradient(problem, x, u, w=None):
-    """grad over x of u'H(x)w, that is f'''(u, w), from differences of H w along u (six products; w = u by default)."""
+def curvature_gradient(problem, x, u, w=None, *, points=6):
+    """grad over x of u'H(x)w, that is f'''(u, w), from differences of H w along u (w = u by default): of six products,
+    to some twelve digits, or of ``points`` = 2, to some six."""
     w = u if w is None else w
     spacing = _SPACING * (1 + np.linalg.norm(x)) / np.linalg.norm(u)
+    if points == 2:
+        spacing *= 0.1
+        return (problem.hessp(x + spacing * u, w) - problem.hessp(x - spacing * u, w)) / (2 * spacing)
     return derivative(lambda s: problem.hessp(x + s * u, w), spacing)
 
 
-def _least(a, factor, x):
+def least(a, factor, x):
     """The X >= 0 with the least <a, X> + |factor' X|^2/2, X (m, m) as a vector; from ``x`` by projected gradients."""
     m = a.shape[0]
     if m == 1:
@@ -247,7 +251,7 @@ class _System:
                 memory = np.sqrt(8 * self.rate * dp) * p * product
                 memory = memory.sum(axis=1, keepdims=True) if self.scalar else memory
                 factor = np.sqrt(dt) * np.hstack([np.sqrt(0.5 / p) * third, memory])
-                amount = _least(a, factor, u.T @ (p[:, None] * sigma_before * p) @ u)
+                amount = least(a, factor, u.T @ (p[:, None] * sigma_before * p) @ u)
                 sigma = u @ amount @ u.T
                 force, kick = g + 0.5 * amount.ravel() @ third, 4 * p * p * np.diag(sigma)
         return x - dt * force / p, v + dt * self.memory_rate(v, g * g + kick), sigma, s

@@ -12,7 +12,7 @@ import odeopt as oo
 from odeopt.flows import gradient_flow
 from odeopt.kernels import rmsprop
 from odeopt.studies.noise.stationary import dense_quadratic
-from odeopt.studies.stability.central import CentralFlow, _least, curvature_gradient
+from odeopt.studies.stability.central import CentralFlow, curvature_gradient, least
 
 BOWL = oo.problems.sine_bowl()
 
@@ -224,7 +224,7 @@ def test_the_oscillation_solves_its_complementarity_problem():
         a, factor = a + a.T - 2 * np.eye(m), rng.standard_normal((m * m, 2 * m * m))
         swap = np.arange(m * m).reshape(m, m).T.ravel()
         factor = factor + factor[swap]  # symmetric in (i, j)
-        x = _least(a, factor, np.zeros((m, m)))
+        x = least(a, factor, np.zeros((m, m)))
         dual = a + (factor @ (factor.T @ x.ravel())).reshape(m, m)
         assert np.linalg.eigvalsh(x).min() > -1e-12 and np.linalg.eigvalsh(dual).min() > -1e-5
         assert np.trace(x) > 0.01 and abs((x * dual).sum()) < 1e-6

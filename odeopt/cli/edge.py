@@ -1,0 +1,56 @@
+"""Hold the continuous models of a method at the edge of stability against a run of it.
+
+Runs one optimizer and beside it gradient flow (or the method's own average motion), the modified and the principal
+flow, the central flow, the two-gradient flow and the rod flow, as far as each is known for the method. Prints the
+largest errors of sharpness, loss and position before the limit is passed, there, in the first overshoot, after it, and
+over all, with what each model costs. With --out, also the figure, a CSV and a JSON file.
+"""
+
+import sys
+
+from . import _output
+from ._words import count
+
+
+def add_arguments(parser):
+    """PROBLEM [--optimizers] [--set] [--steps] [--every] [--directions] [--theories] [--out] [--json]."""
+    _output.add_problem(parser)
+    _output.add_optimizers(parser, "gd")
+    parser.add_argument("--steps", type=count, default=1000, metavar="N", help="steps of the run (default 1000)")
+    parser.add_argument("--every", type=count, default=10, metavar="K", help="steps between comparisons (default 10)")
+    parser.add_argument("--directions", type=count, default=1, metavar="M",
+                        help="critical eigenvectors that are followed (default 1)")
+    parser.add_argument("--theories", metavar="A,B,...",
+                        help="models to compare, such as 'central flow,two-gradient flow' (default: all)")
+    _output.add_output(parser)
+
+
+def run(args):
+    """0, also when a model ends early."""
+    from ..studies.stability import edge
+
+    folder = _output.out_folder(args)
+    problem, x0 = _output.problem_of(args)
+    chosen = _output.optimizers_of(args, problem, x0, args.steps)
+    theories = None if args.theories is None else [word.strip() for word in args.theories.split(",")]
+    found = _output.each(chosen, lambda o: edge(o, problem, x0, args.steps, theories=theories, every=args.every,
+                                                directions=args.directions), lambda o: o.title)
+    rows = [{"optimizer": o.title, **row} for o, one in zip(chosen, found) for row in one.rows()]
+    extra = {"problem": problem.name, "x0": list(x0), "studies": [one.to_dict() for one in found]}
+    if args.json:
+        _output.print_json(rows, extra)
+    else:
+        for one in found:
+            print(f"{one}\n")
+    if folder is not None:
+        from .. import plotting
+
+        stem = f"edge-{_output.stem(problem)}"
+        _output.write_rows(rows, folder, stem, extra)
+        for o, one in zip(chosen, found):
+            with _output.saved(folder / f"{stem}-{o.key}.{args.format}", (1, 3), dpi=args.dpi) as axes:
+                plotting.edge(one, axes[0])
+        print(f"\nwritten to {folder}: {stem}-*.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
+    elif not args.json:
+        print("With --out DIR: the figures, and the numbers as CSV and JSON.")
+    return 0

@@ -1,0 +1,100 @@
+"""``Averaged``: what the theories of the edge of stability need to know of an optimizer.
+
+A method with learning rate moves, on average, by -P^-1 times the average gradient in a step, where P is diagonal:
+1/lr for gradient descent, (1 - momentum)/lr for the heavy ball, (sqrt(v) + eps)/lr where a running mean square v
+divides. With steps as the time,
+
+    w' = -P^-1 g,    v' = (1 - beta2)/beta2 (g^2 - v)       (scalar form: of the sum of squares)
+
+The factor 1/beta2: v holds the newest gradient already, and lags beta2/(1 - beta2) steps behind g^2. What
+oscillates does so along eigenvectors of P^-1 H; the page's stability limit, in the units of P, is the eigenvalue at
+which that neither grows nor decays, and :meth:`Averaged.factor` what it is multiplied by in a step at any
+other, the eigenvalue of the method's amplification matrix on the negative axis.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ...method import LINEAR
+from ...optimizers import Adam, Optimizer, RMSprop
+from ...problems import Problem
+from .amplification import probe
+
+_HELD = 40  # decay times after which memory has settled
+_GRID = 4097
+
+
+class Averaged:
+    """A method's average motion at ``x0``, its limit, and the memory with which it starts there without transient.
+
+    TypeError for a method of another kind, ValueError for a variant that has no such average motion.
+    """
+
+    optimizer: Any
+
+    def __init__(self, optimizer: Optimizer, problem: Problem, x0: np.ndarray):
+        roles = {slot.role for slot in optimizer.slots} if isinstance(optimizer, Optimizer) else {""}
+        self.adaptive = isinstance(optimizer, (RMSprop, Adam))
+        if not (self.adaptive or roles <= set(LINEAR) and getattr(optimizer, "modified_orders", ())):
+            name = getattr(optimizer, "title", type(optimizer).__name__)
+            raise TypeError("optimizer must be gradient descent, with or without momentum, RMSprop or Adam, "
+                            f"got {name}")
+        absent = ("weight_decay", "dampening") + ("momentum", "centered", "bias_correction") * self.adaptive
+        for name in absent:
+            if getattr(optimizer, name, 0):
+                raise ValueError(f"{name} must be 0 for the flows at the edge, got {getattr(optimizer, name)}")
+        limit = optimizer.stability_limit()
+        if limit is None:
+            raise ValueError(f"optimizer must have a stability limit, and {optimizer.title} has none")
+        self.optimizer, self.problem, self.formula = optimizer, problem, limit.formula
+        self.unit = optimizer.step if self.adaptive else optimizer.modified_flow(1).h
+        self.limit = limit.value * self.unit / optimizer.step
+        self.scalar = self.adaptive and getattr(optimizer, "form", "") == "scalar"
+        beta = getattr(optimizer, "decay", getattr(optimizer, "beta2", 0.0)) if self.adaptive else 0.0
+        if self.adaptive and beta == 0.0:
+            raise ValueError("decay must be above 0 for the flows at the edge: without memory nothing is averaged")
+        self.rate = (1 - beta) / beta if beta else 0.0
+        g = problem.grad(x0)
+        self.v0 = np.zeros(0) if not self.adaptive else np.array([g @ g]) if self.scalar else g * g
+        self.start = self._settled(x0, g)
+        s = np.linspace(0.0, 4 * self.limit, _GRID)
+        self._table = s, self._multipliers(s)
+
+    def _settled(self, x0, g):
+        """The slots after many steps with the gradient ``g`` at the same place."""
+        optimizer = self.optimizer
+        s = optimizer.start(x0, g, "consistent")
+        p = optimizer.p_for(x0)
+        for k in range(int(_HELD / (1 - optimizer.forgetting)) if len(s) else 0):
+            optimizer.kernel(k, p, x0.copy(), g, s)
+        return s
+
+    def _multipliers(self, s):
+        values: Any = np.linalg.eigvals(probe(self.optimizer, s / self.unit)).astype(complex)
+        chosen = values[np.arange(s.size), values.real.argmin(axis=1)]
+        return np.where(np.abs(chosen.imag) > 1e-9, np.abs(chosen), -chosen.real)
+
+    def factor(self, s):
+        """What an oscillation that changes its sign in each step is multiplied by, besides the sign, at the eigenvalue
+        ``s`` of P^-1 H; and its derivative."""
+        grid, table = self._table
+        i = min(max(int(s / grid[1]), 0), grid.size - 2)
+        slope = (table[i + 1] - table[i]) / grid[1]
+        return table[i] + slope * (s - grid[i]), slope
+
+    def preconditioner(self, v):
+        """P and dP/dv, (n,) each. ValueError where P vanishes."""
+        ones = np.ones(self.problem.dim)
+        if not self.adaptive:
+            return ones / self.unit, 0 * ones
+        inside = self.optimizer.eps if self.optimizer.eps_mode == "inside" else 0.0
+        root = np.sqrt(np.maximum(v, 0.0) + inside)
+        p = (root + self.optimizer.eps - inside) / self.optimizer.lr * ones
+        if not (p > 0).all():
+            raise ValueError("x0 must have no gradient component 0 when eps is 0: the method divides by it")
+        return p, np.divide(0.5, root * self.optimizer.lr, out=np.zeros_like(root), where=root > 0) * ones
+
+    def memory_rate(self, v, square):
+        """dv/dt for a gradient of this elementwise square; 0 without memory."""
+        return self.rate * ((square.sum() if self.scalar else square) - v) if self.adaptive else np.zeros(0)

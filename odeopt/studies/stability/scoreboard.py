@@ -1,0 +1,237 @@
+"""``edge``: the continuous models of a method at the edge of stability, held against one run of it.
+
+The run is averaged over two steps, which takes an oscillation of period two out, and stands at k + 1/2; so do the
+models of :mod:`odeopt.studies.stability.theories`. Sharpness is the largest eigenvalue of H, for adaptive methods of
+H/(sqrt(v) + eps), beside the method's own limit: 2/lr, 2 (1 + momentum)/lr, 2 (1 + beta1)/((1 - beta1) lr).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ... import checks
+from ...optimizers import GradientDescent, Optimizer, RMSprop
+from ...problems import Problem
+from ...problems.base import checked
+from ..base import Study
+from ..inner import gather, inner_run, partial_results
+from .averaged import Averaged
+from .theories import THEORIES, Counted, critical_pairs
+
+PHASES = ("before", "onset", "overshoot", "plateau", "whole")
+QUANTITIES = ("sharpness", "loss", "position")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Edge(Study):
+    """A run at the edge of stability and what each theory says of it.
+
+    Attributes
+    ----------
+    method, problem : str
+    formula : str
+        Of the limit.
+    limit : float
+        Of the sharpness.
+    k : (R,) array
+        Steps, at their middle: k + 1/2.
+    sharpness, loss : (R,) arrays
+        Of the run, averaged over two steps.
+    theory : tuple of str
+    flow_sharpness, flow_loss, distance : (T, R) arrays
+        Of each theory, and how far it is from the averaged run; NaN where it has ended.
+    gradients : (T,) array
+        What a theory costs, in gradients for each step of the method; a Hessian product counts as two.
+    message : tuple of str
+        How a theory ended, "" where it came to the end.
+    """
+
+    axes = "k sharpness loss: R; flow_sharpness flow_loss distance: T R; theory gradients message: T"
+
+    method: str
+    problem: str
+    formula: str
+    limit: float
+    k: np.ndarray
+    sharpness: np.ndarray
+    loss: np.ndarray
+    theory: tuple
+    flow_sharpness: np.ndarray
+    flow_loss: np.ndarray
+    distance: np.ndarray
+    gradients: np.ndarray
+    message: tuple
+
+    def phase(self, name: str) -> slice:
+        """The entries of a phase: "before" the sharpness passes the limit, "onset", where it does, "overshoot",
+        until it is below again, "plateau", from there on, or the "whole" run. Empty where it does not come to that."""
+        checks.choice("phase", name, PHASES)
+        n = self.k.size
+        above = np.flatnonzero(self.sharpness > self.limit)
+        first = int(above[0]) if above.size else n
+        back = np.flatnonzero(self.sharpness[first:] < self.limit)
+        later = first + int(back[0]) if back.size else n
+        return {"before": slice(0, first), "onset": slice(first, min(first + 1, n)), "overshoot": slice(first, later),
+                "plateau": slice(later, n), "whole": slice(0, n)}[name]
+
+    def error(self, quantity: str = "sharpness") -> np.ndarray:
+        """(T, R) absolute errors of "sharpness", "loss" or "position"."""
+        checks.choice("quantity", quantity, QUANTITIES)
+        if quantity == "position":
+            return self.distance
+        pairs = {"sharpness": (self.flow_sharpness, self.sharpness), "loss": (self.flow_loss, self.loss)}
+        ours, theirs = pairs[quantity]
+        return np.abs(ours - theirs)
+
+    def largest(self, quantity: str = "sharpness", phase: str = "whole") -> np.ndarray:
+        """(T,) largest errors in a phase; NaN for a theory that has ended there, or a phase that is not there."""
+        part = self.error(quantity)[:, self.phase(phase)]
+        return part.max(axis=1) if part.shape[1] else np.full(len(self.theory), np.nan)
+
+    def rows(self):
+        """A line for each theory and quantity: the largest error in each phase."""
+        return [{"theory": name, "error of": quantity,
+                 **{phase: float(self.largest(quantity, phase)[i]) for phase in PHASES},
+                 "gradients per step": float(self.gradients[i])}
+                for i, name in enumerate(self.theory) for quantity in QUANTITIES]
+
+    def headline(self):
+        reached = self.phase("before").stop < self.k.size
+        words = []
+        for phase in ("overshoot", "plateau", "whole"):
+            errors = self.largest("sharpness", phase)
+            if reached and np.isfinite(errors).any():
+                i = int(np.nanargmin(errors))
+                words.append(f"{phase} {self.theory[i]} ({errors[i]:.3g})")
+        ended = "; ".join(f"{name}: {word}" for name, word in zip(self.theory, self.message) if word)
+        found = "nearest in sharpness: " + ", ".join(words) if words else "the limit is not reached"
+        return (f"<Edge of {self.method} on {self.problem}: limit {self.limit:.4g} = {self.formula} / lr, {found}"
+                f"{'; ' + ended if ended else ''}>")
+
+
+def theories_of(optimizer: Optimizer) -> tuple[str, ...]:
+    """The theories there are for a method."""
+    left_out = set()
+    if not isinstance(optimizer, GradientDescent):
+        left_out.add("principal flow")
+    if isinstance(optimizer, RMSprop) and optimizer.form == "scalar":
+        left_out.add("modified flow")
+    return tuple(name for name in THEORIES if name not in left_out)
+
+
+@partial_results
+def edge(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, steps: int = 1000, *,
+         theories: Sequence[str] | None = None, directions: int = 1, every: int = 10,
+         progress: bool = False) -> Edge:
+    """Run ``optimizer`` and hold the continuous models of it against the run.
+
+    Parameters
+    ----------
+    optimizer : GradientDescent, Momentum, Nesterov, RMSprop or Adam
+        Without weight decay, RMSprop without momentum and centering. It starts with the memory that a constant
+        gradient g(x0) leaves, so that nothing is transient.
+    problem : Problem
+        With Hessian products, or they are taken as differences of gradients.
+    x0 : (n,) array, optional
+        Where the sharpness is below the limit.
+    steps : int
+    theories : sequence of str, optional
+        Names in ``odeopt.studies.stability.theories.THEORIES``; default: all that there are for the method.
+    directions : int
+        Critical eigenvectors that the central, two-gradient and principal flow look at.
+    every : int
+        Steps between two comparisons.
+    progress : bool
+        Name the theory at work on stderr (only if that is a terminal or a notebook).
+
+    Returns
+    -------
+    Edge
+        A theory that is not finite ends there, and ``message`` says at which step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another method or variant; a theory that is not known for it; a sharpness above the limit at x0.
+    """
+    checked(problem)
+    steps, every = checks.integer("steps", steps, 1), checks.integer("every", every, 1)
+    x0 = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
+    directions = checks.integer("directions", directions, 1, problem.dim)
+    system = Averaged(optimizer, problem, x0)
+    known = theories_of(optimizer)
+    chosen = known if theories is None else tuple(checks.choice("theories", name, known) for name in theories)
+    at = Measured(system, directions)
+    if at.sharpness(x0, system.v0) > at.limit * (1 + 1e-9):
+        raise ValueError(f"x0 must be where the method is stable: the sharpness there is "
+                         f"{at.sharpness(x0, system.v0):.4g}, above the limit {at.limit:.4g}")
+    k, x, sharpness, loss = _averaged_run(system, x0, steps, every, at)
+
+    def follow(name):
+        return _follow(THEORIES[name](system, x0, directions), k, x, Measured(system, directions))
+
+    done, _ = gather(list(chosen), follow, progress=progress)
+    flow_sharpness, flow_loss, distance = (np.array([one[i] for one in done]).reshape(len(done), -1) for i in range(3))
+    return Edge(repr(optimizer), problem.name, system.formula, at.limit, k + 0.5, sharpness, loss,
+                chosen[: len(done)], flow_sharpness, flow_loss, distance, np.array([one[3] for one in done]),
+                tuple(one[4] for one in done))
+
+
+class Measured:
+    """Sharpness and loss along a path; each point's eigenvectors are where the next one's search begins."""
+
+    def __init__(self, system, directions):
+        self.system, self.count, self.u = system, min(directions + 1, system.problem.dim), None
+        self.limit = system.limit / system.unit
+
+    def sharpness(self, x, v):
+        """The largest eigenvalue of H, or of H/(sqrt(v) + eps)."""
+        p, _ = self.system.preconditioner(v)
+        values, self.u = critical_pairs(Counted(self.system.problem), x, p, self.count, self.u)
+        return float(values[0]) / self.system.unit
+
+
+def _averaged_run(system, x0, steps, every, at):
+    """``(k, x, sharpness, loss)`` of the run averaged over steps k and k + 1; ValueError where it diverges before the
+    second record."""
+    x, s, found = x0, system.start, []
+    square = next((i for i, slot in enumerate(system.optimizer.slots) if slot.role == "square"), None)
+    for k in range(0, steps, every):
+        run = inner_run(system.optimizer, system.problem, x, max(min(every, steps - k), 1), start=s, memory=True)
+        if len(run) < 2 or not np.isfinite(run.x).all():
+            break
+        middle, v = 0.5 * (run.x[0] + run.x[1]), np.zeros(0)
+        if square is not None and system.adaptive:
+            v = 0.5 * (run.memory[0, square] + run.memory[1, square])[: 1 if system.scalar else None]
+        found.append((k, middle, at.sharpness(middle, v), system.problem.fun(middle)))
+        if not run.ok:
+            break
+        x, s = run.final["x"], run.final["s"]
+    if not found:
+        raise ValueError("optimizer must make a step from x0 that is finite")
+    return tuple(np.array(column) for column in zip(*found))
+
+
+def _follow(flow, k, x, at):
+    """``(sharpness, loss, distance, gradients per step, message)`` of a theory at the middles of the steps k."""
+    out, time, message = np.full((3, k.size), np.nan), 0.0, ""
+    problem = at.system.problem
+    with np.errstate(all="ignore"):
+        for i, goal in enumerate(k + 0.5):
+            try:
+                while time < goal:
+                    dt = 0.5 if time == 0.0 else 1.0
+                    flow.advance(dt)
+                    time += dt
+                    if not np.isfinite(flow.w).all():
+                        break
+                s = at.sharpness(flow.w, flow.memory) if np.isfinite(flow.w).all() else np.nan
+            except np.linalg.LinAlgError:  # of a matrix that is not finite
+                s = np.nan
+            if not np.isfinite(s):
+                message = f"not finite at step {time:g}"
+                break
+            out[:, i] = s, problem.fun(flow.w), np.linalg.norm(flow.w - x[i])
+    return *out, flow.problem.count / max(time, 1.0), message
