@@ -1,4 +1,5 @@
 # Made by tools/stubs.py from the pages of this folder.
+from .adabelief import AdaBelief as AdaBelief
 from .adadelta import Adadelta as Adadelta
 from .adagrad import Adagrad as Adagrad
 from .adam import Adam as Adam
@@ -36,6 +37,7 @@ __all__ = [
     "ALIASES",
     "ALL",
     "AMSGrad",
+    "AdaBelief",
     "AdaMax",
     "Adadelta",
     "Adagrad",
