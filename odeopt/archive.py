@@ -24,9 +24,7 @@ import numpy as np
 
 from . import checks
 
-# Endings that promise another format than the one that would be written. Others belong to the name: "epoch.1".
-_FOREIGN = frozenset(".csv .feather .gz .h5 .hdf5 .html .json .mat .npy .npz .parquet .pickle .pkl .png .pt .tex .tsv "
-                     ".txt .xlsx .xml .yaml .zip".split())
+_ENDING = re.compile(r"\.[A-Za-z]\w*")  # says the format; ".1" of "epoch.1" and ".5e-3" belong to the name
 _PIECE = 2**20  # bytes read at once
 _GARBLED = "it is cut off, garbled or of another format"
 
@@ -37,7 +35,8 @@ _GARBLED = "it is cut off, garbled or of another format"
 def path_of(path, endings=(".npz",)) -> pathlib.Path:
     """Where ``save(path)`` writes: ``path``, with the first of ``endings`` added where it has none of them.
 
-    TypeError for what is not a path, ValueError for the ending of another format.
+    The ending decides on the format: TypeError for what is not a path, ValueError for another ending. What begins
+    with a digit ends nothing: ``save("epoch.1")`` writes epoch.1.npz.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a string or a path, got {checks.shown(path)}")
@@ -46,15 +45,19 @@ def path_of(path, endings=(".npz",)) -> pathlib.Path:
         raise ValueError(f"path must name a file, got {str(path)!r}")
     if path.suffix.lower() in endings:
         return path
-    if path.suffix.lower() in _FOREIGN:
-        raise ValueError(f"path must end in {' or '.join(endings)}, got {str(path)!r}")
+    if _ENDING.fullmatch(path.suffix):
+        *others, last = endings
+        words = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"path must end in {words}, got {str(path)!r}")
     return path.with_name(path.name + endings[0])
 
 
 def found(path, endings) -> pathlib.Path:
     """The file that ``save(path)`` wrote, or the one of exactly this name."""
-    if isinstance(path, (str, os.PathLike)) and pathlib.Path(path).suffix.lower() in _FOREIGN - set(endings):
-        return pathlib.Path(path)  # it may be anything, and its contents decide
+    if isinstance(path, (str, os.PathLike)):
+        ending = pathlib.Path(path).suffix
+        if ending.lower() not in endings and _ENDING.fullmatch(ending):
+            return pathlib.Path(path)  # it may be anything, and its contents decide
     named = path_of(path, endings)
     return pathlib.Path(path) if not named.exists() and pathlib.Path(path).is_file() else named
 
@@ -162,7 +165,7 @@ def save(path, version: int, words: Mapping, arrays: Mapping, compressed: bool =
     ``words`` is what JSON can hold; an array of Python objects is a TypeError (it would be a pickle).
     """
     entries = {name: np.asarray(value) for name, value in arrays.items()}
-    entries["words"] = np.array(json.dumps({"format": version, **words}, default=_plain))
+    entries["words"] = np.array(json.dumps({"format": version, **words}, default=plain))
     for name, array in entries.items():
         if array.dtype.hasobject:
             raise TypeError(f"{name} must be an array of numbers to be saved, got {array.dtype}")
@@ -175,7 +178,7 @@ def save(path, version: int, words: Mapping, arrays: Mapping, compressed: bool =
                                           allow_pickle=False)
 
 
-def _plain(value):
+def plain(value):
     """Numbers and arrays of numpy's as Python's, for JSON."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
@@ -239,6 +242,46 @@ def raw(path, version: int) -> tuple[dict, dict]:
     if text is None or text.dtype.kind != "U" or text.ndim:
         raise Wrong("it has no text entry 'words'")
     return _document(text.item(), version), entries
+
+
+def stored(path, version: int, arrays: Mapping) -> tuple[dict, dict]:
+    """``(words, arrays)`` as :func:`raw`, from a JSON document of the same entries where ``path`` ends in .json.
+
+    ``arrays``: the schema of :func:`load`, by which lists become arrays.
+    """
+    file = found(path, (".npz", ".json"))
+    if file.suffix.lower() != ".json":
+        return raw(file, version)
+    document, sizes = read_json(file, version), {}
+    lists = {name: document.pop(name) for name in arrays if name in document}
+    return document, {name: _of_lists(name, value, arrays[name], sizes) for name, value in lists.items()}
+
+
+def _of_lists(name, value, entry, sizes):
+    """The array of an :class:`Entry` from nested lists, which keep no lengths behind one that is 0."""
+    if entry.dtype == "text":
+        return np.array(text(name, value)) if isinstance(value, str) else np.array(0)
+    array, letters = of_lists(name, value, np.dtype(entry.dtype)), entry.shape.split()
+    if not array.size:
+        shape = [int(one) if one.isdigit() else sizes.get(one, array.shape[i] if i < array.ndim else 0)
+                 for i, one in enumerate(letters)]
+        array = array.reshape(shape) if 0 in shape else array
+    sizes.update(zip(letters, array.shape))
+    return array
+
+
+def of_lists(name, value, kind: np.dtype) -> np.ndarray:
+    """An array of the nested lists of JSON, where null is not-a-number and "inf" a number, too; else :class:`Wrong`."""
+    try:
+        array = np.array(value, dtype=object)
+        if array.size and kind.kind != "c" and not all(
+                isinstance(one, (bool, int, float)) or one in (None, "inf", "-inf") for one in array.ravel()):
+            raise TypeError
+        if kind.kind in "iub" and array.size and not all(isinstance(one, (bool, int)) for one in array.ravel()):
+            raise TypeError
+        return array.astype(kind)
+    except (TypeError, ValueError, OverflowError):
+        raise Wrong(f"{name} must be lists of numbers, and is {checks.shown(value)}") from None
 
 
 def read_json(path, version: int) -> dict:

@@ -1,7 +1,6 @@
 """What the commands share: lengths, starts and looks, tables, files."""
 
 import contextlib
-import csv
 import errno
 import hashlib
 import io
@@ -16,7 +15,8 @@ import tempfile
 
 from .. import method
 from ..archive import write
-from ..studies.base import table as table  # the commands print tables as studies do
+from ..results import csv_text
+from ..results import table as table  # the commands print tables as studies do
 from ._terminal import interrupt
 from ._terminal import interrupted as interrupted
 from ._words import Start, count, dots, number
@@ -188,11 +188,7 @@ def plain(value):
 
 def write_rows(rows, folder, stem, extra=None):
     """``stem.csv`` and ``stem.json`` (the rows, and ``extra`` beside them)."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    write(folder / f"{stem}.csv", text.getvalue())
+    write(folder / f"{stem}.csv", csv_text(rows))
     write(folder / f"{stem}.json", _document(rows, extra, False) + "\n")
 
 

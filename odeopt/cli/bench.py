@@ -27,7 +27,7 @@ def add_arguments(parser):
 def run(args):
     """Print one table per section."""
     from .. import bench, checks
-    from ..studies.base import word
+    from ..results import word
 
     sections = [checks.choice("section", name.lower(), SECTIONS) for name in args.sections] or SECTIONS
     options = {}
@@ -56,7 +56,7 @@ def _table(rows):
     if not rows:
         return
     names = list(rows[0])
-    from ..studies.base import word
+    from ..results import word
 
     cells = [names] + [[word(value) for value in row.values()] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import archive, checks
 from ..archive import Entry
+from ..results import Result, coordinates
 
 FORMAT = 2
 STATUSES = ("completed", "converged", "diverged", "interrupted", "stalled")
@@ -34,7 +35,7 @@ LOG = {"t": Entry("float64", "trials"), "h": Entry("float64", "trials"), "error"
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Result):
     """Record of a run; the arrays have one entry per recorded step.
 
     Attributes
@@ -108,21 +109,30 @@ class Trajectory:
         """False when the run diverged, stalled or was interrupted."""
         return self.status in ("completed", "converged")
 
-    def save(self, path):
-        """Write everything to ``path``, npz without pickle (:mod:`odeopt.archive`); ``.npz`` is appended if missing."""
+    def rows(self):
+        """One dict per record; the position is in it where it has at most 100 coordinates."""
+        return [{"k": int(self.k[i]), "t": float(self.t[i]), "f": float(self.f[i]),
+                 "grad_norm": float(self.grad_norm[i]), "lr": float(self.lr[i]), "n_grad": int(self.n_grad[i])}
+                | coordinates(self.x[i]) for i in range(len(self))]
+
+    def headline(self):
+        return f"{self.method} on {self.problem}: {self.message}"
+
+    def _whole(self):
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         arrays = {name: values[name] for name in COLUMNS if values[name] is not None}
         for group in ("final", "step_log"):
             arrays |= {f"{group}.{name}": value for name, value in (values[group] or {}).items()}
-        archive.save(path, FORMAT, {name: values[name] for name in WORDS}, arrays)
+        return FORMAT, {name: values[name] for name in WORDS}, arrays
 
     @classmethod
     def load(cls, path):
         """Read what :meth:`save` wrote; ValueError for a file that is not a trajectory, or a garbled one."""
         with archive.reading(path, "trajectory"):
-            words, arrays = archive.raw(path, FORMAT)
+            schema = COLUMNS | _named("final", FINAL) | _named("step_log", LOG)
+            words, arrays = archive.stored(path, FORMAT, schema)
             log = any(name.startswith("step_log.") for name in arrays)
-            schema = COLUMNS | _named("final", FINAL) | (_named("step_log", LOG) if log else {})
+            schema = schema if log else COLUMNS | _named("final", FINAL)
             run = cls(**archive.check_words(words, WORDS), **_grouped(archive.check_arrays(arrays, schema), log))
             run.check()
         return run

@@ -14,6 +14,7 @@ from ..archive import Entry
 from ..optimizers import Optimizer
 from ..problems import Problem
 from ..problems.base import checked
+from ..results import Result, coordinates
 from ..schedules import Schedule, constant
 from ..schedules import driven as driving
 from . import loops
@@ -44,7 +45,7 @@ _BYTES = 2000  # of a path's generator and state
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Paths:
+class Paths(Result):
     """Paths of a stochastic method, all recorded at the same steps.
 
     Attributes
@@ -93,9 +94,16 @@ class Paths:
         return (f"<{self.paths} paths of {self.method} on {self.problem} with {self.noise}, "
                 f"{self.k[-1]} steps, {self.status}>")
 
-    def save(self, path):
-        """Write everything to ``path``, npz without pickle (:mod:`odeopt.archive`); ``.npz`` is appended if missing."""
-        archive.save(path, FORMAT, {name: getattr(self, name) for name in _WORDS}, self._arrays())
+    def rows(self):
+        """One dict per path and record; the position is in it where it has at most 100 coordinates."""
+        return [{"path": i, "k": int(self.k[r]), "t": float(self.t[r])} | coordinates(self.x[i, r])
+                for i in range(self.paths) for r in range(self.k.size)]
+
+    def headline(self):
+        return f"{self.paths} paths of {self.method} on {self.problem} with {self.noise}: {self.message}"
+
+    def _whole(self):
+        return FORMAT, {name: getattr(self, name) for name in _WORDS}, self._arrays()
 
     def _arrays(self):
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _ARRAYS}
@@ -106,7 +114,7 @@ class Paths:
     def load(cls, path):
         """Read what :meth:`save` wrote; ValueError for a file that holds no paths, or a garbled one."""
         with archive.reading(path, "paths"):
-            words, arrays = archive.raw(path, FORMAT)
+            words, arrays = archive.stored(path, FORMAT, _SAMPLED | _SIMULATED)
             words, arrays = archive.check_words(words, _WORDS), _checked(arrays)
             if words["status"] != "interrupted" and (words["status"] == "diverged") != (arrays["stopped"] >= 0).any():
                 raise archive.Wrong("status must be 'diverged' exactly where a path stopped")

@@ -1,11 +1,9 @@
-"""``Study``: frozen results of a measurement, with a readable ``repr``, ``to_dict`` and ``save``.
+"""``Study``: frozen results of a measurement, with a readable ``repr`` and ``to_dict``.
 
 A study computes and never draws. Its fields are arrays, numbers, words, tuples of these, and
-other studies; arrays are made read-only. Files hold no pickled objects: ``.npz`` keeps every bit,
-``.json`` is for reading elsewhere (not-a-number becomes null; both load back).
+other studies; arrays are made read-only.
 """
 
-import html
 import math
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -13,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import archive, checks
+from ..results import Result, table
 
 FORMAT = 1
-_ENDINGS = (".npz", ".json")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Study:
+class Study(Result):
     """Base of all studies: a subclass is a frozen dataclass with :meth:`rows` and :meth:`headline`.
 
     Attributes
@@ -51,14 +49,6 @@ class Study:
                 value.flags.writeable = False
                 object.__setattr__(self, f.name, value)
 
-    def rows(self):
-        """The study as a list of dicts, one per line of its table."""
-        raise NotImplementedError
-
-    def headline(self):
-        """One line that says what was measured and what came out."""
-        raise NotImplementedError
-
     def __repr__(self):
         return f"{self.headline()}\n{table(self.rows())}"
 
@@ -69,19 +59,10 @@ class Study:
             out[f.name] = _plain(getattr(self, f.name))
         return out
 
-    def _repr_html_(self):
-        """The table for notebooks."""
-        return html_table(self.rows(), self.headline())
-
-    def save(self, path):
-        """Write ``path``: JSON if it ends in ``.json``, else npz (``.npz`` is appended if missing)."""
-        path = archive.path_of(path, _ENDINGS)
-        if path.suffix.lower() == ".json":
-            archive.write_json(path, self.to_dict())
-            return
+    def _whole(self):
         arrays = {}
         words = _split(self.to_dict_of_arrays(), "", arrays)
-        archive.save(path, FORMAT, archive.strict(words), arrays)
+        return FORMAT, archive.strict(words), arrays
 
     def to_dict_of_arrays(self):
         """As :meth:`to_dict`, the arrays left as they are."""
@@ -97,7 +78,7 @@ class Study:
     def load(cls, path):
         """Read what :meth:`save` wrote. ValueError for a file that holds no such study, or a garbled one."""
         with archive.reading(path, cls.__name__):
-            file = archive.found(path, _ENDINGS)
+            file = archive.found(path, (".npz", ".json"))
             if file.suffix.lower() == ".json":
                 stored: Any = archive.read_json(file, FORMAT)
             else:
@@ -145,7 +126,7 @@ def _restored(f, value):
     if f.type is np.ndarray:
         kind = np.dtype(f.metadata.get("dtype", np.float64))
         if not isinstance(value, np.ndarray):
-            return _array_of(name, value, kind)
+            return archive.of_lists(name, value, kind)
         if value.dtype.kind == kind.kind == "f":
             return value  # of a network, say, with single or double precision
         if not np.can_cast(value.dtype, kind):
@@ -162,20 +143,6 @@ def _restored(f, value):
     if not isinstance(value, f.type) or isinstance(value, bool) and f.type is not bool:
         raise bad
     return value
-
-
-def _array_of(name, value, kind):
-    """An array of the nested lists of JSON, where null is not-a-number and "inf" a number, too."""
-    try:
-        array = np.array(value, dtype=object)
-        if array.size and kind.kind != "c" and not all(
-                isinstance(one, (bool, int, float)) or one in (None, "inf", "-inf") for one in array.ravel()):
-            raise TypeError
-        if kind.kind in "ib" and array.size and not all(isinstance(one, (bool, int)) for one in array.ravel()):
-            raise TypeError
-        return array.astype(kind)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} must be lists of numbers, and is {checks.shown(value)}") from None
 
 
 def _plain(value):
@@ -215,33 +182,3 @@ def _join(value, file):
 def ended(status):
     """What a headline says of a run that did not come to its end."""
     return "" if status in ("completed", "converged") else f"; the run {status}"
-
-
-def word(value):
-    """A cell of a table: three digits, a dash for what is not there."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return str(value)
-
-
-def html_table(rows, caption):
-    """Rows (dicts) as an HTML table."""
-    columns = list(rows[0]) if rows else []
-    head = "".join(f"<th>{html.escape(str(c))}</th>" for c in columns)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(word(row.get(c)))}</td>" for c in columns) + "</tr>"
-                   for row in rows)
-    return f"<table><caption>{html.escape(caption)}</caption><tr>{head}</tr>{body}</table>"
-
-
-def table(rows, columns=None):
-    """Rows (dicts) as aligned text, numbers to the right."""
-    columns = list(columns or (rows[0] if rows else ()))
-    cells = [[word(row.get(c)) for c in columns] for row in rows]
-    widths = [max(len(c), *(len(line[i]) for line in cells)) if cells else len(c) for i, c in enumerate(columns)]
-    right = [all(isinstance(row.get(c), (int, float)) or row.get(c) is None for row in rows) for c in columns]
-    lines = []
-    for line in [columns, ["-" * w for w in widths], *cells]:
-        lines.append("  ".join(t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right)).rstrip())
-    return "\n".join(lines)

@@ -78,9 +78,11 @@ def test_what_is_saved_under_a_name_loads_under_it(name, file, tmp_path):
 
 def test_an_ending_that_promises_another_format_is_refused(tmp_path):
     for thing in SAVED.values():
-        for file in ("c.csv", "c.tex", "c.npy", "c.pkl"):
+        for file in ("c.foo", "c.xlsx", "c.npy", "c.pkl"):
             with pytest.raises(ValueError, match="path must end in .npz"):
                 thing.save(tmp_path / file)
+    with pytest.raises(ValueError, match="path must end in .npz, got '[^']*c.csv'"):
+        SAVED["state"].save(tmp_path / "c.csv")
     with pytest.raises(TypeError, match="path must be a string or a path, got 3"):
         SAVED["state"].save(3)
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,8 @@ from ...discretization import Discretization
 from ...method import Method, checked_method, labels
 from ...problems import Problem
 from ...problems.base import checked
-from ..base import Study, table
+from ...results import table
+from ..base import Study
 from ..inner import gather, partial_results
 from .convergence import STEADY, Convergence, convergence, failed
 

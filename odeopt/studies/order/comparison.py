@@ -14,16 +14,17 @@ from ...method import Method
 from ...problems import Problem
 from ...reference.reference import Reference, reference
 from ...reference.scheduled import ScheduledMethod
-from ..base import html_table
+from ...results import Result, html_table
 from ..inner import inner_run
 
+FORMAT = 1
 LOCAL_SAMPLES = 24
 MOST_RECORDS = 100_000  # at which a reference under a schedule is read
 UNSETTLED = 0.5  # difference of two successive orders
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Result):
     """A run and its reference flow at equal flow time.
 
     Attributes
@@ -88,13 +89,30 @@ class Comparison:
             "message": "; ".join(m for m in (self.message, "" if self.run.ok else self.run.message) if m),
         }
 
+    def rows(self):
+        """One dict per record of the run, with the distance to the flow as "error" (nan beyond the reference)."""
+        error = np.full(len(self.run), np.nan)
+        error[: self.error.size] = self.error
+        return [row | {"error": float(e)} for row, e in zip(self.run.rows(), error)]
+
+    def headline(self):
+        return (f"{self.method.title} on {self.problem}: max error {self.max_error:.3g}, f - f* {self.gap:.3g}"
+                f"{'; ' + self.message if self.message else ''}")
+
+    def _whole(self):
+        version, words, arrays = self.run._whole()
+        own = {name: getattr(self, name) for name in ("t", "error", "local_t", "local_error")}
+        if self.reference is not None and self.t.size:
+            own["reference"] = self.reference(np.minimum(self.t, self.reference.t_end))
+        return FORMAT, {"comparison": self.row()} | {f"run.{name}": value for name, value in words.items()}, own | {
+            f"run.{name}": value for name, value in arrays.items()}
+
     def _repr_html_(self):
         """The table for notebooks."""
         return html_table([{"quantity": k, "value": v} for k, v in self.row().items() if v != ""], self.problem)
 
     def __repr__(self):
-        return (f"<Comparison {self.method.title} on {self.problem}: max error {self.max_error:.3g}, "
-                f"f - f* {self.gap:.3g}{'; ' + self.message if self.message else ''}>")
+        return f"<Comparison {self.headline()}>"
 
 
 def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps: int | None = None, *,

@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ... import checks
+from ... import archive, checks
 from ...abi import is_compiled
+from ...archive import Entry
 from ...engine import batched, loops
+from ...method import method_from
 from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.base import checked
+from ...results import Result, coordinates
 from ...threads import number
 from ..moments import merged, sums
 from .chunks import work
 from .on_disk import OnDisk
 
+FORMAT = 1
 CHUNK = 4096
 IN_FLIGHT = 2**28  # bytes of paths under way
 NOT_RUN, COMPLETED, CONVERGED, DIVERGED, STALLED = range(5)
@@ -32,7 +36,7 @@ _CODES[[loops.COMPLETED, loops.CONVERGED, loops.BAD_VALUE, loops.BAD_GRADIENT, l
 
 
 @dataclass(frozen=True, eq=False)
-class Ensemble:
+class Ensemble(Result):
     """Final states of many trajectories, and what was kept on the way.
 
     Shapes for one optimizer; with M of them (a sweep) every array has a leading axis M.
@@ -76,6 +80,48 @@ class Ensemble:
     grid: dict | None
     message: str
 
+    def rows(self):
+        """One dict per trajectory, with the hyperparameters of a sweep before; the position is in it where it has at
+        most 100 coordinates."""
+        return [self._method(at) | {
+            "trajectory": at[-1], "t": float(self.t[at]), "f": float(self.f[at]),
+            "grad_norm": float(self.grad_norm[at]), "k": int(self.k[at]), "status": STATUS_NAMES[self.status[at]],
+        } | coordinates(self.x[at]) for at in np.ndindex(self.status.shape)]
+
+    def _method(self, at):
+        """Which optimizer it was, in the columns of :meth:`rows`."""
+        if self.grid is not None:
+            return {name: values[at[0]].item() if isinstance(values[at[0]], np.generic) else values[at[0]]
+                    for name, values in self.grid.items()}
+        return {"optimizer": repr(self.optimizers[at[0]])} if len(at) > 1 else {}
+
+    def headline(self):
+        ends = ", ".join(f"{self.count(name)} {name}" for name in STATUS_NAMES if self.count(name))
+        return f"{self.status.size} trajectories on {self.problem}: {ends}"
+
+    def _whole(self):
+        arrays = {name: getattr(self, name) for name in ("x", "t", "f", "grad_norm", "k", "status", "path_k", "path_x",
+                                                         "path_f") if getattr(self, name) is not None}
+        arrays |= {f"statistics.{name}": value for name, value in (self.statistics or {}).items()}
+        words = {"problem": self.problem, "message": self.message, "optimizers": [o.spec() for o in self.optimizers],
+                 "grid": None if self.grid is None else {name: v.tolist() for name, v in self.grid.items()}}
+        return FORMAT, words, arrays
+
+    @classmethod
+    def load(cls, path):
+        """Read what :meth:`save` wrote to .npz or .json; ValueError for a file that holds no ensemble."""
+        with archive.reading(path, "ensemble"):
+            words, arrays = archive.stored(path, FORMAT, _schema("M "))
+            words = archive.check_words(words, _WORDS)
+            many = arrays.get("status", np.zeros(0)).ndim == 2
+            sizes = {"M": len(words["optimizers"])} if many else {}
+            if not many and (len(words["optimizers"]) != 1 or words["grid"] is not None):
+                raise archive.Wrong("status must have a row for each optimizer")
+            arrays = archive.check_arrays(arrays, _schema("M " * many), sizes)
+        statistics = {name[11:]: arrays.pop(name) for name in list(arrays) if name.startswith("statistics.")}
+        found: dict[str, Any] = {"path_k": None, "path_x": None, "path_f": None} | words | arrays
+        return cls(**found, statistics=statistics or None)
+
     @property
     def ok(self):
         """Whether every trajectory has run."""
@@ -97,8 +143,42 @@ class Ensemble:
         return index
 
     def __repr__(self):
-        ends = ", ".join(f"{self.count(name)} {name}" for name in STATUS_NAMES if self.count(name))
-        return f"<Ensemble of {self.status.size} on {self.problem}: {ends}>"
+        return f"<Ensemble of {self.headline()}>"
+
+
+def _schema(lead):
+    """The arrays of a file, with a leading axis for the optimizers or without."""
+    each = {name: Entry("float64", f"{lead}N") for name in ("t", "f", "grad_norm")}
+    paths = {"path_x": f"{lead}N R n", "path_f": f"{lead}N R", **{
+        f"statistics.{name}": f"{lead}R{' n' * name.endswith('_x')}"
+        for name in ("mean_x", "var_x", "mean_f", "min_f", "max_f")}}
+    return {"x": Entry("float64", f"{lead}N n"), **each, "k": Entry("int64", f"{lead}N", low=0),
+            "status": Entry("int8", f"{lead}N", low=0, high=len(STATUS_NAMES) - 1),
+            "path_k": Entry("int64", "R", low=0, optional=True),
+            "statistics.count": Entry("int64", f"{lead}R", low=0, optional=True),
+            **{name: Entry("float64", shape, optional=True) for name, shape in paths.items()}}
+
+
+def _methods(name, value):
+    """A check of words: the optimizers of their specs."""
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"{name} must be a list of optimizers, and is {checks.shown(value)}")
+    found = tuple(method_from(one) for one in value)
+    if not all(isinstance(one, Optimizer) for one in found):
+        raise TypeError(f"{name} must be optimizers, and holds a discretization")
+    return found
+
+
+def _grid(name, value):
+    """A check of words: the values of a sweep, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(values, list) for values in value.values()):
+        raise TypeError(f"{name} must be lists of values by name, and is {checks.shown(value)}")
+    return {key: np.array(values) for key, values in value.items()}
+
+
+_WORDS = {"problem": archive.text, "message": archive.text, "optimizers": _methods, "grid": _grid}
 
 
 def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1000, *,
