@@ -11,6 +11,7 @@ Elsewhere the general loop takes the trajectories one by one.
 """
 
 import functools
+import time
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from ..threads import elementwise
 from . import inlined, loops
 
 WIDTH = 256  # trajectories in a block: x, g and two slots of a plane problem fill 16 KiB of cache
-SINGLE = 16  # trajectories that the general loop, compiled, takes before it is asked whether to stop
+SINGLE, ENOUGH = 16, 0.05  # trajectories of the first call of the general loop; seconds that a call should take
 
 
 class Stopped(Exception):
@@ -244,7 +245,7 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
             slots = np.array([optimizer.start(x0, problem.grad(x0) if start == "consistent" else None, start)
                               for x0 in starts]).reshape(count, -1, n)
             p, starts = optimizer.p_for(starts[0]), np.ascontiguousarray(starts)
-            for part in _blocks(count, SINGLE if compiled else 1, stop):
+            for part in _blocks(count, SINGLE if compiled else 1, stop, ENOUGH):
                 block_numbers = np.empty((3, part.stop - part.start))
                 many(loop, problem.fg, problem.data, optimizer.kernel, constant().kernel, p, starts[part], slots[part],
                      steps, every, t_end, gtol, x[part], block_numbers, k[part], status[part], path_x[part],
@@ -272,9 +273,14 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
     return result
 
 
-def _blocks(count, width, stop):
-    """Slices of ``width`` up to ``count``, until ``stop`` is set."""
-    for begin in range(0, count, width):
+def _blocks(count, width, stop, enough=0.0):
+    """Slices up to ``count``, until ``stop`` is set; longer than ``width`` where those take less than ``enough``."""
+    begin = 0
+    while begin < count:
         if stop is not None and stop.is_set():
             raise Stopped
-        yield slice(begin, min(begin + width, count))
+        started, end = time.perf_counter(), min(begin + width, count)
+        yield slice(begin, end)
+        begin = end
+        if 16 * (time.perf_counter() - started) < enough:
+            width *= 16

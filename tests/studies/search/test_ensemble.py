@@ -249,6 +249,7 @@ def test_ctrl_c_does_not_wait_for_a_long_chunk(monkeypatch, compiled):
     """A chunk under way is given up between two of its blocks once its time of grace is over."""
     monkeypatch.setattr(chunks, "GRACE", 0.01)
     monkeypatch.setattr(batched, "SINGLE", 1)
+    monkeypatch.setattr(batched, "ENOUGH", 0.0)
     blocks, real = [], batched._blocks
 
     def counted(*arguments):
