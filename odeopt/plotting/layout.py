@@ -10,6 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import LogFormatter, LogFormatterSciNotation
 
 _ROUNDS = 24  # of laying out and growing; the largest legends need four
 _LEAST = (1.0, 0.8)  # inches of an axes
@@ -100,7 +101,8 @@ def _cut_off(fig, axes):
         fig.draw_without_rendering()
     for ax in axes:
         ax.apply_aspect()
-    drawn = [thing for ax in axes for thing in (*words(ax), ax.get_legend()) if thing is not None]
+    bars = [ax for ax in fig.axes if ax.get_label() == "<colorbar>"]
+    drawn = [thing for ax in (*axes, *bars) for thing in (*words(ax), ax.get_legend()) if thing is not None]
     boxes = [thing.get_window_extent() for thing in drawn]
     boxes = [b for b in boxes if b.width > 0 and b.height > 0]
     width, height = fig.bbox.width, fig.bbox.height
@@ -110,9 +112,25 @@ def _cut_off(fig, axes):
         more = 5 if any(hasattr(ax, "zaxis") for ax in axes) else 2  # in space, words move out as the axes grow
         return more * across / fig.dpi, more * down / fig.dpi
     if any(_upon(a, b) for i, a in enumerate(boxes) for b in boxes[:i]):
+        if any([_thinned(axis) for ax in axes for axis in (ax.xaxis, ax.yaxis)]):
+            return 0.0, 1e-9
         sizes = [(ax.bbox.width / across, ax.bbox.height / down) for ax in axes for across, down in [_share(ax)]]
         return tuple(max(0.08 * max(size) / fig.dpi, 0.3) for size in zip(*sizes))
     return 0.0, 0.0
+
+
+def _thinned(axis):
+    """Whether labels within the decades of a logarithmic axis lay upon each other: then 2 and 5 alone are left."""
+    if not isinstance(axis.get_minor_formatter(), LogFormatter):
+        return False
+    low, high = sorted(axis.get_view_interval())
+    boxes = [tick.label1.get_window_extent() for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+             if low <= tick.get_loc() <= high and tick.label1.get_text()]
+    upon = any(_upon(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
+    if upon:
+        whole = LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf))
+        axis.set_minor_formatter(lambda x, _: whole(x) if f"{x:e}"[0] in "25" else "")
+    return upon
 
 
 def _upon(a, b):
@@ -126,8 +144,8 @@ def words(ax):
         found.append(axis.label)
         low, high = sorted(axis.get_view_interval())
         slack = 1e-9 * (high - low)
-        found += [tick.label1 for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
-                  if low - slack <= tick.get_loc() <= high + slack]
+        found += [label for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+                  for label in (tick.label1, tick.label2) if low - slack <= tick.get_loc() <= high + slack]
     return [text for text in found if text.get_visible() and text.get_text().strip()]
 
 
@@ -145,7 +163,9 @@ def _break_lines(fig, ax):
     """Titles and axis labels in lines no longer than there is room for them."""
     size, box, (across, down) = fig.bbox, ax.bbox, _share(ax)
     x, y = 0.5 * (box.x0 + box.x1), 0.5 * (box.y0 + box.y1)
-    wide = min(2 * min(x, size.width - x), across * size.width)
+    spec = ax.get_subplotspec()
+    left, right = (size.width * end / spec.get_gridspec().ncols for end in (spec.colspan.start, spec.colspan.stop))
+    wide = max(2 * min(x - left, right - x), 0.5 * (right - left))  # a colour bar stands beside, not under, a title
     high = min(2 * min(y, size.height - y), down * size.height)
     rooms = [(child, min(size.width - box.x0, across * size.width) if child.get_ha() == "left" else wide)  # pyright: ignore[reportAttributeAccessIssue]
              for child in ax.get_children() if isinstance(child, Text) and child not in ax.texts]

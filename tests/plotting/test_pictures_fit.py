@@ -1,5 +1,9 @@
 """Every picture, with 1, 5 and 30 methods, long labels and three sizes: no word cut off or upon another."""
 
+import inspect
+import pathlib
+import re
+
 import matplotlib
 import numpy as np
 import pytest
@@ -147,6 +151,106 @@ def test_many_methods_in_a_small_picture(name, runs, monkeypatch):
     fig = plt.figure(figsize=SMALL)
     PICTURES[name](runs, fig)
     assert_readable(fig, monkeypatch)
+
+
+GRID = np.linspace(-4.0, 1.0, 8), np.linspace(-3.0, 3.0, 8)
+
+
+def region(ax, name):
+    re, im = GRID
+    radius = np.abs(1 + re + 1j * im[:, None])
+    plotting.stability_region(SimpleNamespace(key="momentum", re=re, im=im, radius=radius, limit=2.0, name=name), ax)
+
+
+def spectral_map(ax, name):
+    lr, momentum = np.linspace(0.1, 3.0, 8), np.linspace(0.0, 0.9, 7)
+    plotting.spectral_radius_map(SimpleNamespace(
+        lr=lr, momentum=momentum, radius=np.abs(1 - lr) + 0.1 * momentum[:, None], best_lr=1.0, best_momentum=0.0,
+        best_radius=0.1, polyak_lr=1.2, polyak_momentum=0.4, polyak_radius=0.3, name=name, mu=0.1, L=1.0), ax)
+
+
+def basin_map(ax, name):
+    x = np.linspace(-3.0, 3.0, 6)
+    where = np.add.outer(np.arange(6), np.arange(6)) % 3 - 1
+    plotting.basins(SimpleNamespace(x=x, y=x, minima=np.array([[-1.0, 1.0], [2.0, 2.0]]), optimizer=where, flow=where,
+                                    spec=oo.Momentum(1e-3, 0.9, weight_decay=0.1).spec()), ax)
+
+
+def control(ax, name):
+    t = np.linspace(0.0, 1.0, 30)
+    log = SimpleNamespace(t=t, h_lambda=2.0 + np.sin(9 * t), accepted=t % 0.3 < 0.2, rule="PI", scheme=name)
+    plotting.controller_log(log, ax, limit=2.0)
+
+
+ALONE = {
+    "contours": lambda ax, name: plotting.contours(PLANE, ax, resolution=12).set_title(name),
+    "stability_region": region,
+    "spectral_radius_map": spectral_map,
+    "basins": basin_map,
+    "controller_log": control,
+}
+
+
+@pytest.mark.parametrize(("name", "count", "size"), [
+    *((name, *case) for name in ALONE for case in [(1, SMALL), (5, WIDE)]), ("controller_log", 30, USUAL)])
+def test_pictures_of_one_method(name, count, size, monkeypatch):
+    """Alone in a small figure, and as many as there are methods in one."""
+    fig = plt.figure(figsize=size)
+    axes = fig.subplots(*plotting.panel_shape(count), squeeze=False).ravel()
+    for i, ax in enumerate(axes):
+        if i < count:
+            ALONE[name](ax, f"{LONG} {i}")
+        else:
+            ax.set_axis_off()
+    assert_readable(fig, monkeypatch)
+
+
+def ellipses(count, ax):
+    c = np.array([[1.0, 0.3], [0.3, 0.5]])
+    stochastic.stationary(SimpleNamespace(discrete=c, sampled=1.1 * c, ou=0.9 * c, paths=20_000), ax,
+                          samples=np.random.default_rng(0).standard_normal((50, 2)))
+
+
+def weak_errors(count, ax):
+    h = 0.1 * 0.5 ** np.arange(4)
+    stochastic.weak_orders([SimpleNamespace(h=h, error=(i + 1) * h, order=1.0, what=word)
+                            for i, word in enumerate(names(count))], ax)
+
+
+def distances(count, ax):
+    lag = np.arange(1, 20)
+    stochastic.lag_distance([SimpleNamespace(lag=lag, distance=1 - np.exp(-lag / (i + 2)), half_width=0.1, plateau=1.0,
+                                             problem=word) for i, word in enumerate(names(count))], ax)
+
+
+def agreement(count, ax):
+    time = np.tile(np.linspace(0.0, 2.0, 9), (count, 1))
+    memory = np.exp(-time * np.arange(1, count + 1)[:, None])
+    stochastic.function_mixing(SimpleNamespace(lr=np.geomspace(1, 1e-3, count), weight_decay=np.full(count, 1 / 3),
+                                               intrinsic_time=time, memory=memory, memory_half=0.1 * memory,
+                                               parameters=0.5 * memory), ax)
+
+
+NOISY = {"stationary": ellipses, "weak_orders": weak_errors, "lag_distance": distances, "function_mixing": agreement}
+
+
+@pytest.mark.parametrize(("name", "count", "size"), [
+    (name, *case) for name in NOISY for case in (CASES if name != "stationary" else [(1, SMALL), (1, WIDE)])])
+def test_pictures_of_noise(name, count, size, monkeypatch):
+    fig = plt.figure(figsize=size)
+    NOISY[name](count, fig.subplots())
+    assert_readable(fig, monkeypatch)
+
+
+def test_every_picture_is_drawn_here():
+    """A function that draws (it takes axes or a figure) stands in one of the tables above, or is drawn by name."""
+    drawing = {name for module in (plotting, stochastic) for name, f in vars(module).items() if inspect.isfunction(f)
+               and f.__module__.startswith("odeopt.plotting")
+               and {"ax", "axes", "fig"} & {*inspect.signature(f).parameters}}
+    text = pathlib.Path(__file__).read_text(encoding="utf-8")
+    missing = {name for name in drawing - {"below"} - {*NOISY} - {*ALONE}
+               if not re.search(rf"(plotting|stochastic)\.{name}\(|plain\(\"{name}\"", text)}
+    assert len(drawing) > 20 and not missing
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, SMALL), (5, USUAL), (30, USUAL)])
