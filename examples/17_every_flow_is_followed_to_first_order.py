@@ -11,7 +11,7 @@ from odeopt.studies.search.suggest import suggest
 
 PROBLEM = oo.problems.beale()
 OPTIMIZERS = [suggest(cls, PROBLEM, steps=500) for cls in oo.optimizers.ALL.values()]
-SIZE = (9.6, 7.6)
+SIZE = (9.6, 0.4 + 1.4 * plotting.panel_shape(len(OPTIMIZERS))[0])
 
 
 def main():

@@ -8,14 +8,14 @@ over all, with what each model costs. With --out, also the figure, a CSV and a J
 
 import sys
 
-from . import _output
+from . import _output, _things
 from ._words import count
 
 
 def add_arguments(parser):
     """PROBLEM [--optimizers] [--set] [--steps] [--every] [--directions] [--theories] [--out] [--json]."""
-    _output.add_problem(parser)
-    _output.add_optimizers(parser, "gd")
+    _things.add_problem(parser)
+    _things.add_optimizers(parser, "gd", schemes=False)
     parser.add_argument("--steps", type=count, default=1000, metavar="N", help="steps of the run (default 1000)")
     parser.add_argument("--every", type=count, default=10, metavar="K", help="steps between comparisons (default 10)")
     parser.add_argument("--directions", type=count, default=1, metavar="M",
@@ -30,12 +30,13 @@ def run(args):
     from ..studies.stability import edge
 
     folder = _output.out_folder(args)
-    problem, x0 = _output.problem_of(args)
-    chosen = _output.optimizers_of(args, problem, x0, args.steps)
+    problem, x0 = _things.problem_of(args)
+    chosen = _things.optimizers_of(args, problem, x0, args.steps)
     theories = None if args.theories is None else [word.strip() for word in args.theories.split(",")]
     found = _output.each(chosen, lambda o: edge(o, problem, x0, args.steps, theories=theories, every=args.every,
                                                 directions=args.directions), lambda o: o.title)
-    rows = [{"optimizer": o.title, **row} for o, one in zip(chosen, found) for row in one.rows()]
+    names = _output.labels(chosen[: len(found)])
+    rows = [{"optimizer": name, **row} for name, one in zip(names, found) for row in one.rows()]
     extra = {"problem": problem.name, "x0": list(x0), "studies": [one.to_dict() for one in found]}
     if args.json:
         _output.print_json(rows, extra)
@@ -47,8 +48,10 @@ def run(args):
 
         stem = f"edge-{_output.stem(problem)}"
         _output.write_rows(rows, folder, stem, extra)
-        for o, one in zip(chosen, found):
-            with _output.saved(folder / f"{stem}-{o.key}.{args.format}", (1, 3), dpi=args.dpi) as axes:
+        keys = [o.key for o in chosen]
+        for i, (key, one) in enumerate(zip(keys, found)):
+            own = key if keys.count(key) == 1 else f"{key}-{i + 1}"  # the same name may stand there twice
+            with _output.saved(folder / f"{stem}-{own}.{args.format}", (1, 3), dpi=args.dpi) as axes:
                 plotting.edge(one, axes[0])
         print(f"\nwritten to {folder}: {stem}-*.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
