@@ -11,12 +11,14 @@ from .amsgrad import AMSGrad as AMSGrad
 from .barzilaiborwein import BarzilaiBorwein as BarzilaiBorwein
 from .errorcontrolledeuler import ErrorControlledEuler as ErrorControlledEuler
 from .gradientdescent import GradientDescent as GradientDescent
+from .lamb import LAMB as LAMB
 from .lion import Lion as Lion
 from .momentum import Momentum as Momentum
 from .muon import Muon as Muon
 from .nadam import NAdam as NAdam
 from .nesterov import Nesterov as Nesterov
 from .normalizedgd import NormalizedGD as NormalizedGD
+from .novograd import NovoGrad as NovoGrad
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rprop import Rprop as Rprop
@@ -48,12 +50,14 @@ __all__ = [
     "BarzilaiBorwein",
     "ErrorControlledEuler",
     "GradientDescent",
+    "LAMB",
     "Lion",
     "Momentum",
     "Muon",
     "NAdam",
     "Nesterov",
     "NormalizedGD",
+    "NovoGrad",
     "Optimizer",
     "RAdam",
     "RMSprop",

@@ -1,11 +1,12 @@
 """Methods of matrices, on a problem whose unknowns are one: f = sum log cosh(A x - c) + .15 |x|^2, x a 3 x 2 matrix."""
 
 import numpy as np
+import places
 import pytest
 
 import odeopt as oo
 from odeopt import flows
-from odeopt.optimizers import AdamW, Muon
+from odeopt.optimizers import LAMB, AdamW, Muon, NovoGrad
 
 
 def matrix_problem(seed=0, size=6):
@@ -148,3 +149,59 @@ def test_a_flow_of_one_shape_refuses_another_dimension():
         flows.muon_flow(0.1, (3, 2)).field(oo.problems.sine_bowl())
     again = oo.method.method_from(Muon(0.01, shape=(3, 2)).spec())
     assert again == Muon(0.01, shape=(3, 2))
+
+
+def test_norms_of_lamb_and_novograd_are_those_of_each_array():
+    rng = np.random.default_rng(5)
+    for opt in (LAMB(0.01, weight_decay=0.1), NovoGrad(0.01, weight_decay=0.1)):
+        xs = [rng.standard_normal((3, 2)), 100.0 * rng.standard_normal(4)]
+        ys, gs = [x.copy() for x in xs], [rng.standard_normal(x.shape) for x in xs]
+        together, alone = opt.init(xs), [opt.init(y) for y in ys]
+        for _ in range(5):
+            opt.update(xs, gs, together)
+            for y, g, state in zip(ys, gs, alone):
+                opt.update(y, g, state)
+        for x, y in zip(xs, ys):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_novograd_by_hand():
+    """|g| = 5, then 10 with beta2 = .5: v = 25, 62.5; m = g/5, then .9 m + .1 g/sqrt(62.5)."""
+    opt, x = NovoGrad(0.1, beta1=0.9, beta2=0.5, eps=0.0), np.zeros(2)
+    state, g = opt.init(x), np.array([3.0, 4.0])
+    opt.update(x, g, state)
+    np.testing.assert_allclose(x, -0.1 * g / 5, rtol=1e-14)
+    before = x.copy()
+    opt.update(x, 2 * g, state)
+    np.testing.assert_allclose(x - before, -0.1 * (0.9 * g / 5 + 0.1 * 2 * g / np.sqrt(62.5)), rtol=1e-14)
+
+
+def test_lambs_steps_are_a_share_of_x():
+    opt, x = LAMB(0.1), np.array([3.0, 4.0])
+    state = opt.init(x)
+    for g in ([1.0, 2.0], [-7.0, 0.1], [1e-3, 0.0]):
+        before = x.copy()
+        opt.update(x, np.array(g), state)
+        assert np.linalg.norm(x - before) == pytest.approx(0.1 * np.linalg.norm(before), rel=1e-13)
+
+
+MUON_OF_PEERS = {
+    "torch/plain": Muon(0.01), "torch/no Nesterov": Muon(0.01, momentum=0.8, weight_decay=0.0, nesterov=False),
+    "torch/match_rms_adamw, 3 steps": Muon(0.01, adjust="match_rms_adamw", steps=3),
+    "optax/plain": Muon(0.01, eps=0.0, weights="optax", adjust="width"),
+    "optax/no Nesterov": Muon(0.01, 0.8, eps=0.0, nesterov=False, adjust="width"),
+    "optax/consistent_rms": Muon(0.01, eps=0.0, weights="optax", adjust="match_rms_adamw"),
+}
+
+
+@pytest.mark.parametrize("shape", ["5x3", "3x5", "4x4"])
+@pytest.mark.parametrize("case", MUON_OF_PEERS)
+def test_muon_is_that_of_torch_and_optax(case, shape):
+    """Open loop, 40 steps, to 1e-12: torch 2.13 with its bfloat16 taken out, optax 0.2.8 (make_matrix_goldens.py)."""
+    with np.load(places.GOLDEN / "matrices.npz", allow_pickle=False) as golden:
+        x, tape, theirs = (golden[f"{shape}/{name}"] for name in ("x0", "tape", case))
+    opt = MUON_OF_PEERS[case]
+    state = opt.init(x)
+    for g in tape:
+        opt.update(x, g, state)
+    assert np.abs(x - theirs).max() <= 1e-12 * np.abs(theirs).max()
