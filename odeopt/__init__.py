@@ -12,6 +12,7 @@ from . import flows, moved, optimizers, problems, schedules, schemes
 from .discretization import Discretization
 from .engine.record import record
 from .engine.trajectory import Trajectory
+from .explore import explore
 from .optimizers import *  # noqa: F403 - the registry decides which optimizers there are
 from .optimizers import Optimizer as Optimizer
 from .optimizers import State as State
@@ -90,7 +91,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "amplification_matrix", "basins", "central_flow", "compare", "Comparison", "Convergence", "convergence",
-    "deviation", "directions", "Discretization", "Ensemble", "ensemble", "equivalences", "flows", "interop",
+    "deviation", "directions", "Discretization", "Ensemble", "ensemble", "equivalences", "explore", "flows", "interop",
     "kernels", "learning_rate_decay", "lyapunov", "minimize", "modified_convergence", "modified_flow",
     "optimizers", "order_certificates", "period_two_orbit", "plotting", "Problem", "problems",
     "record", "Reference", "reference", "restarted", "sample", "schedules", "schemes", "spectral_radius_map",

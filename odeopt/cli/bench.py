@@ -3,8 +3,9 @@
 Sections: loops (steps per second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
 peers (one Adam step over n parameters), ensembles (trajectories at once), real (sparse least
 squares, softmax regression, a network), formulas (kernels from a text against those written by
-hand). CPU times, best of several (wall times where ours takes several threads); notes below each
-table say what its columns are and which peers are not installed.
+hand), explorer (a picture of the page, in milliseconds). CPU times, best of several (wall times
+where ours takes several threads); notes below each table say what its columns are and which peers
+are not installed.
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 
 from . import _things
 
-SECTIONS = ("loops", "kernels", "peers", "ensembles", "real", "formulas")
+SECTIONS = ("loops", "kernels", "peers", "ensembles", "real", "formulas", "explorer")
 
 
 def add_arguments(parser):

@@ -192,6 +192,19 @@ def _verdict(fun, t, y, t0, y0, first, t_end, lost):
     return ""
 
 
+def quick(flow, problem, z0, t_end, rtol, atol, trials):
+    """The flow from ``z0`` at time 0 as far as so many trial steps lead, for pictures that may not wait."""
+    if isinstance(flow, SignInclusion):
+        return filippov.solve(flow, problem, z0, 0.0, t_end, rtol, atol, "DOP853", None, trials)
+
+    field, shape = flow.field(problem), z0.shape
+
+    def fun(t, y):
+        return field(t, y.reshape(shape)).ravel()
+
+    return _JittedSolution(flow, problem, fun, z0, 0.0, t_end, rtol, atol, trials)
+
+
 def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=None):
     """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field ("jitted": never),
     and ``reached(t, y)`` as in :func:`integrate`."""
@@ -225,7 +238,7 @@ class _JittedSolution:
     keeps the fifth order, and needs no smoothness that the steps did not need.
     """
 
-    def __init__(self, flow, problem, fun, z0, t0, t_end, rtol, atol):
+    def __init__(self, flow, problem, fun, z0, t0, t_end, rtol, atol, most=_TRIALS):
         self._flow, self._problem, self.solver = flow, problem, "jitted"
         with np.errstate(all="ignore"):
             first = fun(t0, z0)
@@ -235,7 +248,7 @@ class _JittedSolution:
             return
         speed = np.linalg.norm(first) / (np.linalg.norm(z0) + 1.0)
         h = min(1e-3 * (t_end - t0), 1e-2 * rtol**0.2 / max(speed, 1e-300))  # the controller takes over
-        trials = _TRIALS if problem.compiled and flow.compiled else PATIENCE // dormand_prince.stages
+        trials = min(most, _TRIALS if problem.compiled and flow.compiled else PATIENCE // dormand_prince.stages)
         run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0,
                      min(trials, max(1000, _ENTRIES // z0.size)), t_end=t_end, memory=True)
         if run.status == "interrupted":

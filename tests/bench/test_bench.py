@@ -112,7 +112,7 @@ def test_peers_are_timed_on_one_blas_thread(monkeypatch):
 
 
 def test_sections_and_command_line(capsys, monkeypatch):
-    assert set(bench.SECTIONS) == {"loops", "kernels", "peers", "ensembles", "real", "formulas"}
+    assert set(bench.SECTIONS) == {"loops", "kernels", "peers", "ensembles", "real", "formulas", "explorer"}
     monkeypatch.setitem(bench.SECTIONS, "loops", lambda quick: ([{"loop": "x", "ns": 1.0}], ["a note"]))
     assert main(["bench", "loops"]) == 0
     out = capsys.readouterr().out

@@ -22,7 +22,7 @@ LAYERS = (
     ("reference",),
     ("stochastic",),
     ("studies",),
-    ("interop", "plotting", "bench"),
+    ("interop", "plotting", "explore", "bench"),
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
