@@ -13,10 +13,11 @@ from .panels import error_panels, panel_shape, path_panels
 from .space import phase_portrait, surface
 from .studies import basins, convergence, spectral_radius_map, stability_region, work_precision
 from .style import STYLE_SHEET, look, looks, style
+from .sweeps import sweep
 
 __all__ = [
     "STYLE_SHEET", "basins", "below", "clocks", "contours", "controller_log", "convergence",
     "edge", "error_panels", "errors", "gradient_norms", "learning_rates", "look", "looks", "objectives", "panel_shape",
     "path_panels", "phase_portrait", "principal_plane", "race", "save_animation", "spectral_radius_map",
-    "stability_region", "step_lengths", "style", "surface", "trajectories", "work_precision",
+    "stability_region", "step_lengths", "style", "surface", "sweep", "trajectories", "work_precision",
 ]  # fmt: skip

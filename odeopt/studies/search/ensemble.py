@@ -280,7 +280,7 @@ def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1
 
 
 def sweep(optimizer: Optimizer, problem: Problem, starts: ArrayLike, steps: int = 1000, *,
-          grid: Mapping[str, Any], **options: Any) -> Ensemble:
+          grid: Mapping[str, Any], measure: str | None = None, **options: Any) -> Any:
     """:func:`ensemble` for every combination of hyperparameters.
 
     Parameters
@@ -290,13 +290,18 @@ def sweep(optimizer: Optimizer, problem: Problem, starts: ArrayLike, steps: int 
     starts : (N, n) or (n,) array
     grid : dict
         Hyperparameter name -> values; the combinations are in the order of ``itertools.product``.
+    measure : {"error", "gap", "order"}, optional
+        One number for each combination instead, of runs from one start (``starts`` is (n,), or None for the
+        problem's own): the largest distance to the flow; f - f* at the end; the order against the flow.
     **options
-        As in :func:`ensemble`.
+        As in :func:`ensemble`; with a measure ``t_end``, ``start``, ``progress`` and, for the order, ``levels``
+        (default 6).
 
     Returns
     -------
-    Ensemble
-        Arrays with a leading axis for the M combinations; ``grid`` has the M values of each name.
+    Ensemble or Sweep
+        Of an Ensemble the arrays have a leading axis for the M combinations; ``grid`` has the M values of each
+        name. With a measure a Study, which :func:`odeopt.plotting.sweep` draws.
     """
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
@@ -308,6 +313,12 @@ def sweep(optimizer: Optimizer, problem: Problem, starts: ArrayLike, steps: int 
     combinations = list(itertools.product(*grid.values()))
     if not combinations:
         raise ValueError("grid must have at least one value for every name")
+    if measure is not None:
+        from .sweeps import measured_sweep
+
+        for name in options:
+            checks.choice("option", name, ("t_end", "start", "levels", "progress"))
+        return measured_sweep(optimizer, problem, starts, steps, grid, measure, **options)
     for name in options:
         checks.choice("option", name, _OPTIONS)
     optimizers = [optimizer.changed(**dict(zip(grid, values))) for values in combinations]
