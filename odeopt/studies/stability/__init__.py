@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ...moved import submodules
 from .limits import StabilityTable, limit_formula, stability_limit, stability_table
 from .scoreboard import Edge, edge
+from .sharpening import Sharpness, sharpness
 
 if TYPE_CHECKING:
     from . import (
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
         regions,
         restart,
         scoreboard,
+        sharpening,
         step_control,
         theories,
     )
 
 __getattr__ = submodules(__name__)
 __all__ = [
-    "Edge", "StabilityTable", "amplification", "averaged", "central", "edge", "limit_formula", "limits",
-    "optimal_parameters", "periodic", "regions", "restart", "scoreboard", "stability_limit", "stability_table",
-    "step_control", "theories",
+    "Edge", "Sharpness", "StabilityTable", "amplification", "averaged", "central", "edge", "limit_formula", "limits",
+    "optimal_parameters", "periodic", "regions", "restart", "scoreboard", "sharpening", "sharpness",
+    "stability_limit", "stability_table", "step_control", "theories",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 import odeopt as oo
 from odeopt.spectrum import tracked_eigenpairs
-from odeopt.studies.stability import Edge, edge
+from odeopt.studies.stability import Edge, edge, sharpness
 from odeopt.studies.stability.averaged import Averaged
 from odeopt.studies.stability.theories import THEORIES, rkc_step
 
@@ -139,3 +139,26 @@ def test_what_has_no_edge_is_refused():
         edge(oo.Adam(0.01), valley(), theories=["principal flow"])
     with pytest.raises(ValueError, match="weight_decay"):
         edge(oo.GradientDescent(0.1, weight_decay=0.1), valley())
+
+
+@pytest.mark.parametrize("optimizer", [oo.GradientDescent(0.2), oo.Adam(0.01), oo.RMSprop(0.01, form="scalar")])
+def test_sharpness_along_a_run_is_that_of_the_dense_hessian(optimizer):
+    problem = oo.problems.digits_network(width=2, images=40)
+    study = sharpness(optimizer, problem, steps=40, every=10, count=2)
+    run = oo.record(optimizer, problem, steps=40, every=10, memory=True)
+    assert study.limit == pytest.approx(optimizer.stability_limit().value / optimizer.lr)
+    for i in (1, 4):
+        h, p = problem.hess(run.x[i]), np.ones(problem.dim)
+        if isinstance(optimizer, oo.Adam):
+            p = np.sqrt(run.memory[i, 1] / (1 - optimizer.beta2 ** run.k[i])) + optimizer.eps
+        elif isinstance(optimizer, oo.RMSprop):
+            p = p * np.sqrt(run.memory[i, 0, 0] + optimizer.eps)
+        np.testing.assert_allclose(study.hessian[i], np.linalg.eigvalsh(h)[-1:-3:-1], rtol=2e-3)
+        dense = np.linalg.eigvalsh(h / np.sqrt(np.outer(p, p)))[-1:-3:-1]
+        np.testing.assert_allclose(study.preconditioned[i], dense, rtol=2e-3)
+
+
+def test_sharpness_without_hessian_products_says_so():
+    problem = oo.Problem(lambda x: x @ x + x[0] ** 4, lambda x: 2 * x + 4 * np.array([x[0] ** 3, 0.0]), dim=2)
+    study = sharpness(oo.GradientDescent(0.01), problem, [1.0, 1.0], steps=3, every=1)
+    assert study.hessian[0, 0] == pytest.approx(14, rel=1e-6) and "differences" in study.message

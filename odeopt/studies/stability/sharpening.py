@@ -1,0 +1,134 @@
+"""``sharpness``: the largest eigenvalues of the Hessian along a run, beside the method's own stability limit.
+
+H, and for methods that divide by a running mean square v also H/(sqrt(v) + eps), whose limit is the page's: 2/lr,
+2 (1 + momentum)/lr, 2 (1 + beta1)/((1 - beta1) lr), which is 38/lr for Adam. Along a run the eigenvectors turn slowly,
+so the last ones are a start from which a few Hessian products do.
+
+Sources: Cohen et al., arXiv:2103.00065 (gradient descent), arXiv:2207.14484 (adaptive methods).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ... import checks
+from ...engine.trajectory import Trajectory
+from ...optimizers import Optimizer
+from ...problems import Problem
+from ...problems.base import checked
+from ..base import Study
+from ..inner import inner_run
+from .averaged import Averaged
+from .theories import Counted, critical_pairs
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sharpness(Study):
+    """Eigenvalues along a run; one entry per record.
+
+    Attributes
+    ----------
+    method, problem, formula : str
+        ``formula`` is that of ``limit`` times the learning rate.
+    limit : float
+        Of the first of ``preconditioned``.
+    k, loss : (R,) arrays
+    hessian : (R, count) array
+        The largest eigenvalues of H, the largest first.
+    preconditioned : (R, count) array
+        Those of H/(sqrt(v) + eps); those of H for a method that divides by nothing.
+    gradients : float
+        What the eigenvalues cost, in gradients for each step of the run (a Hessian product counts as two).
+    message : str
+        "" or how the run ended, or that gradients were differenced.
+    """
+
+    axes = "k loss: R; hessian preconditioned: R count"
+
+    method: str
+    problem: str
+    formula: str
+    limit: float
+    k: np.ndarray
+    loss: np.ndarray
+    hessian: np.ndarray
+    preconditioned: np.ndarray
+    gradients: float
+    message: str
+
+    def rows(self):
+        """Ten records, evenly spaced."""
+        some = np.unique(np.linspace(0, self.k.size - 1, 10).astype(int))
+        return [{"step": int(self.k[i]), "f": float(self.loss[i]), "sharpness": float(self.hessian[i, 0]),
+                 "preconditioned": float(self.preconditioned[i, 0]), "limit": self.limit} for i in some]
+
+    def headline(self):
+        above = np.flatnonzero(self.preconditioned[:, 0] > self.limit)
+        reached = f"passed at step {int(self.k[above[0]])}" if above.size else "not passed"
+        return (f"<Sharpness of {self.method} on {self.problem}: limit {self.limit:.4g} = {self.formula} / lr, "
+                f"{reached}, at the end {self.preconditioned[-1, 0]:.4g}{'; ' + self.message if self.message else ''}>")
+
+
+def sharpness(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, steps: int = 1000, *,
+              every: int | None = None, count: int = 1, start: str = "cold", progress: bool = False) -> Sharpness:
+    """Run ``optimizer`` and measure the largest eigenvalues of the Hessian at every ``every``-th step.
+
+    Parameters
+    ----------
+    optimizer : GradientDescent, Momentum, Nesterov, RMSprop or Adam
+    problem : Problem
+        Where it has no Hessian product gradients are differenced, and ``message`` says so.
+    x0, steps, start, progress
+        As in :func:`odeopt.record`.
+    every : int, optional
+        Default: 20, or 50 where there are two spectra to measure: then they take about as long as the run.
+    count : int
+        Eigenvalues.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A method without average motion or limit; ``count`` above the number of variables.
+    """
+    checked(problem)
+    x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
+    count = checks.integer("count", count, 1, problem.dim)
+    system = Averaged(optimizer, problem, x0)
+    every = (50 if system.adaptive else 20) if every is None else checks.integer("every", every, 1)
+    run = inner_run(optimizer, problem, x0, steps, every, start=start, memory=system.adaptive, progress=progress)
+    values, cost = along(run, system, count)
+    words = [] if run.status in ("completed", "converged") else [run.message]
+    words += [] if problem.has_hessian else ["Hessian products by differences of gradients"]
+    return Sharpness(repr(optimizer), problem.name, system.formula, system.limit / system.unit, run.k.astype(float),
+                     run.f, values[0], values[1], cost / max(int(run.final["k"]), 1), "; ".join(words))
+
+
+def along(run: Trajectory, system: Averaged, count: int) -> tuple[np.ndarray, int]:
+    """``(values, gradients)``: eigenvalues (2, R, count) of H and of H/(sqrt(v) + eps) at the records of ``run``."""
+    problem, near = Counted(system.problem), [None, None]
+    square, weight = _rows(system.optimizer)
+    out = np.full((2, len(run), count), np.nan)
+    tracked = min(count + 1, problem.dim)
+    for i, x in enumerate(run.x):
+        scales: list[Any] = [np.ones(problem.dim)]
+        if system.adaptive:
+            v = run.memory[i, square][: 1 if system.scalar else None]
+            q = run.memory[i, weight, 0] if weight is not None else 1.0
+            scales.append(system.preconditioner(v / q)[0] * system.unit if q > 0 and v.any() else None)
+        for j, p in enumerate(scales):
+            if p is not None:
+                found, near[j] = critical_pairs(problem, x, p, tracked, near[j])
+                out[j, i] = found[:count]
+    if not system.adaptive:
+        out[1] = out[0]
+    return out, problem.count
+
+
+def _rows(optimizer):
+    """Rows of memory with v and with the weight of its average (None: v has its full weight)."""
+    names = [(slot.role, slot.name) for slot in optimizer.slots]
+    square = next((i for i, (role, _) in enumerate(names) if role == "square"), None)
+    weight = next((i for i, name in enumerate(names) if name == ("weight", "square weight")), None)
+    return square, weight
