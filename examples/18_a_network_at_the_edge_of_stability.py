@@ -2,13 +2,11 @@
 
 A 64-32-32-10 tanh network on 500 digits, squared loss, lr = 0.3: the largest eigenvalue of the Hessian rises with
 gradient flow (progressive sharpening) until it passes 2/lr. From there on the iterates oscillate along its
-eigenvector, which pushes it down again (Cohen et al., arXiv:2103.00065). The central flow (arXiv:2410.24206) holds it at
-2/lr at once and so misses the first overshoot.
+eigenvector, which pushes it down again (Cohen et al., arXiv:2103.00065). The central flow (arXiv:2410.24206) holds it
+at 2/lr at once and so misses the first overshoot.
 """
 
 import functools
-
-import numpy as np
 
 import odeopt as oo
 from odeopt import plotting

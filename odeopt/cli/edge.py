@@ -51,7 +51,8 @@ def run(args):
         keys = [o.key for o in chosen]
         for i, (key, one) in enumerate(zip(keys, found)):
             own = key if keys.count(key) == 1 else f"{key}-{i + 1}"  # the same name may stand there twice
-            with _output.saved(folder / f"{stem}-{own}.{args.format}", (1, 3), dpi=args.dpi) as axes:
+            with _output.saved(folder / f"{stem}-{own}.{args.format}", (1, 3), dpi=args.dpi,
+                               title=args.title or _output.heading(problem)) as axes:
                 plotting.edge(one, axes[0])
         print(f"\nwritten to {folder}: {stem}-*.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:

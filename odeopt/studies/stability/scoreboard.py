@@ -21,6 +21,7 @@ from .averaged import Averaged
 from .theories import THEORIES, Counted, critical_pairs
 
 PHASES = ("before", "onset", "overshoot", "plateau", "whole")
+_BEGINNING = 100  # steps in which the flows move fast and are integrated step by step
 QUANTITIES = ("sharpness", "loss", "position")
 
 
@@ -222,7 +223,8 @@ def _follow(flow, k, x, at):
         for i, goal in enumerate(k + 0.5):
             try:
                 while time < goal:
-                    dt = 0.5 if time == 0.0 else 1.0
+                    longest = flow.longest if time > _BEGINNING else 1.0
+                    dt = 0.5 if time == 0.0 else min(goal - time, longest)
                     flow.advance(dt)
                     time += dt
                     if not np.isfinite(flow.w).all():

@@ -86,6 +86,7 @@ class GradientFlow:
     """The average motion, and what the others share: y = (w, v), P and the critical pairs at y."""
 
     every = 5  # steps after which the eigenvalues are looked at again
+    longest = 4.0  # steps of the method in one of the integrator, which is stable at any; 1 in the fast beginning
 
     def __init__(self, system: Averaged, x0, directions):
         self.system, self.problem, self.count = system, Counted(system.problem), directions
@@ -157,7 +158,7 @@ class ModifiedFlow(GradientFlow):
 class PrincipalFlow(GradientFlow):
     """Of gradient descent: the eigenpairs tracked by their logarithm, the others to order 2."""
 
-    every = 1
+    every, longest = 1, 1.0
 
     def field(self, y, force=0.0, kick=0.0):
         g = self.problem.grad(y[: self.n])
@@ -221,7 +222,7 @@ class CentralFlow(GradientFlow):
 class TwoGradientFlow(GradientFlow):
     """The oscillation is carried along; a' = the method's factor, once for each step."""
 
-    every = 1
+    every, longest = 1, 1.0
 
     def __init__(self, system, x0, directions):
         super().__init__(system, x0, directions)
@@ -265,6 +266,8 @@ class TwoGradientFlow(GradientFlow):
 
 class RodFlow:
     """z: position and the slots, d: of the position and the slots that are linear in the gradients."""
+
+    longest = 1.0
 
     def __init__(self, system: Averaged, x0, directions):
         optimizer = system.optimizer
