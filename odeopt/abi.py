@@ -42,6 +42,7 @@ import pickle
 import sys
 import weakref
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +80,34 @@ LANES = types.FunctionType(NOTHING(VECTOR, VECTOR, VECTOR))
 # One step of an SDE integrator (odeopt.stochastic.loops); gradient noise L(x) xi has the type HV.
 SDE_STEP = types.FunctionType(NOTHING(RHS, FG, HV, VECTOR, REAL, VECTOR, REAL, HV, VECTOR, REAL, INTEGER, INTEGER,
                                       MATRIX, VECTOR, CUBE, MATRIX))
+
+
+class Numbers(np.ndarray):
+    """A vector that is computed anew whenever it is asked for, so that writing to it would change nothing: it cannot
+    be written to. Its flag says otherwise, because kernels are compiled for arrays that can."""
+
+    __array_priority__ = -1.0  # what is made of it is an ordinary array
+
+    def _refuse(self, *args, **options):
+        raise ValueError("these numbers are read-only, since they are computed anew each time; np.array(...) copies them")
+
+    def __setitem__(self, key, value):
+        if self.base is not None:  # None: a copy
+            self._refuse()
+        super().__setitem__(key, value)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        if any(isinstance(one, Numbers) and one.base is not None for one in out):
+            self._refuse()
+        inputs, out = ([np.asarray(one) if isinstance(one, Numbers) else one for one in part] for part in (inputs, out))
+        return getattr(ufunc, method)(*inputs, **({"out": tuple(out)} if out else {}), **options)
+
+    fill = sort = partition = put = _refuse
+
+
+def read_only(values: Any) -> Any:
+    """A copy of ``values`` as :class:`Numbers`."""
+    return np.array(values, dtype=np.float64).view(Numbers)
 
 
 def pointer(signature: Any) -> Any:
@@ -323,9 +352,17 @@ class ByValue(NamedTuple):
     data: bytes
 
 
+class Constants(NamedTuple):
+    """A read-only mapping on its way to another process."""
+
+    values: Any
+
+
 def sent(value: Any) -> Any:
     """What goes to another process for ``value``: a function that can be imported by its name, a lambda, a closure
     or one of ``__main__`` by value, anything else as it is."""
+    if isinstance(value, MappingProxyType):
+        return Constants(dict(value))
     source = _source(value)
     if source is not None:
         return BySource(source)
@@ -345,6 +382,8 @@ def resolved(value: Any) -> Any:
         return getattr(importlib.import_module(value.module), value.name)
     if isinstance(value, BySource):
         return written(value.source)
+    if isinstance(value, Constants):
+        return MappingProxyType(value.values)
     return pickle.loads(value.data) if isinstance(value, ByValue) else value
 
 

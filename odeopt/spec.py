@@ -7,7 +7,7 @@ import importlib
 import inspect
 import numbers
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -48,7 +48,7 @@ def spec_of(thing: Any) -> dict[str, Any]:
     if made is not None:
         return dict(made)
     constants = thing.constants
-    return {"name": thing.name, "constants": dict(constants) if isinstance(constants, dict) else list(constants)}
+    return {"name": thing.name, "constants": dict(constants) if isinstance(constants, Mapping) else list(constants)}
 
 
 def made_from(what: str, spec: Any) -> Any:

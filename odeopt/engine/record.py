@@ -187,7 +187,7 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
                       tick, specialize):
     rule = schedule if isinstance(schedule, PlateauRule) else None
     (first, second), driven = _plan(optimizer, None if rule else schedule)
-    p, span = optimizer.p_for(problem.x0), _span(optimizer, (first, second), driven)
+    p, span = np.array(optimizer.p_for(problem.x0)), _span(optimizer, (first, second), driven)
     counters, clock = loops.fresh_counters()
     if not isinstance(start, str):
         start = checks.array("start", start, (len(optimizer.slots), problem.dim), of=f"the slots of {optimizer.title}")

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,8 @@ class Flow(abi.Portable):
     rhs : kernel RHS
         Compiled by ``numba.njit`` (best by :func:`odeopt.abi.kernel`), or plain Python: then everything that
         uses the flow runs in the interpreter.
-    constants : dict of str to float
-        Flow constants in the order in which ``rhs`` reads them from ``p``. Times are flow time.
+    constants : mapping of str to float
+        Flow constants in the order in which ``rhs`` reads them from ``p``; read-only. Times are flow time.
     slots : tuple of str
     order_of_position : int
         1 when x' is given by the memory and the gradient, 2 for x'' = ... (memory row 1 is x').
@@ -97,7 +98,7 @@ class Flow(abi.Portable):
             raise TypeError(f"slots must be a tuple of names, got {checks.shown(self.slots)}")
         constants = {name: checks.real(name, value) for name, value in self.constants.items()}
         object.__setattr__(self, "slots", tuple(self.slots))
-        object.__setattr__(self, "constants", constants)
+        object.__setattr__(self, "constants", MappingProxyType(constants))
 
     @property
     def compiled(self):
@@ -106,8 +107,8 @@ class Flow(abi.Portable):
 
     @property
     def p(self):
-        """The constants as the float64 vector that ``rhs`` takes (at least one element long)."""
-        return np.array([*self.constants.values()] or [0.0])
+        """The constants as the float64 vector that ``rhs`` takes (at least one element long); read-only."""
+        return abi.read_only([*self.constants.values()] or [0.0])
 
     @property
     def rows(self):
@@ -174,7 +175,7 @@ class Flow(abi.Portable):
         ``p`` may hold other constants; it is read at each call, so that a caller may move them.
         """
         self.check(problem)
-        return _Field(self, problem, self.p if p is None else checks.kept("p", p, self.p.shape))
+        return _Field(self, problem, np.array(self.p) if p is None else checks.kept("p", p, self.p.shape))
 
     def __repr__(self):
         constants = ", ".join(f"{k}={v:.6g}" for k, v in self.constants.items())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import checks
+from .. import abi, checks
 from ..flows.base import Flow
 from ..flows.modified import ModifiedFlow
 from ..method import LINEAR, STARTS, Limit, Slot
@@ -141,6 +141,9 @@ class Optimizer:
                 raise TypeError(f"{cls.__name__}.{name} must be a property: @property stands above its def")
         if isinstance(vars(cls).get("slots"), str):
             raise TypeError(f"{cls.__name__}.slots must be a tuple of Slot, got {checks.shown(cls.slots)}")
+        p = vars(cls).get("p")
+        if isinstance(p, property):
+            cls.p = property(lambda self: abi.read_only(p.fget(self)), doc=p.__doc__)
         cls.title = cls.title or cls.__name__
 
     def __post_init__(self):
@@ -263,8 +266,8 @@ class Optimizer:
                                  f"{dtype} arrays, got {value!r}, which is 0 there")
 
     def p_for(self, array: np.ndarray) -> np.ndarray:
-        """:attr:`p` for one parameter array (pages that use its shape or dtype override it)."""
-        return self.p
+        """:attr:`p` for one parameter array, of one's own (pages that use its shape or dtype override it)."""
+        return np.array(self.p)
 
     def shape_of_trial(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The array on which the kernel is tried in place of one of this small ``shape``, for a page that takes
@@ -334,8 +337,10 @@ class Optimizer:
     @property
     def p(self) -> np.ndarray:
         """The ``p`` of the kernel, float64: numeric hyperparameters in declared order (entry i is
-        ``numeric_names()[i]``, which is how schedules drive it), then the page's switches."""
-        return self._numbers()
+        ``numeric_names()[i]``, which is how schedules drive it), then the page's switches. It is computed anew
+        each time, hence read-only: other numbers are ``optimizer.changed(...)``, an array of one's own is
+        ``np.array(optimizer.p)``."""
+        return abi.read_only(self._numbers())
 
     def _numbers(self) -> np.ndarray:
         values = (getattr(self, name) for name in self.numeric_names())

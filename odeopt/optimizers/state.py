@@ -10,6 +10,7 @@ on any number of threads.
 
 import copy
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +25,32 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _NO_PLAN = (None, (), None)  # optimizer, (kernel, p) of each block, form of each group
 
 
+class Times(Sequence):
+    """The flow times of a state's groups: a list in which entries can be set, and none added or removed."""
+
+    def __init__(self, values):
+        self._values = [float(t) for t in values]
+
+    def __len__(self):
+        return len(self._values)
+
+    def __getitem__(self, group):
+        return self._values[group]
+
+    def __setitem__(self, group, value):
+        if isinstance(group, slice):
+            raise TypeError("times must be set one by one")
+        self._values[group] = value if isinstance(value, float) else checks.real("times", value)
+
+    def __eq__(self, other):
+        return self._values == (other._values if isinstance(other, Times) else other)
+
+    __hash__ = None
+
+    def __repr__(self):
+        return repr(self._values)
+
+
 @dataclass(eq=False)
 class State:
     """What an optimizer remembers between steps.
@@ -32,7 +59,7 @@ class State:
     ----------
     k : int
         Steps done.
-    times : list of float
+    times : sequence of float
         Flow time that each group has reached; :attr:`t` is the first one.
     slots : tuple of (slots, size) arrays
         Memory of each block, in the dtype of its arrays; rows as named by ``names``.
@@ -55,7 +82,7 @@ class State:
     """
 
     k: int
-    times: list
+    times: Sequence
     slots: list
     groups: list
     reduces: list
@@ -79,7 +106,7 @@ class State:
         dtypes = {i: s.dtype for (_, indices, _), s in zip(self.blocks, self.slots) for i in indices}
         size = sum(s.shape[1] for s in self.slots)
         vars(self).update(
-            times=[float(t) for t in self.times],
+            times=Times(self.times),
             slots=tuple(self.slots),
             groups=tuple((tuple(indices), MappingProxyType(dict(overrides))) for indices, overrides in self.groups),
             reduces=tuple(self.reduces),
@@ -114,8 +141,10 @@ class State:
         return type(self), tuple(self.plain(f.name) for f in fields(self) if f.init)
 
     def plain(self, name):
-        """A field by name; of the groups a list that can be written to."""
+        """A field by name; the times and the groups as lists that can be written to."""
         value = getattr(self, name)
+        if name == "times":
+            return list(value)
         return [(list(indices), dict(overrides)) for indices, overrides in value] if name == "groups" else value
 
     @property
@@ -214,7 +243,8 @@ def _plan(optimizer, state):
         shape = (s.shape[1],) if cut or len(indices) > 1 else state.shapes[indices[0]]
         if (j, s.dtype, shape) not in calls:
             variants[j].check_precision(s.dtype)
-            calls[j, s.dtype, shape] = variants[j].kernel, variants[j].p_for(np.broadcast_to(s.dtype.type(), shape))
+            p = np.array(variants[j].p_for(np.broadcast_to(s.dtype.type(), shape)))
+            calls[j, s.dtype, shape] = variants[j].kernel, p
         plan.append(calls[j, s.dtype, shape])
     return optimizer, tuple(plan), forms
 
@@ -344,8 +374,8 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         vars(state)["_plan"] = _plan(optimizer, state)
         if state.small:
-            vars(state)["_short"] = (optimizer, *state._plan[1][0], state.slots[0], state.times, state.shapes[0],
-                                     state.dtypes[0])
+            vars(state)["_short"] = (optimizer, *state._plan[1][0], state.slots[0], state.times._values,
+                                     state.shapes[0], state.dtypes[0])
     with threads.Uninterrupted():
         _step(flat_x, flat_g, state, workers if state.bytes >= threads.WORTH else 1)
 
@@ -366,5 +396,5 @@ def _step(flat_x, flat_g, state, workers):
         for i, part in zip(indices, np.split(u, np.cumsum([flat_x[i].size for i in indices])[:-1])):
             flat_x[i][:] = part
     for j, dt in advanced.items():
-        state.times[j] += dt
+        state.times._values[j] += dt
     vars(state)["k"] += 1

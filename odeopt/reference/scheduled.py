@@ -89,7 +89,7 @@ class ScheduledSolution:
     def __init__(self, moving, problem, z0, t_end, steps, rtol, atol, solver):
         flow = moving.base.flow
         rows, n = z0.shape
-        p = flow.p.copy()
+        p = np.array(flow.p)
         field = flow.field(problem, p)
         unit = moving.scale(moving.base)
 

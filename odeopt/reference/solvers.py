@@ -212,7 +212,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
         allowed = PATIENCE if solver == "auto" else PATIENCE_NAMED
         return filippov.solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch, allowed)
     rows, n = z0.shape
-    field, p, jac = flow.field(problem), flow.p, None
+    field, p, jac = flow.field(problem), np.array(flow.p), None
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
 
         def jacobian(t, y):

@@ -60,18 +60,18 @@ class Schedule(abi.Portable):
 
     @property
     def c(self):
-        """The constants as the float64 vector that the kernel takes."""
+        """The constants as the float64 vector that the kernel takes; read-only."""
         numbers = [np.array(self.constants, dtype=np.float64)]
         for part in self.parts:
             c = part.c
             # Addresses lie below 2^53, so float64 holds them exactly.
             numbers += [np.array([*abi.addresses(part.kernel, abi.SCHEDULE), c.size], dtype=np.float64), c]
         flat = np.concatenate(numbers)
-        return flat if flat.size else np.zeros(1)
+        return abi.read_only(flat if flat.size else [0.0])
 
     def __call__(self, k, base=1.0):
         """The value at step ``k`` (a number or an array, finite and >= 0), for the hyperparameter value ``base``."""
-        base, c = checks.real("base", base), self.c
+        base, c = checks.real("base", base), np.array(self.c)
         if checks.dimensions(k) == 0:
             return self.kernel(checks.real("k", k, 0.0), base, c)
         steps = checks.real_numbers(k)

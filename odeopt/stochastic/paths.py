@@ -238,7 +238,7 @@ def sample(optimizer: Optimizer, problem: Problem, noise: Any = None, x0: ArrayL
     if old is not None:
         keep = int((old.k[: k.size] == k[: old.k.size]).sum())
         out[:, :keep] = old.x[:, :keep]
-    base = optimizer.p_for(problem.x0)
+    base = np.array(optimizer.p_for(problem.x0))
     compiled = problem.compiled and is_compiled(optimizer.kernel)
     loop = loops.runnable(loops.optimizer_paths, compiled)
     fgb = problem.fgb if source == loops.BATCHES else loops.no_batch
