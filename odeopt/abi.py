@@ -89,7 +89,8 @@ class Numbers(np.ndarray):
     __array_priority__ = -1.0  # what is made of it is an ordinary array
 
     def _refuse(self, *args, **options):
-        raise ValueError("these numbers are read-only, since they are computed anew each time; np.array(...) copies them")
+        raise ValueError("these numbers are read-only, since they are computed anew each time: np.array(...) of them "
+                         "is a copy")
 
     def __setitem__(self, key, value):
         if self.base is not None:  # None: a copy

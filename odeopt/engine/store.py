@@ -23,7 +23,7 @@ class Store:
     Notes
     -----
     Large arrays are moved by the operating system's page tables, not copied, so that the peak is what is kept and
-    at most a quarter more.
+    at most a quarter more (numpy 2.5 holds each array twice while it is resized).
     """
 
     def __init__(self, dim, memory_rows, most, log=False):

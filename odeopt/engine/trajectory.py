@@ -152,6 +152,8 @@ class Trajectory(Result):
             raise archive.Wrong("it has no records")
         if (np.diff(self.k) <= 0).any() or self.k[-1] > self.final["k"]:
             raise archive.Wrong("k must increase, to final.k at most")
+        if self.ok and (self.k[-1] != self.final["k"] or not np.array_equal(self.x[-1], self.final["x"])):
+            raise archive.Wrong(f"final.k and final.x must be those of the last record in a run that is {self.status}")
         if self.ok:  # the state after the last step of another run, and what it remembers, may have overflowed
             for name in ("lr", "memory", *(f"final.{name}" for name in ("t", "sum", "carry", "x", "s"))):
                 if not np.isfinite(values.get(name, 0.0)).all():

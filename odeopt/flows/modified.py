@@ -132,6 +132,7 @@ class ModifiedFlow(Flow):
 def mean_age(beta, ahead=False):
     """Mean age in steps of what a running memory with factor ``beta`` holds; with look-ahead (Nesterov) the share
     beta of it counts."""
+    beta = checks.real("beta", beta, 0.0, 1.0, open_high=True)
     return beta * (beta if ahead else 1.0) / (1 - beta)
 
 

@@ -180,7 +180,7 @@ def _compiled_sum(batch):
     def fgb(x, g, data, indices):
         for i in range(g.size):
             g[i] = x[i]
-        f, value = batch(g, indices)
+        f, value = batch(g, indices.copy())
         if value.size != g.size:
             raise ValueError("batch must return as many derivatives as x has numbers")
         for i in range(g.size):

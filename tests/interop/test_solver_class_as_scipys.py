@@ -102,7 +102,14 @@ def test_events_by_direction_and_terminal(scheme):
 def test_an_event_on_an_infinite_interval():
     """scipy's upward cannon: solver_class takes t_bound = inf, as solve_ivp's own methods do."""
     ground = cross(0.0, -1, True)
-    r = solve_ivp(lambda t, y: np.array([y[1], -9.80665]), [0, np.inf], [0, 0.01], events=ground, dense_output=True,
+    def fall(t, y):
+        return np.array([y[1], -9.80665])
+
+    try:  # scipy's own: 1.15.0 refuses an event at the end of a step
+        solve_ivp(fall, [0, np.inf], [0, 0.01], events=ground, dense_output=True, max_step=0.05 * 0.001 / 9.80665)
+    except ValueError as error:
+        pytest.skip(f"RK45 of this scipy fails, too: {error}")
+    r = solve_ivp(fall, [0, np.inf], [0, 0.01], events=ground, dense_output=True,
                   max_step=0.05 * 0.001 / 9.80665, method=solver_class(dormand_prince))
     assert r.status == 1 and r.t_events[0] == pytest.approx([0.00203943], rel=1e-5)
     assert np.allclose(r.y_events[0], [[0.0, -0.01]], atol=1e-9)
