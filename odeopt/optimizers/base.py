@@ -33,7 +33,7 @@ else:
         """What tells type checkers of the fields of pages: Python has it from 3.11 on."""
         return lambda cls: cls
 
-Arrays = np.ndarray | Sequence[np.ndarray]
+Arrays = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 
 # How a hyperparameter must move when the step h becomes h/f and the flow stays the same.
 # This is what "the same method with a smaller step" means; papers leave it implicit.
@@ -410,11 +410,11 @@ class Optimizer:
 
         Parameters
         ----------
-        x : array or list of arrays
-            float32 or float64, C-contiguous, of any shapes.
+        x : array, list of arrays or dict of arrays
+            float32 or float64, C-contiguous, of any shapes. A dict counts as the list of its arrays by sorted names.
         groups : sequence of dict, optional
             Arrays with hyperparameters of their own, ``{"arrays": [1, 3], "lr": 1e-2, ...}``: indices
-            into the list, then hyperparameters by name. Arrays that no group names keep the
+            into the list, or names of the dict, then hyperparameters by name. Arrays that no group names keep the
             optimizer's; a group with nothing but "arrays" has the same numbers, but its own
             reductions. The groups are part of the state, also when it is saved.
 
@@ -426,24 +426,29 @@ class Optimizer:
         """
         return _state.init(self, x, groups)
 
-    def update(self, x: Arrays, g: Arrays, state: _state.State, threads: int | None = 1) -> None:
+    def update(self, x: Arrays, g: Arrays, state: _state.State, threads: int | None = 1,
+               lr: float | Sequence[float | None] | None = None) -> None:
         """One step in place: ``x`` and ``state`` change, ``g`` (gradient at ``x``) is only read.
 
         Parameters
         ----------
-        x, g : array or list of arrays
-            As given to :meth:`init`, ``x`` writable.
+        x, g : array, list of arrays or dict of arrays
+            As given to :meth:`init`, ``x`` writable. A gradient that is not contiguous is copied.
         state : State
             The optimizer may differ from the one of its ``init`` in its numbers
             (``opt.changed(lr=...)``), not in its slots.
         threads : int >= 1 or None, default 1
             Threads where x, g and the state take 2^24 bytes or more together (:mod:`odeopt.threads`);
             None for as many as the process may use. The result does not depend on it, bit for bit.
+        lr : float >= 0, or a sequence of one for each of ``state.groups``, optional
+            Learning rate of this step in place of the optimizer's, as a schedule gives it: 0 is allowed (a warm-up
+            begins there). A number leaves groups that have an lr of their own theirs; None in a sequence leaves
+            that group's.
 
         Raises
         ------
         TypeError, ValueError
-            Anything else than such arrays (never a silent copy); arrays that share memory; a state of
+            Anything else than such arrays; arrays that share memory; a state of
             another optimizer, form or arrays. Nothing has moved then.
 
         Notes
@@ -455,4 +460,4 @@ class Optimizer:
         and from then on a coordinate that is divided by it does not move. Where what is divided by is 0 (eps = 0
         and g, or g^2, is 0 so far) there is no move; torch and optax give NaN for 0/0.
         """
-        _state.update(self, x, g, state, threads)
+        _state.update(self, x, g, state, threads, lr)

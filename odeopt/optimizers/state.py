@@ -98,6 +98,7 @@ class State:
         small: ClassVar[bool]
     _plan: tuple = field(default=_NO_PLAN, init=False, repr=False)
     _seen: Any = field(default=None, init=False, repr=False)  # where the arrays of the last step lie
+    _driven: Any = field(default=(None,), init=False, repr=False)  # the plan whose step sizes ``lr=`` sets
     _short: Any = field(default=(None,), init=False, repr=False)  # what a step of one small array needs
 
     def __post_init__(self):
@@ -180,7 +181,17 @@ def _size(shape):
 
 
 def _as_list(value):
+    """The arrays of a list, or of a dict in the order of its sorted names; one array by itself."""
+    if isinstance(value, dict):
+        return [value[name] for name in _names(value)]
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _names(value):
+    """The names of a dict of arrays, sorted."""
+    if not all(isinstance(name, str) for name in value):
+        raise TypeError(f"x and g must have text for the names of their arrays, got {checks.shown([*value])}")
+    return sorted(value)
 
 
 def _flat(name, array, writable):
@@ -196,7 +207,7 @@ def _flat(name, array, writable):
     return np.asarray(array).reshape(-1)
 
 
-def _grouped(groups, count):
+def _grouped(groups, count, names):
     """``[(indices, overrides)]`` that cover 0 .. count - 1 once; the rest is the first group."""
     named, seen = [], set()
     for group in checks.entries("groups", () if groups is None else groups):
@@ -204,7 +215,10 @@ def _grouped(groups, count):
             raise TypeError(f"groups must be dicts with the key 'arrays', got {checks.shown(group)}")
         if not all(isinstance(name, str) for name in group):
             raise TypeError(f"groups must have names of hyperparameters for keys, got {checks.shown([*group])}")
-        named_arrays = group["arrays"] if np.iterable(group["arrays"]) else [group["arrays"]]
+        alone = isinstance(group["arrays"], str) or not np.iterable(group["arrays"])
+        named_arrays = [group["arrays"]] if alone else group["arrays"]
+        if names:
+            named_arrays = [names.index(checks.choice("groups['arrays']", name, names)) for name in named_arrays]
         indices = [checks.integer("groups['arrays']", i) for i in named_arrays]
         if not indices or max(indices) >= count or seen & set(indices) or len(set(indices)) < len(indices):
             raise ValueError(f"groups must name arrays 0 to {count - 1}, each at most once, got {indices}")
@@ -255,7 +269,7 @@ def init(optimizer, x, groups=None):
     if not arrays:
         raise ValueError("x must hold at least one array, got an empty list")
     flat = [_flat("x", a, writable=False) for a in arrays]
-    groups = _grouped(groups, len(arrays))
+    groups = _grouped(groups, len(arrays), _names(x) if isinstance(x, dict) else None)
     variants = _variants(optimizer, groups)
     # As the optimizer has checked and converted them: what is kept can be written to a file.
     groups = [(indices, {name: getattr(v, "start_at" if v.wrapper and name == "start" else name) for name in overrides})
@@ -287,11 +301,14 @@ def init(optimizer, x, groups=None):
     blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
     return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [v.reduces for v in variants],
                  [block for block, _ in blocks], [a.shape for a in arrays], names[0], optimizer.key,
-                 not isinstance(x, (list, tuple)))
+                 not isinstance(x, (list, tuple, dict)))
 
 
 def _checked(x, g, state):
     """Flat views of both lists, after every check: nothing is touched before all have passed."""
+    if (isinstance(x, dict) or isinstance(g, dict)) and not (
+            isinstance(x, dict) and isinstance(g, dict) and x.keys() == g.keys()):
+        raise ValueError(f"g must have the names of x, got {checks.shown(list(g))}")
     xs, gs = _as_list(x), _as_list(g)
     if not len(xs) == len(gs) == len(state.shapes):
         raise ValueError(f"x, g and state must have as many arrays each, got {len(xs)}, {len(gs)}, "
@@ -342,8 +359,14 @@ def _whereabouts(array):
 
 
 def _explain(a, b, shape, dtype):
-    """The error that says what is wrong with a pair of arrays (views of them for harmless subclasses)."""
-    u, v = _flat("x", a, writable=True), _flat("g", b, writable=False)
+    """The error that says what is wrong with a pair of arrays (views of them for harmless subclasses, a copy of
+    a gradient that is not contiguous)."""
+    u = _flat("x", a, writable=True)
+    if isinstance(b, np.ndarray) and not (b.flags.c_contiguous and b.flags.aligned) and (
+            not isinstance(b, np.ma.MaskedArray)):
+        _refuse_shared(a, b)
+        b = b.copy("C")  # it is only read
+    v = _flat("g", b, writable=False)
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ValueError(f"g must match x: shape {a.shape} {a.dtype}, got {b.shape} {b.dtype}")
     if a.shape != shape or a.dtype != dtype:
@@ -351,7 +374,7 @@ def _explain(a, b, shape, dtype):
     return u, v
 
 
-def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1) -> None:
+def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1, lr: Any = None) -> None:
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
     if (type(state) is State and state._short[0] is optimizer
             and type(x) is type(g) is np.ndarray and type(workers) is int and workers == 1):
@@ -359,6 +382,8 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
         # at signals after calls and at the end of a loop's body, so here not between a step and its count.
         _, kernel, p, s, times, shape, dtype = state._short
         own = vars(state)
+        if lr is not None:
+            p = _driven(optimizer, state, lr)[0][1]
         u, v = _pair(x, g, shape, dtype)
         if np.may_share_memory(u, v):
             _refuse_shared(u, v)
@@ -376,13 +401,45 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
         if state.small:
             vars(state)["_short"] = (optimizer, *state._plan[1][0], state.slots[0], state.times._values,
                                      state.shapes[0], state.dtypes[0])
+    plan = state._plan[1] if lr is None else _driven(optimizer, state, lr)
     with threads.Uninterrupted():
-        _step(flat_x, flat_g, state, workers if state.bytes >= threads.WORTH else 1)
+        _step(flat_x, flat_g, state, plan, workers if state.bytes >= threads.WORTH else 1)
 
 
-def _step(flat_x, flat_g, state, workers):
+def _driven(optimizer, state, lr):
+    """The plan with ``lr``, a number or one for each group, as the step sizes; as a schedule drives them."""
+    if state._driven[0] is not optimizer:
+        vars(state)["_driven"] = optimizer, *_drivable(optimizer, state, lr)
+    _, plan, entry, given = state._driven
+    if isinstance(lr, (list, tuple)):
+        if len(lr) != len(state.groups):
+            raise ValueError(f"lr must be one number or one for each of the {len(state.groups)} groups, got {len(lr)}")
+        rates = [checks.real_or_none("lr", rate, low=0.0) for rate in lr]
+    else:
+        rate = checks.real("lr", lr, 0.0)
+        rates = [None if "lr" in overrides else rate for _, overrides in state.groups]
+    for (j, _, _), (_, p), own in zip(state.blocks, plan, given):
+        p[entry] = own if rates[j] is None else rates[j]
+    return plan
+
+
+def _drivable(optimizer, state, lr):
+    """``(plan, entry, given)``: a copy of the plan, where its numbers have the lr, and what it is there."""
+    for one in _variants(optimizer, state.groups):
+        changed = None
+        if optimizer.step_name == "lr" and "lr" in optimizer.numeric_names() and one.lr:
+            changed = np.flatnonzero(one.changed(lr=0.999 * one.lr).p != one.p)
+        if changed is None or changed.size != 1 or one.p[changed[0]] != one.lr:
+            raise ValueError(f"lr must be None for {one!r}, whose kernel takes no learning rate as it is, "
+                             f"got {checks.shown(lr)}")
+    entry = int(changed[0])
+    plan = tuple((kernel, p.copy()) for kernel, p in state._plan[1])
+    return plan, entry, [float(p[entry]) for _, p in plan]
+
+
+def _step(flat_x, flat_g, state, plan, workers):
     jobs, gathered = [], []
-    for (_, indices, cut), s, (kernel, p) in zip(state.blocks, state.slots, state._plan[1]):
+    for (_, indices, cut), s, (kernel, p) in zip(state.blocks, state.slots, plan):
         if len(indices) == 1:
             u, v = flat_x[indices[0]], flat_g[indices[0]]
             if cut:
