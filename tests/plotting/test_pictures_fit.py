@@ -182,12 +182,22 @@ def control(ax, name):
     plotting.controller_log(log, ax, limit=2.0)
 
 
+def at_the_edge(ax, name):
+    k = np.arange(0.5, 100.0, 10.0)
+    theories = ("gradient flow", "modified flow", "principal flow", "central flow", "two-gradient flow", "rod flow")
+    paths = np.linspace(0.9, 1.4, 6)[:, None] * np.linspace(10.0, 22.0, k.size)
+    plotting.edge(SimpleNamespace(k=k, limit=20.0, formula="2", sharpness=paths[1], theory=theories,
+                                  flow_sharpness=paths), ax)
+    ax.set_title(name)
+
+
 ALONE = {
     "contours": lambda ax, name: plotting.contours(PLANE, ax, resolution=12).set_title(name),
     "stability_region": region,
     "spectral_radius_map": spectral_map,
     "basins": basin_map,
     "controller_log": control,
+    "edge": at_the_edge,
 }
 
 

@@ -142,7 +142,7 @@ def op_problem():
 
 def op_factory():
     f = R.choice(list(P.ALL.values()))
-    if f.__name__ in ("digits_mlp", "digits_logistic", "normalized_logistic", "normalized_mlp"):
+    if f.__name__ in ("digits_mlp", "digits_network", "digits_logistic", "normalized_logistic", "normalized_mlp"):
         f = P.rosenbrock
     names = list(inspect.signature(f).parameters)
     kw = {n: R.choice([hostile(), array(2), 3, [1.0, 2.0]]) for n in names if R.random() < 0.7}
