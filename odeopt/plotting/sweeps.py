@@ -38,7 +38,7 @@ def sweep(study, ax, *, kind=None, colorbar=True, legend=True):
         _map(study, ax, columns, colorbar)
     else:
         _curves(study, ax, columns, numbers[0], legend)
-    ax.set_title(f"{study.method} on {study.problem}")
+    ax.set_title(f"{study.method} on {study.problem}", pad=10)  # above the last number of a colour bar
     return fitted(ax)
 
 

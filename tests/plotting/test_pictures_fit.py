@@ -191,6 +191,13 @@ def at_the_edge(ax, name):
     ax.set_title(name)
 
 
+def swept(ax, name):
+    pairs = tuple((lr, beta) for lr in (1e-3, 1e-2, 0.1) for beta in (0.0, 0.5, 0.9))
+    plotting.sweep(SimpleNamespace(names=("lr", "momentum"), combinations=pairs, value=np.geomspace(1e-6, 1.0, 9),
+                                   measure="error", method=name, problem="beale",
+                                   spec=oo.Momentum(1e-3, 0.9).spec()), ax)
+
+
 ALONE = {
     "contours": lambda ax, name: plotting.contours(PLANE, ax, resolution=12).set_title(name),
     "stability_region": region,
@@ -198,6 +205,7 @@ ALONE = {
     "basins": basin_map,
     "controller_log": control,
     "edge": at_the_edge,
+    "sweep": swept,
 }
 
 
