@@ -87,7 +87,7 @@ def sparse_race(n, rtol=1e-6):
     def chebyshev():
         """Cycles of 64 steps on [mu, L], in the order that does not amplify round-off."""
         x, method = x0.copy(), GradientDescent(1.0)
-        p, slots, k = method.p, method.start(x0), 0
+        p, slots, k = np.array(method.p), method.start(x0), 0
         steps = chebyshev_steps(mu, top, 64)
         while True:
             _, g = pair(x)
