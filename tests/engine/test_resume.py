@@ -210,9 +210,17 @@ def test_a_tampered_state_of_paths_reaches_no_kernel(changes):
         st.sample(ADAM, BEALE, st.gaussian(0.1), steps=3, resume=dataclasses.replace(paths, final=final))
 
 
+@pytest.mark.parametrize("changes", [{"k": 1000}, {"x": np.array([1.0, 2.0])}], ids=str)
+def test_the_state_at_the_end_is_that_of_the_last_record(changes):
+    """A run resumed with an edited count of steps had records 3 and then 1001."""
+    run = oo.record(GD, BEALE, steps=3)
+    with pytest.raises(ValueError, match=r"final\.k and final\.x must be those of the last record"):
+        oo.record(GD, BEALE, steps=3, resume=dataclasses.replace(run, final=run.final | changes))
+
+
 def test_steps_beyond_what_a_counter_holds_are_refused():
     run = oo.record(GD, BEALE, steps=3)
-    run.final["k"] = 2**62 - 10
+    run = dataclasses.replace(run, k=run.k + 2**62 - 13, final=run.final | {"k": 2**62 - 10})
     with pytest.raises(ValueError, match="steps must be at most"):
         oo.record(GD, BEALE, steps=100, resume=run)
 

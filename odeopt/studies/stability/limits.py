@@ -147,6 +147,10 @@ def stability_table(optimizers: Sequence[Optimizer] | None = None, *, progress: 
     """Measure :func:`stability_limit` of each optimizer (default: all, with default hyperparameters)."""
     if optimizers is None:
         optimizers = [cls.default() for cls in ALL.values()]
+    optimizers = checks.entries("optimizers", optimizers)
+    for one in optimizers:
+        if not isinstance(one, Optimizer):
+            raise TypeError(f"optimizers must be Optimizers, got {checks.shown(one)}")
 
     def work(optimizer):
         try:
@@ -154,7 +158,7 @@ def stability_table(optimizers: Sequence[Optimizer] | None = None, *, progress: 
         except (ValueError, TypeError) as error:
             return math.nan, str(error)
 
-    done, _ = gather(list(optimizers), work, progress=progress, describe=lambda o: o.title)
+    done, _ = gather(optimizers, work, progress=progress, describe=lambda o: o.title)
     optimizers = optimizers[: len(done)]
     formulas = [limit_formula(o) for o in optimizers]
     names = labels([o.title for o in optimizers], [o.spec() for o in optimizers])
