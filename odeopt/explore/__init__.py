@@ -53,8 +53,8 @@ def explore(problem: Problem | str = "beale", methods: Sequence[Optimizer | str]
     In a notebook the page is shown in the output of the cell. Elsewhere it is served at 127.0.0.1 until Ctrl-C, and
     the browser is opened on it.
     """
-    need_bokeh()
     state, given = asked(problem, methods, x0, steps)
+    need_bokeh()
     if html is not None:
         from .static import write
 
