@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...method import LINEAR
-from ...optimizers import Adam, Optimizer, RMSprop
+from ...optimizers import Adam, AdamW, Optimizer, RMSprop
 from ...problems import Problem
 from .amplification import probe
 
@@ -35,7 +35,8 @@ class Averaged:
 
     def __init__(self, optimizer: Optimizer, problem: Problem, x0: np.ndarray):
         roles = {slot.role for slot in optimizer.slots} if isinstance(optimizer, Optimizer) else {""}
-        self.adaptive = isinstance(optimizer, (RMSprop, Adam))
+        # Not their subclasses, which divide by something else (AMSGrad) or move otherwise (NAdam, RAdam).
+        self.adaptive = type(optimizer) in (RMSprop, Adam, AdamW)
         if not (self.adaptive or roles <= set(LINEAR) and getattr(optimizer, "modified_orders", ())):
             name = getattr(optimizer, "title", type(optimizer).__name__)
             raise TypeError("optimizer must be gradient descent, with or without momentum, RMSprop or Adam, "

@@ -83,7 +83,8 @@ def sharpness(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = Non
     x0, steps, start, progress
         As in :func:`odeopt.record`.
     every : int, optional
-        Default: 20, or 50 where there are two spectra to measure: then they take about as long as the run.
+        Default: 20, or 50 where there are two spectra to measure. 2000 steps on ``problems.digits_network()`` then take
+        1.9 times as long for gradient descent, 2.5 times for Adam; the first spectrum costs most.
     count : int
         Eigenvalues.
 

@@ -133,6 +133,11 @@ def test_what_has_no_edge_is_refused():
         edge(oo.GradientDescent(0.2), valley())
     with pytest.raises(TypeError, match="optimizer must be gradient descent"):
         edge(oo.Lion(0.1), valley())
+    for other in (oo.AMSGrad(0.01), oo.NAdam(0.01), oo.RAdam(0.01)):  # classes of Adam that are not Adam
+        with pytest.raises(TypeError, match="RMSprop or Adam, got"):
+            edge(other, valley())
+        with pytest.raises(TypeError, match="RMSprop or Adam, got"):
+            sharpness(other, valley())
     with pytest.raises(ValueError, match="directions"):
         edge(oo.GradientDescent(0.1), valley(), directions=3)
     with pytest.raises(ValueError, match="theories"):
