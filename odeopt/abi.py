@@ -86,7 +86,7 @@ class Numbers(np.ndarray):
     """A vector that is computed anew whenever it is asked for, so that writing to it would change nothing: it cannot
     be written to. Its flag says otherwise, because kernels are compiled for arrays that can."""
 
-    __array_priority__ = -1.0  # what is made of it is an ordinary array
+    __array_priority__: Any = -1.0  # what is made of it is an ordinary array
 
     def _refuse(self, *args, **options):
         raise ValueError("these numbers are read-only, since they are computed anew each time: np.array(...) of them "
@@ -103,7 +103,10 @@ class Numbers(np.ndarray):
         inputs, out = ([np.asarray(one) if isinstance(one, Numbers) else one for one in part] for part in (inputs, out))
         return getattr(ufunc, method)(*inputs, **({"out": tuple(out)} if out else {}), **options)
 
-    fill = sort = partition = put = _refuse
+    fill: Any = _refuse
+    sort: Any = _refuse
+    partition: Any = _refuse
+    put: Any = _refuse
 
 
 def read_only(values: Any) -> Any:

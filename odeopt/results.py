@@ -48,7 +48,7 @@ class Result:
     def to_dataframe(self) -> Any:
         """:meth:`rows` as a ``pandas.DataFrame``. ImportError without pandas (the extra ``data``)."""
         try:
-            import pandas
+            import pandas  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise ImportError("to_dataframe needs pandas: pip install 'odeopt-schemes[data]'") from None
         return pandas.DataFrame(self.rows())

@@ -6,7 +6,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install -q "$top[test]" 'pyright[nodejs]>=1.1.400'
+"$work/venv/bin/python" -m pip install -q "$top[test,explore]" 'pyright[nodejs]>=1.1.400'
 cp -r "$top/examples" "$work/examples"
 cp "$top/pyproject.toml" "$work/"
 awk '/^```python/ {on = 1; n++; next} /^```$/ {on = 0} on {print > sprintf("'"$work"'/readme_%02d.py", n)}' "$top/README.md"

@@ -4,8 +4,8 @@ Runs an optimizer for every combination of the values of --grid and prints a row
 curves (over one) or the map (over two), a CSV and a JSON file.
 """
 
-import re
 import sys
+from typing import Any
 
 from . import _output, _things
 from ._files import value
@@ -74,7 +74,7 @@ def _grid(items):
         if ":" not in said:
             grid[key] = [value(word.strip()) for word in said.split(",") if word.strip()]
             continue
-        parts = [value(word) for word in re.split(":", said)]
+        parts: list[Any] = [value(word) for word in said.split(":")]
         numbers = all(isinstance(part, (int, float)) for part in parts)
         if len(parts) != 3 or not numbers or not (
                 0 < parts[0] < parts[1] < float("inf") and isinstance(parts[2], int) and 2 <= parts[2] <= 1000):

@@ -10,7 +10,6 @@ from bokeh.models import (
     CustomJSTickFormatter,
     Div,
     HoverTool,
-    Model,
     PanTool,
     PointDrawTool,
     Range1d,
@@ -39,7 +38,7 @@ class Figures:
     """The figures and their sources; :meth:`show` fills them."""
 
     def __init__(self, *, drag: bool = True) -> None:
-        self.sources: dict[str, ColumnDataSource] = {name: ColumnDataSource() for name in
+        self.sources: dict[str, Any] = {name: ColumnDataSource() for name in
             ("bands", "lines", "minima", "paths", "flows", "dots", "ends", "start", *(panel[0] for panel in PANELS))}
         self.map = self._map(drag)
         panels = [self._panel(*panel) for panel in PANELS]
@@ -53,8 +52,8 @@ class Figures:
                            ("flows", "xs ys color"), ("dots", "x y k t f color name"), ("ends", "x y color"),
                            ("start", "x y")):
             s[name].data = {key: [] for key in keys.split()}
-        plot = figure(x_range=Range1d(0, 1), y_range=Range1d(0, 1), toolbar_location="above", name="map",
-                      sizing_mode="stretch_width", min_height=300, tools="", lod_threshold=None,
+        plot = figure(x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), toolbar_location="above",
+                      name="map", sizing_mode="stretch_width", min_height=300, tools="", lod_threshold=None,
                       x_axis_label="x", y_axis_label="y")
         plot.multi_polygons("xs", "ys", fill_color="color", line_color=None, source=s["bands"])
         plot.multi_line("xs", "ys", line_color=_LINES, line_width=0.6, line_alpha=0.7, source=s["lines"])
@@ -67,11 +66,12 @@ class Figures:
         start = plot.scatter("x", "y", size=15, fill_color="white", line_color=_INK, line_width=2.5, source=s["start"],
                              hover_line_color="#D55E00", name="start")
         plot.add_tools(PanTool(), WheelZoomTool(), ResetTool(), SaveTool(),
-                       HoverTool(renderers=[dots], tooltips=[("", "@name"), ("step", "@k"), ("t", "@t{0.000}"),
-                                                             ("f", "@f{0.000e+0}")]))
+                       HoverTool(renderers=[dots],
+                                 tooltips=[("", "@name"), ("step", "@k"), ("t", "@t{0.000}"), ("f", "@f{0.000e+0}")]))
         plot.toolbar.logo = plot.toolbar.active_drag = None
         if drag:
-            plot.toolbar.active_drag = draw = PointDrawTool(renderers=[start], add=False, description="Drag the start")
+            draw = PointDrawTool(renderers=[start], add=False, description="Drag the start")  # pyright: ignore[reportArgumentType]
+            plot.toolbar.active_drag = draw
             plot.add_tools(draw)
             follow = CustomJS(args={"start": s["start"], "tool": plot.toolbar}, code=_DRAG)
             for event in ("panstart", "pan", "tap"):
@@ -108,7 +108,7 @@ class Figures:
             if start or name != "start":
                 self.sources[name].data = columns
 
-    def layout(self, controls: Model, table: Model, message: Model) -> Model:
+    def layout(self, controls: Any, table: Any, message: Any) -> Any:
         """Map, panels and controls, beside each other where there is room."""
         p = self.panels
         grid = column(row(p["error"], p["objective"], sizing_mode="stretch_width"),

@@ -75,7 +75,8 @@ def ground(problem: Problem) -> Ground:
     window = problem.window
     if window is None:
         reach = max(2.0, 1.3 * float(np.abs(problem.x0).max()))
-        window = tuple((float(c) - reach, float(c) + reach) for c in 0.3 * problem.x0)
+        low, high = 0.3 * problem.x0 - reach, 0.3 * problem.x0 + reach
+        window = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
     x, y, f = maps.grid(problem, window, _GRID)
     base, levels, logarithmic = maps.levels_of(f, problem.f_min, _LEVELS)
     height = np.where(np.isfinite(f), f, np.nan) - base
@@ -86,13 +87,14 @@ def ground(problem: Problem) -> Ground:
     edges = [-np.inf, *levels, np.inf]
     for i, (low, high) in enumerate(zip(edges, edges[1:])):
         low, high = max(low, np.nanmin(height) - 1.0), min(high, np.nanmax(height) + 1.0)
-        points, offsets = made.filled(low, high) if low < high else ([], [])
+        filled: Any = made.filled(low, high) if low < high else ([], [])
+        points, offsets = filled
         if points:
             parts = [[p[a:b] for a, b in zip(o, o[1:])] for p, o in zip(points, offsets)]
             bands["xs"].append([[_short(ring[:, 0]) for ring in part] for part in parts])
             bands["ys"].append([[_short(ring[:, 1]) for ring in part] for part in parts])
             bands["color"].append(to_hex(MAP(i / (len(edges) - 2))))
-    lines = [line for level in levels for line in made.lines(float(level))]
+    lines: list[Any] = [line for level in levels for line in made.lines(float(level))]
     x, y = ([_short(one[:, i]) for one in lines] for i in (0, 1))
     return Ground(window, bands, {"xs": x, "ys": y},
                   {"x": [float(m[0]) for m in problem.minima], "y": [float(m[1]) for m in problem.minima]})
@@ -131,10 +133,9 @@ def picture(state: State, given: Problem | None = None, dots: int = _DOTS) -> Pi
         rows.append(one.row(style.color))
         if one.note:
             notes.append(f"{method.title}: {one.note}")
-    dots = columns["dots"]
-    for name in ("x", "y", "t", "f"):
-        dots[name] = np.concatenate(dots[name]) if dots[name] else []
-    dots["k"] = np.concatenate(dots["k"]) if dots["k"] else []
+    drawn: dict[str, Any] = columns["dots"]
+    for name in ("x", "y", "t", "f", "k"):
+        drawn[name] = np.concatenate(drawn[name]) if drawn[name] else []
     return Picture(columns, rows, notes)
 
 
@@ -282,7 +283,7 @@ def _divisors(method, memory):
     if weight is not None:
         squares = squares / np.maximum(memory[:, weight, :1], 1e-300)
     known, held = _held(method, row)
-    if known is None:
+    if known is None or held is None:
         return None
     return np.where(squares > 0.0, np.interp(squares, held, known), np.nan)  # 0 before the first step
 

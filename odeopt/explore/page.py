@@ -78,7 +78,7 @@ class Page:
     # What can be moved -------------------------------------------------------------------------
 
     def _make_widgets(self):
-        names = [*([_GIVEN] if self.given is not None else []), *plane_names(), _OWN]
+        names: list[Any] = [*([_GIVEN] if self.given is not None else []), *plane_names(), _OWN]
         self.problem = Select(title="Problem", options=names, name="problem", sizing_mode="stretch_width")
         self.formula = TextInput(title="or a formula, then Enter", name="formula", max_length=LONGEST_TEXT,
                                  placeholder="(1-x)^2 + 100*(y-x^2)^2", sizing_mode="stretch_width")

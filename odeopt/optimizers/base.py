@@ -142,8 +142,9 @@ class Optimizer:
         if isinstance(vars(cls).get("slots"), str):
             raise TypeError(f"{cls.__name__}.slots must be a tuple of Slot, got {checks.shown(cls.slots)}")
         p = vars(cls).get("p")
-        if isinstance(p, property):
-            cls.p = property(lambda self: abi.read_only(p.fget(self)), doc=p.__doc__)
+        if isinstance(p, property) and p.fget is not None:
+            numbers = p.fget
+            setattr(cls, "p", property(lambda self: abi.read_only(numbers(self)), doc=p.__doc__))  # noqa: B010
         cls.title = cls.title or cls.__name__
 
     def __post_init__(self):

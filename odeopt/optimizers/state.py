@@ -45,7 +45,7 @@ class Times(Sequence):
     def __eq__(self, other):
         return self._values == (other._values if isinstance(other, Times) else other)
 
-    __hash__ = None
+    __hash__: Any = None
 
     def __repr__(self):
         return repr(self._values)
@@ -82,7 +82,7 @@ class State:
     """
 
     k: int
-    times: Sequence
+    times: Any  # Times
     slots: list
     groups: list
     reduces: list

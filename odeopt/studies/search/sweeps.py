@@ -96,7 +96,7 @@ def measured_sweep(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None,
         raise ValueError(f"measure must be 'gap' for {optimizer.title}: it has no classical flow")
     combinations = list(itertools.product(*grid.values()))
     methods = [optimizer.changed(**dict(zip(grid, values))) for values in combinations]
-    length = {"t_end": t_end} if t_end is not None else {}
+    length: dict[str, Any] = {"t_end": t_end} if t_end is not None else {}
 
     def one(method):
         if measure == "gap":

@@ -145,10 +145,9 @@ class StabilityTable(Study):
 @partial_results
 def stability_table(optimizers: Sequence[Optimizer] | None = None, *, progress: bool = False) -> StabilityTable:
     """Measure :func:`stability_limit` of each optimizer (default: all, with default hyperparameters)."""
-    if optimizers is None:
-        optimizers = [cls.default() for cls in ALL.values()]
-    optimizers = checks.entries("optimizers", optimizers)
-    for one in optimizers:
+    given = [cls.default() for cls in ALL.values()] if optimizers is None else optimizers
+    chosen: Sequence[Any] = checks.entries("optimizers", given)
+    for one in chosen:
         if not isinstance(one, Optimizer):
             raise TypeError(f"optimizers must be Optimizers, got {checks.shown(one)}")
 
@@ -158,10 +157,10 @@ def stability_table(optimizers: Sequence[Optimizer] | None = None, *, progress: 
         except (ValueError, TypeError) as error:
             return math.nan, str(error)
 
-    done, _ = gather(optimizers, work, progress=progress, describe=lambda o: o.title)
-    optimizers = optimizers[: len(done)]
-    formulas = [limit_formula(o) for o in optimizers]
-    names = labels([o.title for o in optimizers], [o.spec() for o in optimizers])
-    return StabilityTable(tuple(names), tuple(repr(o) for o in optimizers), tuple(text for _, text in formulas),
+    done, _ = gather(chosen, work, progress=progress, describe=lambda o: o.title)
+    chosen = chosen[: len(done)]
+    formulas = [limit_formula(o) for o in chosen]
+    names = labels([o.title for o in chosen], [o.spec() for o in chosen])
+    return StabilityTable(tuple(names), tuple(repr(o) for o in chosen), tuple(text for _, text in formulas),
                           np.array([d[0] for d in done]), np.array([value for value, _ in formulas]),
                           tuple(d[1] for d in done))

@@ -362,3 +362,8 @@ def test_command_line(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("odeopt stability: --L must be")
     assert main(["stability", "--optimizers", "adam", "--set", "adam.beta1=0.5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["limit of lr c/P"] == pytest.approx(6, rel=1e-10)
+
+
+def test_a_table_of_what_is_no_optimizer_is_refused():
+    with pytest.raises(TypeError, match="optimizers must be Optimizers, got 1"):
+        stability_table([1])
