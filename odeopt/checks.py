@@ -280,19 +280,28 @@ class _Enough(Exception):
     """A kernel on trial has shown what can be waited for."""
 
 
-def stays_inside(words: str, kernel: Any, *arguments: Any) -> Any:
+def stays_inside(words: str, kernel: Any, *arguments: Any, reads: str = "") -> Any:
     """What ``kernel`` returns in the interpreter, where numpy checks indices; TypeError with ``words`` for a wrong one.
 
     Compiled code does not check them: with a row too few it would write into memory that is not its own.
     What else goes wrong here (a function that only compiled code has, 1/0) is no matter and gives nan; so does
     a kernel that is not done after 300,000 accesses to its arrays.
+
+    ``reads``: the names of the arrays among ``arguments`` in order, in brackets those that are its to write, as in
+    "x [g] data". One that writes into another, and with that into the state of a loop, is a TypeError as well.
     """
     _Tried.left = _ACCESSES
-    tried = [one.view(_Tried) if isinstance(one, np.ndarray) else one for one in arguments]
+    given = [np.array(one) if isinstance(one, np.ndarray) else one for one in arguments] if reads else arguments
+    tried = [one.view(_Tried) if isinstance(one, np.ndarray) else one for one in given]
     try:
         with np.errstate(all="ignore"):
-            return interpreted(kernel)(*tried)
+            value = interpreted(kernel)(*tried)
     except IndexError as error:
         raise TypeError(f"{words}: {error}") from None
     except Exception:
-        return np.nan
+        value = np.nan
+    arrays = [pair for pair in zip(arguments, given, strict=True) if isinstance(pair[0], np.ndarray)]
+    for name, (before, after) in zip(reads.split(), arrays, strict=bool(reads)):
+        if name[0] != "[" and not np.array_equal(before, after, equal_nan=True):
+            raise TypeError(f"{words.partition(' must ')[0]} must not write into {name}, which it is given to read")
+    return value

@@ -165,7 +165,8 @@ class Flow(abi.Portable):
         z = np.full((self.rows, n), 0.5)
         given = checks.stays_inside(
             f"the field of {name or self.name} must stay inside its arrays, slots = {self.slots} and {self.p.size} "
-            "constants", self.rhs, unit_gradient, unit_product, data, 1.0, self.p, z, np.zeros_like(z))
+            "constants", self.rhs, unit_gradient, unit_product, data, 1.0, self.p, z, np.zeros_like(z),
+            reads="data p z [dz]")
         if isinstance(given, (np.ndarray, list, tuple)):
             raise TypeError(f"the field of {name or self.name} must be {_SIGNATURE}{_CONTRACT}; this one returns dz/dt")
 

@@ -47,7 +47,7 @@ def _try_inside(optimizer, kernel, dimensions, dtype):
         raise TypeError(f"{name}.cold_start must give {len(slots)} rows, one for each of slots = {slots}, "
                         f"got the shape {s.shape} for {x.size} coordinates")
     words = f"{name}.kernel must stay inside its arrays, slots = {slots} and {p.size} numbers in p"
-    dt = checks.stays_inside(words, kernel, np.int64(0), p, x, g, s)
+    dt = checks.stays_inside(words, kernel, np.int64(0), p, x, g, s, reads="p [x] g [s]")
     if dt is None:
         raise TypeError(f"{name}.kernel must return the flow time of the step, got None")
     if flow is not None:

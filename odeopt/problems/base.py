@@ -339,13 +339,13 @@ _INSIDE = set()  # kernels of problems, with the sizes of their arrays, that sta
 def _check_inside(name, fg, hv, fgb, data, x0, samples):
     """TypeError for kernels that leave their arrays, ``data`` above all, at ``x0``; looked at once for each size."""
     words = f"must stay inside its arrays, {x0.size} coordinates and {data.size} numbers of data"
-    tried = [("fg", fg, (data,)), ("hv", hv, (np.empty_like(x0), data))]
+    tried = [("fg", fg, (data,), "x [g] data"), ("hv", hv, (np.zeros_like(x0), data), "x v [out] data")]
     if fgb is not None:  # the first and the last sample show as much as all of them
-        tried = [("fgb", fgb, (data, np.array([samples - 1, 0])))]
-    for label, part, more in tried:
+        tried = [("fgb", fgb, (data, np.array([samples - 1, 0])), "x [g] data batch")]
+    for label, part, more, reads in tried:
         key = (part, x0.size, data.size, samples)
         if part is not None and key not in _INSIDE:
-            checks.stays_inside(f"{label} of {name} {words}", part, x0.copy(), np.ones_like(x0), *more)
+            checks.stays_inside(f"{label} of {name} {words}", part, x0, np.ones_like(x0), *more, reads=reads)
             _INSIDE.add(key)
 
 

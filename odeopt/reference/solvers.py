@@ -217,7 +217,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
 
         def jacobian(t, y):
             z = y.reshape(rows, n)
-            return flow.jacobian(t, z, problem.grad(z[0]), problem.hess(z[0]), p)
+            return flow.jacobian(t, z.copy(), problem.grad(z[0]), problem.hess(z[0]), p.copy())
 
         jac = jacobian
 

@@ -55,7 +55,7 @@ class Schedule(abi.Portable):
         if (self.kernel, len(self.constants)) not in _INSIDE and not self.parts:
             for k in (0.0, 1.0):
                 checks.stays_inside(f"the kernel of schedule {self.name!r} must stay inside its "
-                                    f"{len(self.constants)} constants", self.kernel, k, 1.0, self.c)
+                                    f"{len(self.constants)} constants", self.kernel, k, 1.0, self.c, reads="c")
             _INSIDE.add((self.kernel, len(self.constants)))
 
     @property

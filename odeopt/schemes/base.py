@@ -85,7 +85,8 @@ class Scheme(abi.Portable):
             given = checks.stays_inside(
                 f"the step of {self.name} must stay inside its arrays, and does not on {flow.name}, "
                 f"slots = {flow.slots}",
-                self.step, abi.interpreted(flow.rhs), unit_gradient, unit_product, problem.data, p, 1.0, 0.125, z, w)
+                self.step, abi.interpreted(flow.rhs), unit_gradient, unit_product, problem.data, p, 1.0, 0.125, z, w,
+                reads="data p [z] [w]")
             if given is None or np.ndim(given):
                 raise TypeError(f"the step of {self.name} must be {_SIGNATURE}{_CONTRACT}; this one returns "
                                 f"{checks.shown(given)}")

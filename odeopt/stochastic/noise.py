@@ -101,7 +101,8 @@ class Noise(Portable):
         if key not in _INSIDE:
             checks.stays_inside(
                 f"noise {self.name} must stay inside its arrays, {dim} coordinates, {size} entries of xi and "
-                f"{self.c.size} constants", self.kernel, np.full(dim, 0.5), np.full(size, 0.5), np.empty(dim), self.c)
+                f"{self.c.size} constants", self.kernel, np.full(dim, 0.5), np.full(size, 0.5), np.zeros(dim), self.c,
+                reads="x xi [out] c")
             _INSIDE.add(key)
         return size
 

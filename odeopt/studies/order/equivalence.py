@@ -62,7 +62,7 @@ class Side:
             run = inner_run(self.method, problem, x0 if self.start is None else self.start, steps * self.every,
                          self.every, memory=True)
         elif callable(self.method):
-            return np.asarray(self.method(problem, x0, steps * self.every))[:: self.every]
+            return np.asarray(self.method(problem, x0.copy(), steps * self.every))[:: self.every]
         else:
             raise TypeError("method must be an Optimizer, a Discretization, a Flow or a callable, "
                             f"got {type(self.method).__name__}")
