@@ -6,6 +6,8 @@ from .adam import Adam as Adam
 from .adamax import AdaMax as AdaMax
 from .adamw import AdamW as AdamW
 from .adaptivegains import AdaptiveGains as AdaptiveGains
+from .ademamix import AdEMAMix as AdEMAMix
+from .adopt import ADOPT as ADOPT
 from .amos import Amos as Amos
 from .amsgrad import AMSGrad as AMSGrad
 from .barzilaiborwein import BarzilaiBorwein as BarzilaiBorwein
@@ -36,9 +38,11 @@ def by_name(name: str) -> type[Optimizer]: ...
 def class_of(key: str, module: str | None = None) -> type[Optimizer]: ...
 
 __all__ = [
+    "ADOPT",
     "ALIASES",
     "ALL",
     "AMSGrad",
+    "AdEMAMix",
     "AdaBelief",
     "AdaMax",
     "Adadelta",

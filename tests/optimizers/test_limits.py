@@ -290,3 +290,12 @@ def test_weights_like_lr_keep_the_flow_of_schedule_free():
         run = oo.record(opt.refined(64), BOWL, x0, steps=6400 + 40 * 32, schedule=oo.schedules.warmup(40 * 64))
         assert run.t[-1] == pytest.approx(1.0, abs=1e-3)
         assert np.abs(run.x[-1] - driven).max() < 2e-3
+
+
+@pytest.mark.parametrize("start", ["cold", "consistent"])
+def test_adopt_is_semi_implicit_euler_after_its_first_step(start):
+    opt = oo.optimizers.ADOPT(0.01, beta2=0.98)
+    z = opt.flow_start(BOWL.x0, BOWL.grad(BOWL.x0), start)
+    generic = oo.record(oo.Discretization(opt.flow, oo.schemes.semi_implicit_euler, opt.h), BOWL, z, steps=200)
+    run = oo.record(opt, BOWL, steps=200 + (start == "cold"), start=start)
+    np.testing.assert_allclose(run.x[run.k > 0] if start == "cold" else run.x, generic.x, rtol=0, atol=1e-12)
