@@ -81,7 +81,7 @@ def _own_problem(word, x0):
     from ..problems import Problem
 
     found = thing(word, "a Problem, a function that returns one, or an objective f(x)",
-                  lambda one: isinstance(one, Problem) or callable(one) and not isinstance(one, type))
+                  lambda one: isinstance(one, Problem) or _is_function(one))
     if isinstance(found, Problem):
         return _plain(found, word)
     needed = [p.name for p in inspect.signature(interpreted(found)).parameters.values()
@@ -276,7 +276,7 @@ def flow_of(text):
         key = word.name.lower().replace("_", "-").removesuffix("-flow")
         return _made(flows.ALL[checks.choice("--flow", key, tuple(flows.ALL))], word)
     found = thing(word, "a Flow or a function that returns one",
-                  lambda one: isinstance(one, flows.Flow) or callable(one) and not isinstance(one, type))
+                  lambda one: isinstance(one, flows.Flow) or _is_function(one))
     made = _plain(found, word) if isinstance(found, flows.Flow) else _made(found, word)
     if not isinstance(made, flows.Flow):
         raise ValueError(f"{word} must be a Flow or a function that returns one, got {checks.shown(made)} from it")
@@ -284,6 +284,12 @@ def flow_of(text):
 
 
 # What is made with options -------------------------------------------------------------------------
+
+
+def _is_function(one):
+    from ..optimizers import Optimizer
+
+    return callable(one) and not isinstance(one, (type, Optimizer))  # an optimizer is what scipy's minimize calls
 
 
 def _plain(one, word):

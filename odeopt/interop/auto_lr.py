@@ -1,70 +1,123 @@
-"""``lr="auto"``: a learning rate from the curvature at the start.
+"""``lr="auto"``: a learning rate from the gradient and the curvature at the start.
 
-Up to 30 Hessian products at x0 (n of them, if that is fewer) build a Krylov space from a random
-vector, as power iteration does, but all of it is used (Lanczos): its extreme Ritz values estimate the
+**Steps that are linear in the gradients** (gradient descent, momentum, Nesterov, schedule-free SGD; adaptive
+gains at their largest). Up to 30 Hessian products at x0 (n of them, if that is fewer) build a Krylov space from a
+random vector, as power iteration does, but all of it is used (Lanczos): its extreme Ritz values estimate the
 largest eigenvalue L of the Hessian in modulus and the smallest, mu. For gradient descent the best
-constant step on a quadratic with that spectrum is 2/(L + mu); where mu is not positive, 1/L. Momentum
-and Nesterov get half of their stability limit on curvature L: heavy ball (1 + m)/L, EMA form
-(1 + m)/((1 - m) L), Nesterov (1 + m)/((1 + 2 m) L).
+constant step on a quadratic with that spectrum is 2/(L + mu); where mu is not positive, 1/L. Methods with memory
+get half of the limit with which they are stable from the first step on, on curvature L: heavy ball (1 + m)/L,
+EMA form (1 + m)/((1 - m) L), Nesterov (1 + m)/((1 + 2 m) L).
 
 Both estimates err inwards. A smaller mu would only lengthen the step; L is taken 10 % above its
 estimate, because the expected error of 30 products is at most 9 % of L - mu at n = 10^6 (Kuczynski,
 Wozniakowski, theorem 3.2). Twenty power iterations may miss L by 20 % there, and with it the
 stability limit.
 
-The estimate is local: where the curvature grows along the way the run may still diverge (it then
+**Steps whose length does not follow the gradient's** (sign and normalised descent, error-controlled Euler,
+RMSprop, Amos; Adam and its kin if asked). Their lr is a length, and one Hessian product gives one:
+
+    R = |g|^2/|H g|,  |g|/L <= R <= |x0 - x*|  on every quadratic with a stationary point x*, convex or not
+
+(with x0 - x* = e it is |H e|^2 <= |H^2 e| |e|, the inequality of Cauchy and Schwarz). Of N = maxiter steps each
+moves x by R/sqrt(N) with the gradient of the start, when the memory has settled on it: the step of fixed length
+that is best for a normalised (sub)gradient method on a convex function at distance R. So in N steps x can
+go sqrt(N) R far, and near a minimum it chatters by about R/sqrt(N): such a run ends at maxiter, not at gtol.
+Such an lr goes with x if its units change, and does not see those of f.
+
+The estimates are local: where the curvature grows along the way the run may still diverge (it then
 says so); ``method="armijo"`` and ``method="spg"`` adapt the step instead.
 
-Sources: Nesterov, Introductory Lectures on Convex Optimization, theorem 2.1.15; Kuczynski,
-Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094; stability limits as on the optimizers' pages.
+Sources: Nesterov, Introductory Lectures on Convex Optimization, theorems 2.1.15 and 3.2.2; Kuczynski,
+Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094; stability limits as on the optimizers' pages; the bounds
+of R: the package's own.
 """
 
 import numpy as np
 
-from ..method import LINEAR
 from ..spectrum import spectrum_ends
 
 MARGIN = 1.1
+_SETTLING = 32  # steps at x0 in which a velocity settles on the gradient there, as other memory has from the start
+_ROUNDS = 50  # two where a step is proportional to lr, a few with weight decay, more to find units far from 1
+_DIVIDES = ("square", "supremum")  # roles of what a step divides by
 
 
 def check_auto_lr(cls, **given):
-    """An instance of ``cls`` with step size 1; ValueError where ``lr="auto"`` has no rule for it."""
-    probe = cls(**{cls.step_name: 1.0} | given)
-    if not has_rule(probe):
-        raise ValueError(f"lr='auto' needs a method whose step is linear in the gradients and that has a stability "
-                         f"limit, as GradientDescent, Momentum and Nesterov; {cls.__name__} needs a number")
-    return probe
+    """An instance of ``cls`` with step size 1: its other hyperparameters are checked."""
+    return cls(**{cls.step_name: 1.0} | given)
 
 
-def has_rule(optimizer):
-    """Whether the curvature alone says how long a step may be."""
-    return optimizer.stability_limit() is not None and all(slot.role in LINEAR for slot in optimizer.slots)
-
-
-def auto_lr(cls, product, n, **given):
+def auto_lr(cls, product, n, *, at=None, steps=10_000, **given):
     """``(lr, words)`` for the optimizer class ``cls`` with hyperparameters ``given``.
 
     Parameters
     ----------
     cls : subclass of Optimizer
-        One with a stability limit whose step is linear in the gradients.
     product : callable
         ``product(v)`` is the Hessian at the start times ``v``.
     n : int
+    at : (x0, gradient there), optional
+        Needed for methods whose steps are not linear in the gradients.
+    steps : int
+        That the run may take.
 
     Raises
     ------
     ValueError
-        Another class; a Hessian that is zero or not finite at the start.
+        A class whose steps are proportional to the gradients, but without a stability limit; a Hessian that is
+        zero or not finite at the start.
     """
     probe = check_auto_lr(cls, **given)
+    if probe.limit_from_start() is None:
+        return _by_length(cls, product, at, steps, given)
     estimate, mu = spectrum_ends(product, n)
-    if not np.isfinite(estimate) or estimate <= 0.0:
-        raise ValueError(f"lr='auto' needs a curvature at x0, and the Hessian there has norm {estimate}")
+    _check_curvature(estimate)
     largest = MARGIN * estimate
-    limit = probe.stability_limit()
+    limit = probe.limit_from_start()
     if probe.slots or not mu > 0:
         lr, rule = 0.5 * limit.value / largest, f"half of the stability limit {limit.formula}, over L"
     else:
         lr, rule = limit.value / (largest + mu), f"{limit.formula}/(L + mu)"
     return float(lr), f"lr = {lr:.6g} = {rule} with L = {largest:.4g}, mu = {mu:.4g} at x0"
+
+
+def _by_length(cls, product, at, steps, given):
+    x, g = at
+    norm = float(np.linalg.norm(g))
+    curvature = float(np.linalg.norm(product(g / norm)))
+    _check_curvature(curvature)
+    target = norm / curvature / np.sqrt(steps)
+
+    def length(step, g):
+        return _settled_move(cls(**{cls.step_name: step} | given), x, g)
+
+    step, moved = 1e-3, 0.0
+    for _ in range(_ROUNDS):
+        moved = length(step, g)
+        if abs(moved - target) <= 1e-3 * target:
+            break
+        step *= 1e3 if moved == 0.0 else float(target / moved) if moved < np.inf else 1e-3
+    if not abs(moved - target) <= 0.1 * target:
+        raise ValueError(f"lr='auto' needs a method that can move x by R/sqrt(maxiter) = {target:.3g} at x0, and "
+                         f"{cls.__name__} moves it by {moved:.3g}")
+    probe = cls(**{cls.step_name: step} | given)
+    if length(step, 2 * g) > 1.5 * target and not any(slot.role in _DIVIDES for slot in probe.slots):
+        raise ValueError(f"lr='auto' needs a stability limit of a method whose steps are proportional to the "
+                         f"gradients, and {cls.__name__} has none: give it a number")
+    return step, (f"{cls.step_name} = {step:.6g}, with which a step moves x by R/sqrt(maxiter), "
+                  f"R = |g|^2/|H g| = {norm / curvature:.4g} at x0")
+
+
+def _settled_move(optimizer, x, g):
+    """How far a step moves x when the memory has settled on the gradient ``g``."""
+    s, p, new = optimizer.start(x, g, "consistent"), optimizer.p_for(x), x
+    with np.errstate(all="ignore"):
+        for k in range(_SETTLING if any(slot.role == "velocity" for slot in optimizer.slots) else 1):
+            new = x.copy()
+            optimizer.kernel(k, p, new, g, s)
+        return float(np.linalg.norm(new - x))
+
+
+def _check_curvature(size):
+    if not np.isfinite(size) or size <= 0.0:
+        raise ValueError(f"lr='auto' needs a curvature at x0, and the Hessian there has norm {size}")

@@ -21,7 +21,7 @@ CONVERGED, LIMIT, DIVERGED, NO_DECREASE, STOPPED = 0, 1, 2, 3, 99
 _OWN = ("maxiter", "gtol", "ftol", "xtol", "tol", "disp", "return_all")
 
 
-def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "adam", jac: Any = None, hess: Any = None,
+def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "spg", jac: Any = None, hess: Any = None,
              hessp: Any = None, bounds: Any = None, constraints: Any = (), tol: float | None = None,
              callback: Any = None, options: Any = None, **hyperparameters: Any) -> OptimizeResult:
     """Minimise a function of n variables with one of the package's optimizers.
@@ -34,9 +34,10 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "adam", jac
         ``fun(x, *args) -> float`` (``(f, gradient)`` with ``jac=True``). A Problem brings its own
         gradient and start.
     x0 : (n,) array
-    method : str or Optimizer, default "adam"
-        A name of ``odeopt list optimizers``, a class or instance, "armijo" (explicit Euler with
-        backtracking) or "spg" (Barzilai-Borwein steps, non-monotone backtracking).
+    method : str or Optimizer, default "spg"
+        "spg" (Barzilai-Borwein steps, non-monotone backtracking), "armijo" (explicit Euler with backtracking), a
+        name of ``odeopt list optimizers``, a class or an instance. The first two need no learning rate, and
+        their limit points are stationary; the optimizers are here to be studied and compared.
     jac : callable, True, None, "2-point", "3-point" or "cs"
     hess, hessp : callable, optional
         Used by ``lr="auto"``; without them it differences gradients.
@@ -62,8 +63,8 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "adam", jac
     disp, return_all : bool, default False
         Print the message; keep all iterates in ``allvecs``.
     lr : float or "auto"
-        "auto" (the default where the class has none): see :mod:`odeopt.interop.auto_lr`. For armijo
-        and spg the first trial step.
+        "auto" (the default where the class has none): from gradient and curvature at x0, see
+        :mod:`odeopt.interop.auto_lr`. For armijo and spg the first trial step.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "adam", jac
         x, fun, jac, success, status, message, nit, nfev, njev, nhev, t (flow time), lr.
         ``status`` 0: a tolerance is met; 1: maxiter; 2: not finite (x is the last finite point, or
         x0 if fun is not finite there); 3: no decrease found; 99: stopped by the callback. Only 0 is
-        a success.
+        a success; the message of 1, 2 and 3 says what to try.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "adam", jac
 
 
 def minimize_method(method: Any, **defaults: Any) -> "MinimizeMethod":
-    """A callable for ``scipy.optimize.minimize(..., method=...)``.
+    """A callable for ``scipy.optimize.minimize(..., method=...)``, which takes an instance of an optimizer as well.
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ class MinimizeMethod:
         else:
             if bounded:
                 check_projection(self.method, options)
-            stepper = UpdateStepper(self.method, options)
+            stepper = UpdateStepper(self.method, options, own["maxiter"])
         return _run(objective, x, stepper, project, _notifier(callback), own)
 
 
@@ -233,6 +234,21 @@ def _notifier(callback):
     return notify
 
 
+def _advice(status, nit, stepper):
+    """What to try after a run that did not converge, in words; "" where it did, or was stopped."""
+    searches = isinstance(stepper, LineSearch)
+    other = "method='armijo'" if searches and stepper.spectral else "method='spg', which chooses its own steps"
+    if status == LIMIT:
+        return f"try a larger maxiter or gtol, or {other}"
+    if status == NO_DECREASE:
+        return "try a larger gtol, or compare jac with differences: odeopt.Problem(fun, jac, x0=x).check()"
+    if status == DIVERGED and nit == 0 and stepper.t == 0.0:
+        return "try an x0 where both are finite"
+    if status == DIVERGED:
+        return f"try {other}" if searches else f"try {stepper.step_name} below {stepper.lr:.3g}, or {other}"
+    return ""
+
+
 def _run(objective, x, stepper, project, notify, own):
     bounded = project is not None
     project = project or (lambda y: y)
@@ -270,7 +286,7 @@ def _run(objective, x, stepper, project, notify, own):
             path.append(x.copy())
         if notify(x, f):
             status, message = STOPPED, "`callback` raised `StopIteration`."
-    message = "; ".join(m for m in (message, stepper.words) if m)
+    message = "; ".join(m for m in (message, stepper.words, _advice(status, nit, stepper)) if m)
     if own["disp"]:
         print(f"{message}\n  fun: {f:.10g}\n  nit: {nit}\n  nfev: {objective.nfev}\n  njev: {objective.njev}")
     result = OptimizeResult(x=x, fun=f, jac=g, success=status == CONVERGED, status=status, message=message, nit=nit,

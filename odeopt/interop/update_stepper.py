@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import checks, optimizers
 from ..optimizers import Optimizer
-from .auto_lr import auto_lr, check_auto_lr, has_rule
+from .auto_lr import auto_lr, check_auto_lr
 from .line_search import NAMES
 
 
@@ -17,22 +17,22 @@ def class_of(method):
 
 
 def _optimizer(method: Any, options: Any) -> tuple[Any, Any]:
-    """``(instance, None)``; or ``(None, hyperparameters)`` of one whose lr is to be found at x0."""
+    """``(instance, None)``; or ``(None, hyperparameters)`` of one whose step size is to be found at x0."""
     cls = class_of(method)
     if isinstance(method, Optimizer):
         if not isinstance(options.get("lr"), str):
             return (method.changed(**options) if options else method), None
         options = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)} | options
     needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in options]
-    if needed == ["lr"] and has_rule(cls.default()):
-        options, needed = {**options, "lr": "auto"}, []
+    if needed == [cls.step_name]:
+        options, needed = {**options, cls.step_name: "auto"}, []
     if needed:
         raise ValueError(f"{needed[0]} must be given: {cls.__name__} has no default for it "
                          f"(pass the instance as method=odeopt.{cls.__name__}({needed[0]}=...))")
-    if not isinstance(options.get("lr"), str):
+    if not isinstance(options.get(cls.step_name), str):
         return cls(**options), None
-    checks.choice("lr", options["lr"], ("auto",))
-    given = {name: value for name, value in options.items() if name != "lr"}
+    checks.choice(cls.step_name, options[cls.step_name], ("auto",))
+    given = {name: value for name, value in options.items() if name != cls.step_name}
     check_auto_lr(cls, **given)
     return None, given
 
@@ -57,16 +57,17 @@ def check_projection(method, options):
 class UpdateStepper:
     """State of one run: ``step(objective, project, x, f, g)`` returns the next point, as LineSearch's does."""
 
-    def __init__(self, method, options):
+    def __init__(self, method, options, steps=10_000):
         self.cls: Any = class_of(method)
         self.optimizer, self.given = _optimizer(method, options)
-        self.k, self.t, self.slots, self.words = 0, 0.0, None, ""
-        self.lr = getattr(self.optimizer, "lr", None)
+        self.k, self.t, self.slots, self.words, self.steps = 0, 0.0, None, "", max(steps, 1)
+        self.lr, self.step_name = None if self.optimizer is None else self.optimizer.step, self.cls.step_name
 
     def _begin(self, objective, x, g):
         if self.optimizer is None:
-            self.lr, self.words = auto_lr(self.cls, objective.product(x), x.size, **self.given)
-            self.optimizer = self.cls(lr=self.lr, **self.given)
+            self.lr, self.words = auto_lr(self.cls, objective.product(x), x.size, at=(x, g), steps=self.steps,
+                                          **self.given)
+            self.optimizer = self.cls(**{self.cls.step_name: self.lr} | self.given)
         optimizer = self.optimizer
         self.kernel, self.p, self.slots = optimizer.kernel, optimizer.p_for(x), optimizer.start(x, g)
 

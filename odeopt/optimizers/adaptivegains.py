@@ -13,7 +13,8 @@ Flow         no classical one: the rule compares two successive gradients (a hyb
 Balance      signs that agree as often as not leave a mean gain of increase/(1 - decrease): 1 at .05 and
              .95, whose sum is 1 for that reason ([A003])
 Scheme       none, for want of a flow; a step counts as the time lr (gain 1)
-Stability    gains of gain_max: lr gain_max lambda < 2 (1 + momentum)
+Stability    gains of gain_max: lr gain_max lambda < 2 (1 + momentum); without momentum f then falls in every step,
+             whatever the gains are
 Full batch   with mini-batches keep the gains in a narrow range: signs of noise would steer them
 Variants     Hinton's slide: increase .05, decrease .95, limits [.1, 10] or [.01, 100]; t-SNE's:
              increase .2, decrease .8, gain_min .01, no upper limit (a large gain_max), momentum,
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
-from ..method import Slot
+from ..method import Limit, Slot
 from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
@@ -111,6 +112,10 @@ class AdaptiveGains(Optimizer):
         s = super().cold_start(x)
         s[0] = 1.0
         return s
+
+    def limit_from_start(self):
+        """That of the largest gain."""
+        return Limit(2 * (1 + self.momentum) / self.gain_max, "2 (1 + μ)/gain_max")
 
     def refined(self, factor):
         raise ValueError("refined needs a method with a flow, and adaptivegains has none")

@@ -8,6 +8,7 @@ dataclass fields with the helpers below, its kernel, its flow, its scheme and it
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import math
 import warnings
@@ -131,6 +132,14 @@ class Optimizer:
     full_batch_only: ClassVar[bool] = False
     wrapper: ClassVar[bool] = False
 
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args, **kwargs):
+            if {"args", "jac", "callback"} <= kwargs.keys():  # scipy's minimize was given the class, and calls it
+                raise TypeError(f"method must be an instance, odeopt.{cls.__name__}(...), or odeopt.interop."
+                                f"minimize_method({cls.__name__.lower()!r}), got the class {cls.__name__}")
+            return super().__new__(cls)
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if not isinstance(vars(cls).get("kernel"), (type(None), staticmethod, property)):
@@ -232,6 +241,12 @@ class Optimizer:
         :class:`odeopt.method.Limit`; None where the page gives none."""
         return None
 
+    def limit_from_start(self) -> Limit | None:
+        """The largest :attr:`step_name` on curvature 1 with which a run is stable from its first step on, of a method
+        whose steps are linear in the gradients, or bounded by such a one; None for the others. Default:
+        :meth:`stability_limit` where all of the memory is linear in the gradients."""
+        return self.stability_limit() if all(slot.role in LINEAR for slot in self.slots) else None
+
     def held(self, slot: Slot, preconditioner: float) -> float:
         """Value of ``slot``, one of those that are not linear in the gradients, with which a step at a
         vanishing gradient divides by ``preconditioner``. ValueError where there is none."""
@@ -276,6 +291,12 @@ class Optimizer:
         return shape
 
     # What follows from it ----------------------------------------------------------------------
+
+    def __call__(self, fun: Any, x0: Any, args: Any = (), **options: Any) -> Any:
+        """The call that ``scipy.optimize.minimize(fun, x0, method=optimizer)`` makes: as in :func:`odeopt.minimize`."""
+        # By name: the layers above an optimizer's are none of its imports, and the user of it has asked for this one.
+        method = importlib.import_module("odeopt.interop.minimize").MinimizeMethod(self)
+        return method(fun, x0, args, **options)
 
     @property
     def key(self) -> str:

@@ -138,6 +138,10 @@ class ScheduleFreeSGD(Optimizer):
     def stability_limit(self):
         return None if self.momentum == 1.0 else self.limit(2 / (1 - self.momentum), "2/(1 - μ)")
 
+    def limit_from_start(self):
+        """That of the first step, a step of gradient descent."""
+        return self.limit(2.0, "2")
+
     def average(self, state):
         """A copy of the averaged arrays of a training-loop ``state``, shaped like those given to ``init``."""
         return state.row("average")

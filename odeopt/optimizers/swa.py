@@ -145,6 +145,9 @@ class SWA(Optimizer):
     def stability_limit(self):
         return self.optimizer.stability_limit()
 
+    def limit_from_start(self):
+        return self.optimizer.limit_from_start()
+
     def spec(self):
         """The wrapped optimizer's under "optimizer"."""
         return {"method": self.key, "optimizer": self.optimizer.spec(), "start": self.start_at}
