@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: install test lint types stubs figures bench floor processors boundscheck fuzz mutants
+.PHONY: install test lint types stubs docs certificates figures bench floor processors boundscheck fuzz mutants
 
 install: $(VENV)/bin/odeopt
 
@@ -26,6 +26,18 @@ types:
 stubs: install
 	$(RUN) tools/stubs.py
 	$(RUN) tools/table.py
+
+# The site, in docs/_build/html; a warning is an error.
+docs: $(VENV)/bin/sphinx-build
+	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+$(VENV)/bin/sphinx-build: $(VENV)/bin/odeopt
+	$(RUN) -m pip install -q -e '.[docs]'
+	touch $@
+
+# The measured orders on the optimizers' pages: some minutes.
+certificates: install
+	$(RUN) tools/certificates.py
 
 figures: install
 	$(RUN) -m odeopt figures

@@ -8,6 +8,7 @@ and ``movie(fig)``; ``SIZE`` is the figure's in inches. Figures carry the exampl
 import importlib.util
 import pathlib
 import sys
+import types
 
 import numpy as np
 
@@ -105,11 +106,11 @@ def write(path, out):
     return written
 
 
-def show(path):
-    """What ``python examples/NN_claim.py`` does: print the pairs, open the picture."""
+def show(example):
+    """What ``python examples/NN_claim.py`` does with its path, a notebook with its module: print the pairs, draw."""
     import matplotlib.pyplot as plt
 
-    module = load(path)
+    module = example if isinstance(example, types.ModuleType) else load(example)
     print((module.__doc__ or "").strip().split("\n")[0])
     for pair in module.main():
         deviation, tolerance = check(pair)

@@ -97,8 +97,8 @@ class StabilizedSolver(SchemeSolver):
 class RKC2(StabilizedSolver):
     """Runge-Kutta-Chebyshev of order 2, a method for ``solve_ivp``.
 
-    Options
-    -------
+    Other Parameters
+    ----------------
     rtol, atol, first_step, max_step, min_step
         As for SciPy's RK45.
     spectral_radius : callable or float, optional
