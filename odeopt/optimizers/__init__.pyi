@@ -24,6 +24,7 @@ from .novograd import NovoGrad as NovoGrad
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rprop import Rprop as Rprop
+from .schedulefreeadamw import ScheduleFreeAdamW as ScheduleFreeAdamW
 from .schedulefreesgd import ScheduleFreeSGD as ScheduleFreeSGD
 from .signgd import SignGD as SignGD
 from .swa import SWA as SWA
@@ -67,6 +68,7 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "SWA",
+    "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
     "SignGD",
     "State",

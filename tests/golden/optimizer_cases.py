@@ -211,4 +211,11 @@ CASES = [
     _more("decoupled decay", "AdEMAMix", {"lr": RATE, "beta3": 0.99, "weight_decay": 0.1,
                                           "weight_decay_mode": "decoupled", **BETAS},
           "AdEMAMix", {"lr": RATE, "betas": (0.8, 0.95, 0.99), "weight_decay": 0.1, "weight_decouple": True}),
+    _free("plain", "ScheduleFreeAdamW", {"lr": RATE}, "AdamW", {"lr": RATE}),
+    _free("decay, later points", "ScheduleFreeAdamW", {"lr": RATE, "momentum": 0.7, "beta2": 0.95, "weight_decay": 0.1,
+                                                       "eps": 1e-3, "power": 1.5},
+          "AdamW", {"lr": RATE, "betas": (0.7, 0.95), "weight_decay": 0.1, "eps": 1e-3, "r": 1.5}),
+    _free("warm-up", "ScheduleFreeAdamW", {"lr": RATE}, "AdamW", {"lr": RATE, "warmup_steps": 50}, warmup=50),
+    _free("warm-up, weights like lr", "ScheduleFreeAdamW", {"lr": RATE, "lr_power": 1.0},
+          "AdamW", {"lr": RATE, "warmup_steps": 50, "weight_lr_power": 1.0}, warmup=50),
 ]
