@@ -27,7 +27,7 @@ COLUMNS = {
 FINAL = {
     "k": Entry("int64", **_COUNT), "every": Entry("int64", low=1, high=checks.LARGEST), "t": Entry("float64"),
     "sum": Entry("float64"), "carry": Entry("float64"), "x": Entry("float64", "n"), "s": Entry("float64", "slots n"),
-    "decisions": Entry("float64", "6", optional=True), "origin": Entry("text", optional=True),
+    "decisions": Entry("float64", "7", optional=True), "origin": Entry("text", optional=True),
     "spec": Entry("text", optional=True),
 }
 LOG = {"t": Entry("float64", "trials"), "h": Entry("float64", "trials"), "error": Entry("float64", "trials"),
@@ -158,7 +158,7 @@ class Trajectory(Result):
             for name in ("lr", "memory", *(f"final.{name}" for name in ("t", "sum", "carry", "x", "s"))):
                 if not np.isfinite(values.get(name, 0.0)).all():
                     raise archive.Wrong(f"{name} must be finite in a run that is {self.status}")
-        numbers = np.delete(self.final.get("decisions", np.zeros(6)), 1)  # without the best value, which may be inf
+        numbers = self.final.get("decisions", np.zeros(7))[[0, 2, 3, 4, 5]]  # sums and the best value may be any
         if not (np.isfinite(numbers) & (numbers >= 0) & (numbers < checks.LARGEST)).all():
             raise archive.Wrong("final.decisions must be counts and a learning rate")
 

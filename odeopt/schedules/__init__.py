@@ -9,12 +9,12 @@ and classes that make them.
 from .. import checks
 from ..moved import renamed
 from . import shapes
-from .base import Schedule, sequence
+from .base import Schedule, product, sequence
 from .plateau import PlateauRule, ReduceLROnPlateau, StepDecay
 from .shapes import *  # noqa: F403 - the list of schedules is there
 
 ALL = {name.replace("_", "-"): getattr(shapes, name) for name in shapes.__all__}
-ALL |= {"sequence": sequence, "reduce-lr-on-plateau": ReduceLROnPlateau, "step-decay": StepDecay}
+ALL |= {"product": product, "sequence": sequence, "reduce-lr-on-plateau": ReduceLROnPlateau, "step-decay": StepDecay}
 
 
 def by_name(name):
@@ -22,7 +22,7 @@ def by_name(name):
     return ALL[checks.choice("schedule", str(name).lower().replace("_", "-"), tuple(ALL))]
 
 
-__all__ = ["ALL", "PlateauRule", "ReduceLROnPlateau", "Schedule", "StepDecay", "by_name", "sequence"]
+__all__ = ["ALL", "PlateauRule", "ReduceLROnPlateau", "Schedule", "StepDecay", "by_name", "product", "sequence"]
 __all__ += shapes.__all__
 
 

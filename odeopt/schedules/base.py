@@ -172,6 +172,30 @@ def sequence(schedules, milestones):
     return Schedule("sequence", _sequence, (float(len(schedules)), *milestones), schedules[0].drives, schedules)
 
 
+@kernel
+def _product(k, base, c):
+    """The second part at what the first one gives; c = the two parts."""
+    end = 3 + int(c[2])
+    first, second = schedule_at(int(c[0]), int(c[1])), schedule_at(int(c[end]), int(c[end + 1]))
+    return second(k, first(k, base, c[3:end]), c[end + 3 :])
+
+
+def product(first, second):
+    """The hyperparameter times the factors of both schedules: torch's ChainedScheduler of two.
+
+    Both must drive the same hyperparameter and give fractions of it: ValueError for one that has ``absolute`` levels
+    or is not proportional to the hyperparameter's value (``growing``).
+    """
+    for name, part in (("first", first), ("second", second)):
+        if not isinstance(part, Schedule):
+            raise TypeError(f"{name} must be a Schedule, got {checks.shown(part)}")
+        if any(part(k, 0.5) != 0.5 * part(k) for k in (0.0, 1.0, 7.5, 1000.0)):
+            raise ValueError(f"{name} must be a schedule in fractions of the hyperparameter, got {part!r}")
+    if first.drives != second.drives:
+        raise ValueError(f"first and second must drive one hyperparameter, got {first.drives!r} and {second.drives!r}")
+    return Schedule("product", _product, (), first.drives, (first, second))
+
+
 def increasing(name, values):
     """``values`` as a tuple of floats that increase, or ValueError."""
     values = tuple(checks.real(name, value, 0.0) for value in checks.entries(name, values))

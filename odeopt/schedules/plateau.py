@@ -49,7 +49,7 @@ class Decisions:
     """A rule at work: what it has seen and the learning rate that follows.
 
     ``lr`` is the current rate, ``best`` the best value seen, ``waited`` the epochs since, ``rest``
-    the epochs of cooldown left, ``epochs`` the values seen, ``level`` a counter of the rule's own.
+    the epochs of cooldown left, ``epochs`` the values seen, ``level`` and ``total`` numbers of the rule's own.
     """
 
     rule: PlateauRule
@@ -59,6 +59,7 @@ class Decisions:
     rest: int = 0
     epochs: int = 0
     level: int = 0
+    total: float = 0.0
     history: list = field(default_factory=list, repr=False)
 
     def step(self, value):
@@ -70,12 +71,14 @@ class Decisions:
 
     def numbers(self):
         """What :meth:`restore` needs, as a tuple of floats."""
-        return (self.lr, self.best, float(self.waited), float(self.rest), float(self.epochs), float(self.level))
+        return (self.lr, self.best, float(self.waited), float(self.rest), float(self.epochs), float(self.level),
+                self.total)
 
     def restore(self, numbers):
         """Go on from :meth:`numbers` of another object (the history begins anew); returns self."""
         self.lr, self.best = float(numbers[0]), float(numbers[1])
-        self.waited, self.rest, self.epochs, self.level = (int(n) for n in numbers[2:])
+        self.waited, self.rest, self.epochs, self.level = (int(n) for n in numbers[2:6])
+        self.total = float(numbers[6])
         return self
 
 
@@ -96,12 +99,16 @@ class ReduceLROnPlateau(PlateauRule):
     min_lr : float >= 0, default 0
     eps : float >= 0, default 1e-8
         Reductions by not more than this are left out.
-    form : {"torch", "keras"}
+    form : {"torch", "keras", "optax"}
         When it acts: at bad epoch patience + 1 (torch), or at bad epoch ``patience`` (keras, whose
-        min_delta is threshold_mode="abs"). The cooldown differs as well: keras counts an epoch of
-        rest down before it looks at the value, torch after, and keras has no ``eps``.
+        min_delta is threshold_mode="abs", and optax). The cooldown differs as well: keras counts an epoch of
+        rest down before it looks at the value, torch and optax after, and only torch has an ``eps``.
     every : int >= 1, default 1
         Steps of :func:`odeopt.record` in an epoch.
+    mode : {"min", "max"}
+        Whether lower or higher values are better.
+    accumulate : int >= 1, default 1
+        The rule looks at the means of so many epochs' values, one after the other (optax's accumulation_size).
     """
 
     factor: float = 0.1
@@ -113,25 +120,32 @@ class ReduceLROnPlateau(PlateauRule):
     eps: float = 1e-8
     form: str = "torch"
     every: int = 1
+    mode: str = "min"
+    accumulate: int = 1
 
     def __post_init__(self):
         self._keep(
             factor=_factor(self.factor), threshold=checks.nonnegative("threshold", self.threshold),
             min_lr=checks.nonnegative("min_lr", self.min_lr), eps=checks.nonnegative("eps", self.eps),
             patience=checks.integer("patience", self.patience), cooldown=checks.integer("cooldown", self.cooldown),
-            every=checks.integer("every", self.every, 1), form=checks.choice("form", self.form, ("torch", "keras")),
+            every=checks.integer("every", self.every, 1),
+            form=checks.choice("form", self.form, ("torch", "keras", "optax")),
+            mode=checks.choice("mode", self.mode, ("min", "max")),
+            accumulate=checks.integer("accumulate", self.accumulate, 1),
             threshold_mode=checks.choice("threshold_mode", self.threshold_mode, ("rel", "abs")))
 
     def decide(self, seen, value):
         """The learning rate after an epoch that ended with ``value``."""
-        keras = self.form == "keras"
+        if self.accumulate > 1:
+            seen.total += value
+            if seen.epochs % self.accumulate:
+                return seen.lr
+            value, seen.total = seen.total / self.accumulate, 0.0
+        torch, keras = self.form == "torch", self.form == "keras"
         if keras and seen.rest > 0:
             seen.rest -= 1
             seen.waited = 0
-        bar = seen.best - self.threshold
-        if self.threshold_mode == "rel" and math.isfinite(seen.best):
-            bar = seen.best * (1 - math.copysign(self.threshold, seen.best))
-        if value < bar:
+        if self._improves(value, seen.best):
             seen.best, seen.waited = value, 0
         elif not (keras and seen.rest > 0):
             seen.waited += 1
@@ -139,13 +153,29 @@ class ReduceLROnPlateau(PlateauRule):
             seen.rest -= 1
             seen.waited = 0
         # keras looks at its patience only after a bad epoch, so patience 0 never acts on a good one
-        if seen.waited < max(self.patience, 1) if keras else seen.waited <= self.patience:
+        if seen.waited <= self.patience if torch else seen.waited < max(self.patience, 1):
             return seen.lr
         lower = max(seen.lr * self.factor, self.min_lr)
         if keras and seen.lr <= self.min_lr:
             return seen.lr
         seen.rest, seen.waited = self.cooldown, 0
-        return lower if seen.lr - lower > (0.0 if keras else self.eps) else seen.lr
+        return lower if seen.lr - lower > (self.eps if torch else 0.0) else seen.lr
+
+    def start(self, lr):
+        """Fresh :class:`Decisions` of this rule, beginning at the learning rate ``lr``."""
+        decisions = super().start(lr)
+        decisions.best = self._sign * math.inf
+        return decisions
+
+    @property
+    def _sign(self):
+        return 1.0 if self.mode == "min" else -1.0
+
+    def _improves(self, value, best):
+        value, best = self._sign * value, self._sign * best
+        if self.threshold_mode == "rel" and math.isfinite(best):
+            return value < best * (1 - math.copysign(self.threshold, best))
+        return value < best - self.threshold
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .base import Schedule, increasing, reached, sequence, snapped, whole
 
 _MOST = 2.0**53  # steps that float64 tells apart; larger ones would not be integers, either
 _SHORTEST = 2.0**-52  # of the lengths, in steps
+_CYCLES = ("triangular", "triangular2", "exponential")
 _SHAPES = {"linear": 0.0, "cosine": 1.0, "hold": 2.0}
 
 
@@ -27,9 +28,12 @@ def _constant(k, base, c):
 
 @kernel
 def _exponential(k, base, c):
-    """base r^(k/K); c = (r, K, 1 for a staircase)."""
+    """base r^(k/K); c = (r, K, 1 for a staircase, and where it ends, if it does)."""
     u = k / c[1]
-    return base * c[0] ** (whole(u) if c[2] > 0.0 else u)
+    factor = c[0] ** (whole(u) if c[2] > 0.0 else u)
+    if c.size > 3:
+        factor = max(factor, c[3]) if c[0] < 1.0 else min(factor, c[3])
+    return base * factor
 
 
 @kernel
@@ -65,7 +69,7 @@ def _polynomial(k, base, c):
 
 @kernel
 def _cosine(k, base, c):
-    """base (end + (1 - end) (1 + cos(pi u))/2), u = k/T within the period; c = (T, growth, end).
+    """base (end + (1 - end) ((1 + cos(pi u))/2)^power), u = k/T within the period; c = (T, growth, end, power).
 
     growth 0 is a single period, then constant. Otherwise the m-th one begins at T (growth^m - 1)/(growth - 1).
     """
@@ -79,7 +83,8 @@ def _cosine(k, base, c):
         begun = snapped(np.expm1(m * np.log1p(more)) / more)  # in first periods
         at = max(k - period * begun, 0.0)
         period *= 1.0 + begun * more
-    return base * (c[2] + (1.0 - c[2]) * 0.5 * (1.0 + np.cos(np.pi * at / period)))
+    half = 0.5 * (1.0 + np.cos(np.pi * at / period))
+    return base * (c[2] + (1.0 - c[2]) * (half if c[3] == 1.0 else half ** c[3]))
 
 
 @kernel
@@ -101,6 +106,19 @@ def _piecewise(k, base, c):
     elif c[0] == 2.0:
         u = 0.0
     return scale * (levels[i] + (levels[i + 1] - levels[i]) * u)
+
+
+@kernel
+def _cyclic(k, base, c):
+    """c = (steps up, steps down, low, high, form, rate, 1 for fractions of base)."""
+    cycle = whole(k / (c[0] + c[1]))
+    at = max(k - cycle * (c[0] + c[1]), 0.0)
+    height = min(at / c[0], 1.0) if at <= c[0] else max((c[0] + c[1] - at) / c[1], 0.0)
+    if c[4] == 1.0:
+        height *= 0.5**cycle
+    elif c[4] == 2.0:
+        height *= c[5] ** k
+    return (base if c[6] > 0.0 else 1.0) * (c[2] + (c[3] - c[2]) * height)
 
 
 @kernel
@@ -136,13 +154,16 @@ def constant(factor=1.0, drives="lr"):
     return Schedule("constant", _constant, (checks.real("factor", factor, 0),), drives)
 
 
-def exponential(rate, every=1, staircase=False, drives="lr"):
-    """base rate^(k/every), in whole powers when ``staircase``.
+def exponential(rate, every=1, staircase=False, drives="lr", *, end=None):
+    """base rate^(k/every), in whole powers when ``staircase``, until it comes to ``end`` (fraction of base).
 
-    exponential_decay of [A001]; torch's ExponentialLR for every=1. ``rate`` > 1 grows.
+    exponential_decay of [A001]; torch's ExponentialLR for every=1; optax's exponential_decay with end_value.
+    ``rate`` > 1 grows. Without ``end`` there is no bound; ``end`` lies on the side to which the rate goes: in [0, 1]
+    for ``rate`` < 1, in [1, inf) above.
     """
-    return Schedule("exponential", _exponential, (checks.real("rate", rate, 0, open_low=True),
-                                                  *_per(every, staircase)), drives)
+    rate = checks.real("rate", rate, 0, open_low=True)
+    bound = () if end is None else (checks.real("end", end, *((0, 1) if rate < 1 else (1, np.inf))),)
+    return Schedule("exponential", _exponential, (rate, *_per(every, staircase), *bound), drives)
 
 
 def natural_exponential(rate, every=1, staircase=False, drives="lr"):
@@ -187,12 +208,15 @@ def linear(steps, start=1.0, end=0.0, drives="lr"):
                                             checks.real("end", end, 0)), drives)
 
 
-def cosine(steps, end=0.0, drives="lr"):
+def cosine(steps, end=0.0, drives="lr", *, power=1.0):
     """Half a cosine from 1 to ``end`` (fraction of base), then constant.
 
-    torch's CosineAnnealingLR up to its T_max. Source: Loshchilov, Hutter, arXiv:1608.03983.
+    end + (1 - end) ((1 + cos(pi k/steps))/2)^power:
+    torch's CosineAnnealingLR up to its T_max for power=1; optax's cosine_decay_schedule, whose ``exponent`` is the
+    ``power``. Source: Loshchilov, Hutter, arXiv:1608.03983.
     """
-    return Schedule("cosine", _cosine, (_length(steps), 0.0, checks.real("end", end, 0)), drives)
+    return Schedule("cosine", _cosine, (_length(steps), 0.0, checks.real("end", end, 0),
+                                        checks.real("power", power, 0, open_low=True)), drives)
 
 
 def cosine_restarts(period, growth=1.0, end=0.0, drives="lr"):
@@ -201,7 +225,7 @@ def cosine_restarts(period, growth=1.0, end=0.0, drives="lr"):
     torch's CosineAnnealingWarmRestarts. Source: Loshchilov, Hutter, arXiv:1608.03983, eq. 5.
     """
     return Schedule("cosine restarts", _cosine, (_length(period, "period"), checks.real("growth", growth, 1),
-                                                 checks.real("end", end, 0)), drives)
+                                                 checks.real("end", end, 0), 1.0), drives)
 
 
 def warmup(steps, then=None, start=0.0, drives="lr"):
@@ -260,6 +284,34 @@ def _cycle(steps, warm, three_phase):
         raise ValueError(f"warm must be more than one step, got {warm} of {steps:g}")
     peak = warm * steps - 1
     return (0.0, peak, 2 * warm * steps - 2, steps - 1) if three_phase else (0.0, peak, steps - 1)
+
+
+def cyclic(up, down=None, low=0.1, high=1.0, form="triangular", rate=0.999, absolute=False, drives="lr"):
+    """From ``low`` to ``high`` in ``up`` steps and back in ``down`` (default: as many), again and again.
+
+    torch's CyclicLR with max_lr = base, low = base_lr/max_lr; the momentum that goes with it there is
+    ``cyclic(up, low=max_momentum, high=base_momentum, absolute=True, drives="momentum")``.
+    Source: Smith, arXiv:1506.01186.
+
+    Parameters
+    ----------
+    up, down : float > 0
+        In steps.
+    low, high : float >= 0, defaults 0.1 and 1
+        Fractions of base, or levels if ``absolute``. ``high`` may be the smaller one.
+    form : {"triangular", "triangular2", "exponential"}
+        The height of the triangles: all alike; half as high from one cycle to the next; or times ``rate`` from one
+        step to the next (torch's "exp_range" with gamma = ``rate``).
+    rate : float in (0, 1], default 0.999
+        For form="exponential".
+    """
+    up = _length(up, "up")
+    down = up if down is None else _length(down, "down")
+    low, high = checks.real("low", low, 0), checks.real("high", high, 0)
+    form = float(_CYCLES.index(checks.choice("form", form, _CYCLES)))
+    rate = checks.real("rate", rate, 0, 1, open_low=True)
+    return Schedule("cyclic", _cyclic, (up, down, low, high, form, rate,
+                                        float(not checks.switch("absolute", absolute))), drives)
 
 
 def ramp(start, end, steps, drives="momentum"):
@@ -326,6 +378,6 @@ def _length(value, name="steps"):
     return checks.real(name, value, _SHORTEST)
 
 
-__all__ = ["chebyshev", "constant", "cosine", "cosine_restarts", "exponential", "growing", "inverse_time", "linear",
-           "multistep", "natural_exponential", "one_cycle", "one_cycle_momentum", "piecewise", "polynomial", "ramp",
-           "silver", "step", "table", "warmup"]
+__all__ = ["chebyshev", "constant", "cosine", "cosine_restarts", "cyclic", "exponential", "growing", "inverse_time",
+           "linear", "multistep", "natural_exponential", "one_cycle", "one_cycle_momentum", "piecewise", "polynomial",
+           "ramp", "silver", "step", "table", "warmup"]

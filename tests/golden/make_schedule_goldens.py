@@ -54,7 +54,14 @@ TORCH = {
     "restarts": lambda o: torch_schedulers.CosineAnnealingWarmRestarts(o, 10, 1, eta_min=0.03),
     "growing_restarts": lambda o: torch_schedulers.CosineAnnealingWarmRestarts(o, 7, 2, eta_min=0.03),
     "sequence": sequential,
+    "chained": lambda o: torch_schedulers.ChainedScheduler([
+        torch_schedulers.LinearLR(o, 0.25, 1.0, total_iters=10), torch_schedulers.ExponentialLR(o, 0.95)]),
     "inverse_time": lambda o: torch_schedulers.LambdaLR(o, lambda k: 1 / (1 + 0.7 * k / 5)),
+}
+CYCLIC = {
+    "cyclic": {"step_size_up": 7, "mode": "triangular"},
+    "cyclic_halving": {"step_size_up": 4, "step_size_down": 9, "mode": "triangular2"},
+    "cyclic_exponential": {"step_size_up": 5, "step_size_down": 3, "mode": "exp_range", "gamma": 0.97},
 }
 CYCLES = {
     "one_cycle": {},
@@ -65,6 +72,12 @@ PLATEAUS = {
     "plateau_rel": {"factor": 0.5, "patience": 2, "threshold": 0.05},
     "plateau_abs": {"factor": 0.3, "patience": 3, "threshold": 0.02, "threshold_mode": "abs", "cooldown": 2},
     "plateau_min": {"factor": 0.1, "patience": 0, "cooldown": 1, "min_lr": 1e-4, "eps": 1e-5},
+    "plateau_max": {"factor": 0.5, "patience": 1, "threshold": 0.01, "mode": "max"},
+}
+OPTAX_PLATEAUS = {
+    "optax_plateau": {"factor": 0.5, "patience": 2, "rtol": 0.02, "cooldown": 1},
+    "optax_plateau_accumulated": {"factor": 0.5, "patience": 1, "rtol": 0.01, "accumulation_size": 4,
+                                  "min_scale": 0.05},
 }
 
 
@@ -74,6 +87,15 @@ def torch_plateau(options):
     for value in PLATEAU_VALUES:
         scheduler.step(value)
         rates.append(optimizer.param_groups[0]["lr"])
+    return np.array(rates)
+
+
+def optax_plateau(**options):
+    rule, rates = optax.contrib.reduce_on_plateau(atol=0.0, **options), []
+    state = rule.init(jax.numpy.zeros(1))
+    for value in PLATEAU_VALUES:
+        _, state = rule.update(jax.numpy.zeros(1), state, value=value)
+        rates.append(float(state.scale))
     return np.array(rates)
 
 
@@ -114,10 +136,18 @@ def main():
         arrays[name], arrays[name + "_momentum"] = torch_run(
             lambda o, options=options: torch_schedulers.OneCycleLR(o, BASE, total_steps=STEPS + 1, **options),
             momentum=0.9).T
+    for name, options in CYCLIC.items():
+        arrays[name], arrays[name + "_momentum"] = torch_run(
+            lambda o, options=options: torch_schedulers.CyclicLR(o, 0.2 * BASE, BASE, base_momentum=0.8,
+                                                                 max_momentum=0.95, **options), momentum=0.9).T
+    arrays |= {name: optax_plateau(**options) for name, options in OPTAX_PLATEAUS.items()}
     arrays |= {name: torch_plateau(options) for name, options in PLATEAUS.items()}
     arrays["plateau_keras"] = keras_plateau(factor=0.5, patience=3, min_delta=0.02, cooldown=2, min_lr=2.0**-5)
     arrays["plateau_keras_plain"] = keras_plateau(factor=0.5, patience=1, min_delta=1e-4)
     arrays["optax_staircase"] = np.array([optax.exponential_decay(BASE, 6, 0.8, staircase=True)(i) for i in k])
+    arrays["optax_bounded"] = np.array([optax.exponential_decay(BASE, 6, 0.8, end_value=0.3 * BASE)(i) for i in k])
+    arrays["optax_growing"] = np.array([optax.exponential_decay(BASE, 6, 1.2, end_value=3 * BASE)(i) for i in k])
+    arrays["optax_cosine_power"] = np.array([optax.cosine_decay_schedule(BASE, 50, 0.1, exponent=1.7)(i) for i in k])
     arrays["optax_polynomial"] = np.array([optax.polynomial_schedule(BASE, 0.2 * BASE, 3.0, 40)(i) for i in k])
     arrays["optax_warmup_cosine"] = np.array(
         [optax.warmup_cosine_decay_schedule(0.1 * BASE, BASE, 12, 50, 0.05 * BASE)(i) for i in k])

@@ -37,6 +37,16 @@ PEERS = {  # golden name -> the same schedule here
     "one_cycle_momentum": schedules.one_cycle_momentum(65),
     "one_cycle_linear_momentum": schedules.one_cycle_momentum(65, warm=0.4, shape="linear"),
     "one_cycle_three_momentum": schedules.one_cycle_momentum(65, warm=0.35, three_phase=True),
+    "cyclic": schedules.cyclic(7, low=0.2),
+    "cyclic_halving": schedules.cyclic(4, 9, low=0.2, form="triangular2"),
+    "cyclic_exponential": schedules.cyclic(5, 3, low=0.2, form="exponential", rate=0.97),
+    "cyclic_momentum": schedules.cyclic(7, low=0.95, high=0.8, absolute=True),
+    "cyclic_halving_momentum": schedules.cyclic(4, 9, low=0.95, high=0.8, form="triangular2", absolute=True),
+    "cyclic_exponential_momentum": schedules.cyclic(5, 3, 0.95, 0.8, "exponential", 0.97, absolute=True),
+    "chained": schedules.product(schedules.linear(10, 0.25, 1.0), schedules.exponential(0.95)),
+    "optax_bounded": schedules.exponential(0.8, 6, end=0.3),
+    "optax_growing": schedules.exponential(1.2, 6, end=3.0),
+    "optax_cosine_power": schedules.cosine(50, end=0.1, power=1.7),
     "optax_staircase": schedules.exponential(0.8, 6, staircase=True),
     "optax_polynomial": schedules.polynomial(40, 3.0, end=0.2),
     "optax_warmup_cosine": schedules.warmup(12, schedules.cosine(38, end=0.05), start=0.1),
@@ -59,6 +69,10 @@ PLATEAUS = {
     "plateau_rel": (BASE, {"factor": 0.5, "patience": 2, "threshold": 0.05}),
     "plateau_abs": (BASE, {"factor": 0.3, "patience": 3, "threshold": 0.02, "threshold_mode": "abs", "cooldown": 2}),
     "plateau_min": (BASE, {"factor": 0.1, "patience": 0, "cooldown": 1, "min_lr": 1e-4, "eps": 1e-5}),
+    "plateau_max": (BASE, {"factor": 0.5, "patience": 1, "threshold": 0.01, "mode": "max"}),
+    "optax_plateau": (1.0, {"factor": 0.5, "patience": 2, "threshold": 0.02, "cooldown": 1, "form": "optax"}),
+    "optax_plateau_accumulated": (1.0, {"factor": 0.5, "patience": 1, "threshold": 0.01, "accumulate": 4,
+                                        "min_lr": 0.05, "form": "optax"}),
     "plateau_keras": (1.0, {"factor": 0.5, "patience": 3, "threshold": 0.02, "threshold_mode": "abs", "cooldown": 2,
                             "min_lr": 2.0**-5, "form": "keras"}),
     "plateau_keras_plain": (1.0, {"factor": 0.5, "patience": 1, "threshold_mode": "abs", "form": "keras"}),
@@ -72,6 +86,43 @@ def test_plateau_parity(name):
     rates = [decisions.step(value) for value in GOLDEN["values"]]
     close(rates, GOLDEN[name])
     assert len(set(rates)) > 2 and decisions.history == rates  # the golden run does reduce, more than once
+
+
+def test_a_product_takes_fractions_of_one_hyperparameter():
+    both = schedules.product(schedules.linear(10), schedules.product(schedules.exponential(0.9), schedules.step(5)))
+    assert both(7, 0.5) == 0.5 * schedules.linear(10)(7) * schedules.exponential(0.9)(7) * schedules.step(5)(7)
+    assert both.refined(2.0)(14, 0.25) == both(7, 0.25)
+    for part in (schedules.ramp(0.5, 0.9, 20, drives="lr"), schedules.growing(0.1)):
+        with pytest.raises(ValueError, match="second must be a schedule in fractions"):
+            schedules.product(schedules.linear(10), part)
+    with pytest.raises(ValueError, match="one hyperparameter, got 'lr' and 'beta1'"):
+        schedules.product(schedules.linear(10), schedules.linear(10, drives="beta1"))
+    with pytest.raises(TypeError, match="first must be a Schedule, got 1"):
+        schedules.product(1, schedules.linear(10))
+
+
+def test_what_new_arguments_of_schedules_refuse():
+    for make, words in ((lambda: schedules.exponential(0.9, end=1.5), r"end must be in \[0, 1\]"),
+                        (lambda: schedules.exponential(1.1, end=0.5), r"end must be .*1"),
+                        (lambda: schedules.cosine(9, power=0.0), "power must be"),
+                        (lambda: schedules.cyclic(0), "up must be"),
+                        (lambda: schedules.cyclic(9, form="exp_range"), "form must be"),
+                        (lambda: schedules.cyclic(9, rate=1.5), "rate must be"),
+                        (lambda: schedules.ReduceLROnPlateau(mode="maximum"), "mode must be"),
+                        (lambda: schedules.ReduceLROnPlateau(accumulate=0), "accumulate must be")):
+        with pytest.raises(ValueError, match=words):
+            make()
+
+
+def test_a_plateau_rule_that_accumulates_is_resumed_between_its_decisions():
+    rule = schedules.ReduceLROnPlateau(patience=1, accumulate=3, form="optax")
+    whole, first = rule.start(1.0), rule.start(1.0)
+    values = GOLDEN["values"][:20]
+    for value in values[:10]:  # ten is no multiple of three
+        first.step(value)
+    rest = rule.start(1.0).restore(first.numbers())
+    rates = [rest.step(value) for value in values[10:]]
+    assert [whole.step(value) for value in values][10:] == rates
 
 
 def test_a_schedule_drives_lr_and_momentum_like_torch():
@@ -429,7 +480,7 @@ def test_bad_input_gets_one_line(call, error, words):
 def test_names_of_what_is_driven_and_repr():
     assert schedules.cosine(5).driving("momentum").drives == "momentum"
     assert repr(schedules.warmup(4, schedules.cosine(9), start=0.5)) == (
-        "sequence(2, 4, linear(4, 1, 0.5, 1) of lr, cosine(9, 0, 0) of lr) of lr")
+        "sequence(2, 4, linear(4, 1, 0.5, 1) of lr, cosine(9, 0, 0, 1) of lr) of lr")
     assert schedules.cosine(5) == schedules.cosine(5) != schedules.cosine(6)
 
 
@@ -456,7 +507,10 @@ EVERY = {
     "table": schedules.table([1.0, 2.0]), "tables": schedules.table([1.0, 2.0], True),
     "chebyshev": schedules.chebyshev(10, 4), "silver": schedules.silver(),
     "sequence": schedules.sequence([schedules.silver(), schedules.table([1.0, 2.0])], [4]),
-    "refined": schedules.silver().refined(1e-300),
+    "refined": schedules.silver().refined(1e-300), "cyclic": schedules.cyclic(1.1),
+    "halving": schedules.cyclic(1.1, 2.2, form="triangular2"), "fading": schedules.cyclic(3, form="exponential"),
+    "bounded": schedules.exponential(1.1, end=5.0), "power": schedules.cosine(3, power=0.1),
+    "product": schedules.product(schedules.silver(), schedules.cyclic(1.1)),
 }
 
 
@@ -488,6 +542,7 @@ def test_steps_that_meet_a_boundary_by_their_decimal_numbers():
     assert schedules.cosine_restarts(1.1)(33) == 1.0
     assert schedules.cosine_restarts(1.1, growth=3)(44) == 1.0  # 1.1 (3^4 - 1)/2
     assert schedules.multistep([15]).refined(2.2)(33) == 0.1
+    assert schedules.cyclic(1.1, low=0.25)(33) == 0.25 and schedules.cyclic(1.1, 2.2, form="triangular2")(33) == 0.1
     assert schedules.step(1.1, 0.5)(33) == schedules.exponential(0.5, 1.1, True)(33) == 0.5**30
     assert schedules.natural_exponential(1.0, 1.1, True)(33) == math.exp(-30)
     assert schedules.inverse_time(1.0, 1.1, True)(33) == 1 / 31
