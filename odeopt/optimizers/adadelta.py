@@ -16,6 +16,9 @@ Restart    u starts at 0, so the first steps are about lr sqrt(eps_step/(1 - rho
 
 With eps = 0 a coordinate whose v is 0 does not move (0/0 counts as 0; torch gives NaN).
 
+Weight decay, coupled: g + weight_decay x for g (torch), fixed; decoupled: x <- x - lr weight_decay x besides the
+step (keras), a drift lr weight_decay/h, so that weight_decay ~ h.
+
 lr = 1 is the paper's method; another lr multiplies the step and is not seen by u (torch, keras).
 
 Sources: Zeiler, arXiv:1212.5701, algorithm 1; [A003].
@@ -30,18 +33,22 @@ from ..abi import kernel, precision
 from ..flows import adadelta_flow
 from ..method import Slot
 from ..schemes import partitioned_euler
-from .base import Optimizer, fraction, nonnegative, number, positive, square_behind
+from .base import Optimizer, fraction, nonnegative, number, positive, square_behind, variant
 
 
 @kernel
 def adadelta(k, p, x, g, s):
-    """p = (lr, rho, eps, eps_step); s = (v, u)."""
+    """p = (lr, rho, eps, eps_step, weight decay, 1 for decoupled); s = (v, u)."""
     lr, new, eps, eps_step = p[0], 1.0 - p[1], p[2], p[3]
+    outer = p[4] * p[5]
+    inner, keep = p[4] - outer, 1.0 - lr * outer
     v, u = s[0], s[1]
     real = precision(x, g, s)
     lr, old, new, eps, eps_step, zero = real(lr), real(p[1]), real(new), real(eps), real(eps_step), real(0.0)
+    inner, keep = real(inner), real(keep)
     for i in range(x.size):
-        gi, vi, ui, xi = g[i], v[i], u[i], x[i]
+        vi, ui, xi = v[i], u[i], x[i]
+        gi = g[i] + inner * xi
         vi = old * vi + new * gi * gi
         below = vi + eps
         d = np.sqrt((ui + eps_step) / below) * gi  # one root, not two: roots are what takes the time
@@ -49,7 +56,7 @@ def adadelta(k, p, x, g, s):
         ui = old * ui + new * d * d
         v[i] = vi
         u[i] = ui
-        x[i] = xi - lr * d
+        x[i] = keep * xi - lr * d
     return 1.0 - p[1]
 
 
@@ -66,6 +73,8 @@ class Adadelta(Optimizer):
         Under the root of v, in the unit of g^2.
     eps_step : float > 0 or None, default None
         Under the root of u, in the unit of x^2. None: the number ``eps``, as in the paper.
+    weight_decay : float >= 0, default 0
+    weight_decay_mode : {"coupled", "decoupled"}
     """
 
     title = "Adadelta"
@@ -75,6 +84,8 @@ class Adadelta(Optimizer):
     rho: float = fraction(default=0.9, scales="1 - c h")
     eps: float = nonnegative(default=1e-6)
     eps_step: float | None = number(default=None, low=0.0, open_low=True, scales="h^2", optional=True)
+    weight_decay: float = nonnegative(default=0.0)
+    weight_decay_mode: str = variant("coupled", "decoupled")
 
     kernel = staticmethod(adadelta)
 
@@ -93,8 +104,8 @@ class Adadelta(Optimizer):
 
     @property
     def p(self):
-        """(lr, rho, eps, eps_step)."""
-        return np.array([self.lr, self.rho, self.eps, self._eps_step])
+        """(lr, rho, eps, eps_step, weight_decay, 1 for decoupled)."""
+        return np.array([self.lr, self.rho, self.eps, self._eps_step, self.weight_decay, self._decoupled])
 
     @property
     def h(self):
@@ -114,7 +125,9 @@ class Adadelta(Optimizer):
 
     @property
     def flow(self):
-        return adadelta_flow(1.0, self.eps, self._eps_step / self.h**2, self.lr)
+        inner, outer = self.split_decay()
+        return adadelta_flow(1.0, self.eps, self._eps_step / self.h**2, self.lr, decay=inner,
+                             drift=outer * self.lr / self.h)
 
     @property
     def scheme(self):
@@ -124,9 +137,14 @@ class Adadelta(Optimizer):
         return np.vstack([x[None, :], s[:1], s[1:] / self.h**2])
 
     def consistent_start(self, x, g):
+        g = g + self.split_decay()[0] * x
         return np.array([g * g, np.zeros_like(g)])
+
+    def scaling(self):
+        return super().scaling() | {"weight_decay": "h" if self._decoupled else "fixed"}
 
     def refined(self, factor):
         """Also gives ``eps_step`` a value of its own, which the flow needs fixed as eps_step/h^2."""
         factor = checks.real("factor", factor, 1e-100, 1e100)
-        return replace(self, rho=1 - self.h / factor, eps_step=self._eps_step / factor**2)
+        decay = self.weight_decay / factor if self._decoupled else self.weight_decay
+        return replace(self, rho=1 - self.h / factor, eps_step=self._eps_step / factor**2, weight_decay=decay)

@@ -14,6 +14,8 @@ Constant g: step k is lr/sqrt(k), whatever the size of g; where g is 0 but in ev
            part of the squares is summed, and rare coordinates move sqrt(m) times as far ([A003])
 Zero       with eps = 0 a coordinate whose G is 0 does not move (0/0 counts as 0; torch gives NaN)
 Variants   eps outside the root (torch) or inside (optax, [A003])
+Decay      coupled: g + weight_decay x for g (torch), fixed under refinement; decoupled: x <- x - lr_k weight_decay x
+           besides the step, lr_k the present lr (keras), a drift weight_decay/lr, so that weight_decay ~ sqrt(h)
 
 Sources: Duchi, Hazan, Singer (2011), figure 1; [A003]; defaults: torch.
 """
@@ -31,19 +33,20 @@ from .base import Optimizer, nonnegative, number, square_behind, variant
 
 @kernel
 def adagrad(k, p, x, g, s):
-    """p = (lr, eps, initial accumulator, lr_decay, 1 for eps inside); s = (G)."""
-    lr, inside = p[0] / (1.0 + k * p[3]), p[1] * p[4]
-    outside = p[1] - inside
+    """p = (lr, eps, initial accumulator, lr_decay, weight decay, 1 for eps inside, 1 for decoupled); s = (G)."""
+    lr, inside, outer = p[0] / (1.0 + k * p[3]), p[1] * p[5], p[4] * p[6]
+    outside, inner, keep = p[1] - inside, p[4] - outer, 1.0 - lr * outer
     total = s[0]
     real = precision(x, g, s)
-    lr, inside, outside, zero = real(lr), real(inside), real(outside), real(0.0)
+    lr, inside, outside, inner, keep, zero = real(lr), real(inside), real(outside), real(inner), real(keep), real(0.0)
     for i in range(x.size):
-        gi = g[i]
+        xi = x[i]
+        gi = g[i] + inner * xi
         ti = total[i] + gi * gi
         total[i] = ti
         below = np.sqrt(ti + inside) + outside
         move = lr * gi / below
-        x[i] = x[i] - (move if below != zero else zero)
+        x[i] = keep * xi - (move if below != zero else zero)
     return p[0] * p[0]
 
 
@@ -61,6 +64,8 @@ class Adagrad(Optimizer):
         G at the start, in the unit of g^2.
     lr_decay : float >= 0, default 0
     eps_mode : {"outside", "inside"}
+    weight_decay : float >= 0, default 0
+    weight_decay_mode : {"coupled", "decoupled"}
     """
 
     title = "Adagrad"
@@ -71,6 +76,8 @@ class Adagrad(Optimizer):
     initial_accumulator: float = nonnegative(default=0.0, scales="1/h")
     lr_decay: float = nonnegative(default=0.0, scales="h")
     eps_mode: str = variant("outside", "inside")
+    weight_decay: float = nonnegative(default=0.0)
+    weight_decay_mode: str = variant("coupled", "decoupled")
 
     kernel = staticmethod(adagrad)
 
@@ -80,8 +87,8 @@ class Adagrad(Optimizer):
 
     @property
     def p(self):
-        """(lr, eps, initial_accumulator, lr_decay, 1 for eps inside the root)."""
-        return self.numbers_and(self.eps_mode == "inside")
+        """(lr, eps, initial_accumulator, lr_decay, weight_decay, 1 for eps inside the root, 1 for decoupled)."""
+        return self.numbers_and(self.eps_mode == "inside", self._decoupled)
 
     @property
     def h(self):
@@ -117,7 +124,9 @@ class Adagrad(Optimizer):
     @property
     def flow(self):
         eps = self.eps * (self.h if self.eps_mode == "inside" else self.lr)
-        return adagrad_flow(eps, eps_mode=self.eps_mode, rate=self.lr_decay / self.h)
+        inner, outer = self.split_decay()
+        return adagrad_flow(eps, eps_mode=self.eps_mode, rate=self.lr_decay / self.h, decay=inner,
+                            drift=outer / self.lr)
 
     @property
     def scheme(self):
@@ -131,7 +140,9 @@ class Adagrad(Optimizer):
 
     def consistent_start(self, x, g):
         """V = g(x0)^2: as if the flow had run for one unit of time on this gradient."""
+        g = g + self.split_decay()[0] * x
         return np.array([g * g / self.h])
 
     def scaling(self):
-        return super().scaling() | {"eps": "1/h" if self.eps_mode == "inside" else "1/sqrt(h)"}
+        return super().scaling() | {"eps": "1/h" if self.eps_mode == "inside" else "1/sqrt(h)",
+                                    "weight_decay": "sqrt(h)" if self._decoupled else "fixed"}

@@ -15,7 +15,8 @@ Bound      for beta1 < beta2 |dx| <= lr (1 - beta1)/(1 - beta1/beta2), 1.0091 lr
 Zero       with eps = 0 a coordinate whose u is 0 does not move (0/0 counts as 0; torch and optax give NaN)
 Variants   eps inside the maximum (torch, optax) or outside, u + eps (the paper has none)
 
-Weight decay: add weight_decay |x|^2/2 to the objective; that is what torch does.
+Weight decay, coupled: g + weight_decay x for g, as torch; decoupled: x <- x - lr weight_decay x besides the
+step, as keras; both are rates of the flow and stay when lr is refined.
 
 Sources: Kingma, Ba, arXiv:1412.6980, algorithm 2; [A003].
 """
@@ -34,24 +35,27 @@ from .base import Optimizer, fraction, nonnegative, positive, square_behind, var
 
 @kernel
 def adamax(k, p, x, g, s):
-    """p = (lr, beta1, beta2, eps, 1 for eps inside); s = (m, u, q1), q1 in element 0."""
-    lr, new, beta2, inside = p[0], 1.0 - p[1], p[2], p[3] * p[4]
-    outside = p[3] - inside
+    """p = (lr, beta1, beta2, eps, weight decay, 1 for eps inside, 1 for decoupled); s = (m, u, q1), q1 in element 0."""
+    lr, new, beta2, inside = p[0], 1.0 - p[1], p[2], p[3] * p[5]
+    outside, outer = p[3] - inside, p[4] * p[6]
+    inner, keep = p[4] - outer, 1.0 - p[0] * outer
     q = s[2, 0] + new * (1.0 - s[2, 0])
     s[2, 0] = q
     step = lr / q
     m, u = s[0], s[1]
     real = precision(x, g, s)
     new, beta2, step, inside, outside = real(new), real(beta2), real(step), real(inside), real(outside)
+    inner, keep = real(inner), real(keep)
     old, zero, most = real(p[1]), real(0.0), real(np.inf)
     for i in range(x.size):
-        gi, mi, xi = g[i], m[i], x[i]
+        mi, xi = m[i], x[i]
+        gi = g[i] + inner * xi
         mean, safe = mi + new * (gi - mi), old * mi + new * gi
         mi = mean if abs(mean) < most else safe  # g - m may overflow; the first form has torch's bits
         ui = max(abs(gi) + inside, beta2 * u[i])
         below = ui + outside
         move = step * mi / below
-        xi = xi - (move if below != zero else zero)
+        xi = keep * xi - (move if below != zero else zero)
         m[i] = mi
         u[i] = ui
         x[i] = xi
@@ -71,6 +75,8 @@ class AdaMax(Optimizer):
         In the unit of g.
     eps_mode : {"inside", "outside"}
         Inside the maximum or beside it.
+    weight_decay : float >= 0, default 0
+    weight_decay_mode : {"coupled", "decoupled"}
     """
 
     title = "AdaMax"
@@ -82,6 +88,8 @@ class AdaMax(Optimizer):
     beta2: float = fraction(default=0.999, scales="1 - c h")
     eps: float = nonnegative(default=1e-8)
     eps_mode: str = variant("inside", "outside")
+    weight_decay: float = nonnegative(default=0.0)
+    weight_decay_mode: str = variant("coupled", "decoupled")
 
     kernel = staticmethod(adamax)
 
@@ -91,8 +99,8 @@ class AdaMax(Optimizer):
 
     @property
     def p(self):
-        """(lr, beta1, beta2, eps, 1 for eps inside the maximum)."""
-        return self.numbers_and(self.eps_mode == "inside")
+        """(lr, beta1, beta2, eps, weight_decay, 1 for eps inside the maximum, 1 for decoupled decay)."""
+        return self.numbers_and(self.eps_mode == "inside", self._decoupled)
 
     @property
     def _bound(self):
@@ -101,11 +109,12 @@ class AdaMax(Optimizer):
     @property
     def flow(self):
         tau1, tau2 = (self.lr / (1 - beta) for beta in (self.beta1, self.beta2))
-        return adamax_flow(tau1, tau2, self.eps, eps_mode=self.eps_mode)
+        inner, outer = self.split_decay()
+        return adamax_flow(tau1, tau2, self.eps, eps_mode=self.eps_mode, decay=inner, drift=outer)
 
     @property
     def scheme(self):
-        return catching_up_euler(2, offset=self._bound)
+        return catching_up_euler(2, offset=self._bound, decay=self.split_decay()[0])
 
     def held(self, slot, preconditioner):
         """max(beta2 u, |g| + eps) does not feel an eps below u."""
@@ -117,5 +126,5 @@ class AdaMax(Optimizer):
     def flow_start(self, x, g, start="cold"):
         """u jumps to |g| + eps at t = 0."""
         z = super().flow_start(x, g, start)
-        z[2] = np.maximum(z[2], np.abs(g) + self._bound)
+        z[2] = np.maximum(z[2], np.abs(g + self.split_decay()[0] * x) + self._bound)
         return z

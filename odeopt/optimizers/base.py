@@ -51,16 +51,24 @@ SCALING_LAWS: dict[str, Any] = {
 }
 
 
-def square_behind(preconditioner: float, eps: float, inside: bool, keep: float = 1.0) -> float:
+def square_behind(preconditioner: float, eps: float, inside: bool, keep: float = 1.0, root: float = 0.0) -> float:
     """The mean square v that a step at a vanishing gradient, which first makes ``keep`` v of it, divides by
-    ``preconditioner``: sqrt(keep v) + eps (``inside``: sqrt(keep v + eps))."""
-    if preconditioner <= (math.sqrt(eps) if inside else eps):
+    ``preconditioner``: sqrt(keep v + root) + eps (``inside``: sqrt(keep v + eps + root))."""
+    under, beside = (eps + root, 0.0) if inside else (root, eps)
+    if preconditioner <= math.sqrt(under) + beside:
         raise ValueError(f"preconditioner must be above that of a vanishing gradient, got {preconditioner:g} "
-                         f"with eps={eps:g}")
+                         f"with eps={eps:g}" + f" and eps_root={root:g}" * bool(root))
     if keep == 0.0:
         raise ValueError("method must keep a mean square over the steps to have a preconditioner, and this one keeps "
                          "none")
-    return (preconditioner**2 - eps if inside else (preconditioner - eps) ** 2) / keep
+    return ((preconditioner - beside) ** 2 - under) / keep
+
+
+def eps_places(optimizer: Any) -> tuple[float, float]:
+    """What an optimizer with ``eps``, ``eps_mode`` and perhaps ``eps_root`` adds (under the root, beside it) late in a
+    run, when corrected and uncorrected roots are one."""
+    eps, root = optimizer.eps, getattr(optimizer, "eps_root", 0.0)
+    return (eps + root, 0.0) if optimizer.eps_mode == "inside" else (root, eps)
 
 
 def _cayley(value):

@@ -38,19 +38,20 @@ _WARM_UP = math.log(0.96)
 
 @kernel
 def nadam(k, p, x, g, s):
-    """p = (lr, beta1, beta2, eps, weight decay, momentum_decay, 1 for eps inside, 1 for decoupled, 1 for
-    the warm-up); s = (m, v, 1 - P, q2), the last two in element 0."""
-    lr, beta1, inside, outer = p[0], p[1], p[3] * p[6], p[4] * p[7]
+    """p = (lr, beta1, beta2, eps, weight decay, eps_root, momentum_decay, 1 for eps inside, 1 for decoupled, 1 for
+    eps beside the uncorrected root, 1 for the warm-up); s = (m, v, 1 - P, q2), the last two in element 0."""
+    lr, beta1, inside, outer = p[0], p[1], p[3] * p[7], p[4] * p[8]
     outside, inner, keep = p[3] - inside, p[4] - outer, 1.0 - p[0] * outer
     new1, new2 = 1.0 - beta1, 1.0 - p[2]
     mu, ahead = beta1, beta1
-    if p[8] > 0.0:
-        mu = beta1 * (1.0 - 0.5 * np.exp(_WARM_UP * p[5] * (k + 1.0)))
-        ahead = beta1 * (1.0 - 0.5 * np.exp(_WARM_UP * p[5] * (k + 2.0)))
+    if p[10] > 0.0:
+        mu = beta1 * (1.0 - 0.5 * np.exp(_WARM_UP * p[6] * (k + 1.0)))
+        ahead = beta1 * (1.0 - 0.5 * np.exp(_WARM_UP * p[6] * (k + 2.0)))
     weight = s[2, 0] * mu + (1.0 - mu)  # 1 - P
     q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
     s[2, 0], s[3, 0] = weight, q2
-    root, inside = 1.0 / np.sqrt(q2), inside * q2
+    root, inside = 1.0 / np.sqrt(q2), (inside + p[5]) * q2
+    outside *= root if p[9] > 0.0 else 1.0
     of_g = lr * (1.0 - mu) / weight
     of_m = lr * ahead / (weight * ahead + (1.0 - ahead))
     m, v = s[0], s[1]
@@ -78,7 +79,7 @@ class NAdam(Adam):
 
     Parameters
     ----------
-    lr, beta1, beta2, eps, eps_mode, weight_decay, weight_decay_mode
+    lr, beta1, beta2, eps, eps_mode, weight_decay, weight_decay_mode, eps_root
         As :class:`Adam`.
     momentum_decay : float >= 0 or None, default 4e-3
         Speed of the momentum's warm-up; None for constant momentum beta1.
@@ -98,15 +99,16 @@ class NAdam(Adam):
 
     @property
     def p(self):
-        """(lr, beta1, beta2, eps, weight_decay, momentum_decay, then 1 for: eps inside the root,
-        decoupled decay, warm-up)."""
+        """(lr, beta1, beta2, eps, weight_decay, eps_root, momentum_decay, then 1 for: eps inside the root,
+        decoupled decay, eps beside the uncorrected root, warm-up)."""
         numbers = self._numbers()
-        return np.array([*numbers, self.eps_mode == "inside", self._decoupled, self.momentum_decay is not None])
+        return np.array([*numbers, self.eps_mode == "inside", self._decoupled, self.eps_mode == "hat",
+                         self.momentum_decay is not None])
 
     @property
     def flow(self):
         inner, outer = self.split_decay()
-        common = {"eps_mode": self.eps_mode, "decay": inner, "drift": outer}
+        common = {"eps_mode": self.eps_mode, "eps_root": self.eps_root, "decay": inner, "drift": outer}
         if self.momentum_decay is None:
             return adam_flow(*self.taus, self.eps, **common)
         rate = -_WARM_UP * self.momentum_decay / self.lr

@@ -29,24 +29,25 @@ from ..abi import kernel, precision
 from ..flows import Flow
 from ..method import Slot
 from .adam import Adam
-from .base import number, variant
+from .base import eps_places, number, variant
 
 
 @kernel
 def radam(k, p, x, g, s):
-    """p = (lr, beta1, beta2, eps, weight decay, threshold, 1 for eps inside, 1 for decoupled, 1 for torch); s = (m,
-    v, q1, q2), q in element 0."""
-    lr, inside, outer = p[0], p[3] * p[6], p[4] * p[7]
+    """p = (lr, beta1, beta2, eps, weight decay, eps_root, threshold, 1 for eps inside, 1 for decoupled, 1 for torch);
+    s = (m, v, q1, q2), q in element 0."""
+    lr, inside, outer = p[0], p[3] * p[7], p[4] * p[8]
     outside, inner, keep = p[3] - inside, p[4] - outer, 1.0 - p[0] * outer
+    inside += p[5]
     new1, new2 = 1.0 - p[1], 1.0 - p[2]
     q1 = s[2, 0] + new1 * (1.0 - s[2, 0])
     q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
     s[2, 0], s[3, 0] = q1, q2
     limit = 2.0 / new2 - 1.0
     seen = limit - 2.0 * (k + 1.0) * (1.0 - q2) / q2
-    rectified = seen > p[5]
+    rectified = seen > p[6]
     step, root, inside = lr / q1, 1.0 / np.sqrt(q2), inside * q2
-    if p[8] > 0.0:  # torch's eps stands beside the uncorrected root
+    if p[9] > 0.0:  # torch's eps stands beside the uncorrected root
         outside, inside = outside * root, inside / q2
     if rectified:
         step *= np.sqrt((seen - 4.0) * (seen - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * seen))
@@ -72,7 +73,7 @@ def radam(k, p, x, g, s):
 
 @kernel
 def field(fg, hv, data, t, p, z, dz):
-    """z = (x, m, v, q1, q2), p = (tau1, tau2, eps, 1 for eps inside the root, decay, drift, 1 for torch)."""
+    """z = (x, m, v, q1, q2), p = (tau1, tau2, eps beside the root, eps under it, decay, drift, 1 for torch)."""
     x, m, v = z[0], z[1], z[2]
     dx, dm, dv = dz[0], dz[1], dz[2]
     q1, q2 = z[3, 0], z[4, 0]
@@ -86,9 +87,9 @@ def field(fg, hv, data, t, p, z, dz):
         r = np.sqrt(0.5 * age * (1.0 - age / 6.0))
     else:
         r = np.sqrt(1.0 - age / np.expm1(age))
-    eps = p[2]
+    beside, under = p[2], p[3]
     if p[6] > 0.0 and q2 > 0.0:
-        eps = p[2] / q2 if p[3] > 0.0 else p[2] / np.sqrt(q2)
+        beside, under = p[2] / np.sqrt(q2), p[3] / q2
     fg(x, dx, data)
     for i in range(x.size):
         gi = dx[i] + p[4] * x[i]
@@ -96,7 +97,7 @@ def field(fg, hv, data, t, p, z, dz):
         dv[i] = (gi * gi - v[i]) / p[1]
         mean = m[i] / q1 if q1 > 0.0 else gi
         square = max(v[i], 0.0) / q2 if q2 > 0.0 else gi * gi
-        root = np.sqrt(square + eps) if p[3] > 0.0 else np.sqrt(square) + eps
+        root = np.sqrt(square + under) + beside
         dx[i] = (-r * mean / root if root != 0.0 else 0.0) - p[5] * x[i]
 
 
@@ -106,12 +107,12 @@ class RAdam(Adam):
 
     Parameters
     ----------
-    lr, beta1, beta2, eps, eps_mode, weight_decay, weight_decay_mode
-        As :class:`Adam`.
+    lr, beta1, beta2, eps, eps_mode, weight_decay, weight_decay_mode, eps_root
+        As :class:`Adam`, but for eps_mode="hat": that is form="torch".
     threshold : float >= 4, default 5
         Steps are rectified from where rho_k is above it.
     form : {"torch", "optax"}
-        Whether eps stands beside the uncorrected root of v, or beside the corrected one.
+        Whether eps and eps_root go with the uncorrected root of v, or with the corrected one.
     """
 
     title = "RAdam"
@@ -123,6 +124,12 @@ class RAdam(Adam):
 
     kernel = staticmethod(radam)
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.eps_mode == "hat":
+            raise ValueError("eps_mode must be 'outside' or 'inside', and form='torch' for the uncorrected root, "
+                             "got 'hat'")
+
     @property
     def slots(self):
         return (Slot("mean", "average", "g"), Slot("square", "square", "g^2"), Slot("mean weight", "weight"),
@@ -130,20 +137,21 @@ class RAdam(Adam):
 
     @property
     def p(self):
-        """(lr, beta1, beta2, eps, weight_decay, threshold, then 1 for: eps inside the root, decoupled decay,
+        """(lr, beta1, beta2, eps, weight_decay, eps_root, threshold, then 1 for: eps inside the root, decoupled decay,
         torch's form)."""
         return self.numbers_and(self.eps_mode == "inside", self._decoupled, self.form == "torch")
 
     @property
     def flow(self):
         inner, outer = self.split_decay()
-        inside, torch = self.eps_mode == "inside", self.form == "torch"
+        torch = self.form == "torch"
         tau1, tau2 = self.taus
-        eps = ("eps/q2" if inside else "eps/√q2") if torch else "eps"
-        root = f"√(v/q2 + {eps})" if inside else f"(√(v/q2) + {eps})"
+        under, beside = eps_places(self)
+        root = f"√(v/q2{(' + eps_root' + '/q2' * torch) * bool(under)})"
+        root = f"({root} + eps{'/√q2' * torch})" if beside else root
         equation = (f"x' = -r (m/q1)/{root}{' - drift x' if outer else ''}, r² = 1 - s/(e^s - 1), s = t/tau2, "
                     "tau1 m' = g - m, tau2 v' = g² - v, tau_i q_i' = 1 - q_i")
-        constants = {"tau1": tau1, "tau2": tau2, "eps": self.eps, "inside": float(inside), "decay": inner,
+        constants = {"tau1": tau1, "tau2": tau2, "eps": beside, "eps_root": under, "decay": inner,
                      "drift": outer, "torch": float(torch)}
         return Flow("RAdam", equation, field, constants, ("mean", "square", "mean weight", "square weight"))
 

@@ -23,7 +23,9 @@ Order    scalar 1. Vector: **one half from the cold start v = 0**: the flow star
          see it, and with them the order tends to 1 (.62 to .99 over seven levels from lr = .003, eps = .01)
 Momentum b <- momentum b + g/sqrt(v + eps);  x <- x - lr b, with nesterov x <- x - lr (momentum b +
          g/sqrt(v + eps)): x'' + a x' + g/sqrt(v + eps) = 0 by partitioned Euler (v, then b, then x;
-         nesterov: with look-ahead), h = sqrt(lr), a = (1 - momentum)/h, tau = h/(1 - decay)
+         nesterov: with look-ahead), h = sqrt(lr), a = (1 - momentum)/h, tau = h/(1 - decay). With lr_inside lr
+         multiplies what enters the buffer, b <- momentum b + lr g/sqrt(v + eps); x <- x - b (keras, optax,
+         TensorFlow): the same at constant lr; when lr changes, what is in the buffer keeps its size
 Scaling  vector: lr ~ h (momentum: h^2), decay = 1 - h/tau, eps fixed; scalar: lr ~ h, decay fixed;
          weight_decay fixed
 Stability  frozen v: lr lambda/sqrt(v + eps) < 2, with momentum 2 (1 + momentum), with nesterov
@@ -98,7 +100,7 @@ def rmsprop_corrected(k, p, x, g, s):
 @kernel
 def rmsprop_general(k, p, x, g, s):
     """p = (lr, decay, eps, momentum, weight decay, then switches: eps inside, bias correction,
-    centered, nesterov); s = (b, v, m, q), unused rows stay 0."""
+    centered, nesterov, lr inside the buffer); s = (b, v, m, q), unused rows stay 0."""
     lr, new, mu, inside, decay = p[0], 1.0 - p[1], p[3], p[2] * p[5], p[4]
     outside = p[2] - inside
     heavy, centered, nesterov = mu > 0.0, p[7] > 0.0, p[8] > 0.0
@@ -111,6 +113,8 @@ def rmsprop_general(k, p, x, g, s):
     real = precision(x, g, s)
     lr, new, mu, inside, outside, decay = real(lr), real(new), real(mu), real(inside), real(outside), real(decay)
     scale, root, old, zero, most = real(scale), real(root), real(p[1]), real(0.0), real(np.inf)
+    one = real(1.0)
+    before, after = (lr, one) if p[9] > 0.0 else (one, lr)
     for i in range(x.size):
         xi, vi, mi = x[i], v[i], m[i]
         gi = g[i] + decay * xi
@@ -124,13 +128,14 @@ def rmsprop_general(k, p, x, g, s):
         below = np.sqrt(square + inside) * root + outside
         u = gi / below
         u = u if below != zero else zero
+        u = before * u
         if heavy:
             bi = mu * b[i] + u
             b[i] = bi
             u = mu * bi + u if nesterov else bi
         v[i] = vi
         m[i] = mi
-        x[i] = xi - lr * u
+        x[i] = xi - after * u
     return np.sqrt(p[0]) if heavy else p[0]
 
 
@@ -186,11 +191,13 @@ class RMSprop(Optimizer):
     form : {"vector", "scalar"}
     eps_mode : {"inside", "outside"}
     centered, nesterov, bias_correction : bool, default False
+    lr_inside : bool, default False
+        Whether lr multiplies what enters the buffer, not what leaves it.
 
     Raises
     ------
     ValueError
-        Also for ``centered`` or ``momentum`` with ``form="scalar"``, ``nesterov`` without momentum.
+        Also for ``centered`` or ``momentum`` with ``form="scalar"``, ``nesterov`` or ``lr_inside`` without momentum.
     """
 
     title = "RMSprop"
@@ -208,13 +215,15 @@ class RMSprop(Optimizer):
     nesterov: bool = switch(False)
     bias_correction: bool = switch(False)
     weight_decay: float = nonnegative(default=0.0)
+    lr_inside: bool = switch(False)
 
     def __post_init__(self):
         super().__post_init__()
         if self._scalar and (self.centered or self.momentum):
             raise ValueError("form must be 'vector' with centered=True or momentum, got 'scalar'")
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov must be False without momentum, got True")
+        for name in ("nesterov", "lr_inside"):
+            if getattr(self, name) and not self.momentum:
+                raise ValueError(f"{name} must be False without momentum, got True")
 
     @property
     def _scalar(self):
@@ -240,14 +249,16 @@ class RMSprop(Optimizer):
     def slots(self):
         square, weight = Slot("square", "square", "g^2"), Slot("weight", "weight")
         if self._general:
-            return (Slot("buffer", "velocity", "x per step/lr"), square, Slot("mean", "average", "g"), weight)
+            unit = "x per step" if self.lr_inside else "x per step/lr"
+            return (Slot("buffer", "velocity", unit), square, Slot("mean", "average", "g"), weight)
         return (square, weight) if self._scalar or self.bias_correction else (square,)
 
     @property
     def p(self):
         """(lr, decay, eps, momentum, weight_decay, then 1 for: eps inside the root, bias correction,
-        centered, nesterov)."""
-        return self.numbers_and(self.eps_mode == "inside", self.bias_correction, self.centered, self.nesterov)
+        centered, nesterov, lr inside the buffer)."""
+        return self.numbers_and(self.eps_mode == "inside", self.bias_correction, self.centered, self.nesterov,
+                                self.lr_inside)
 
     def declared_order(self, start="cold"):
         order = super().declared_order(start)
@@ -299,7 +310,7 @@ class RMSprop(Optimizer):
         """The buffer, in units of one step, becomes the velocity x'."""
         if not self.momentum:
             return super().to_flow(x, s)
-        return np.vstack([x[None, :], -self.h * s[:1], s[1:]])
+        return np.vstack([x[None, :], -(1 / self.h if self.lr_inside else self.h) * s[:1], s[1:]])
 
     def consistent_start(self, x, g):
         s = np.zeros((len(self.slots), x.size))

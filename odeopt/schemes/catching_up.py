@@ -8,7 +8,7 @@ memory and the old gradient:
     u <- max(u + h F_u, b)   where u was above b, else u <- b
     x <- x + h F_x(t + h, x, s)
 
-The bound is |g(x)| (AdaMax) or another row of memory (AMSGrad). The flow's own field holds u on the
+The bound is |g(x) + decay x| (AdaMax) or another row of memory (AMSGrad). The flow's own field holds u on the
 bound by moving with it, for solvers that know nothing of bounds; here the projection does it.
 Order 1.
 
@@ -24,9 +24,9 @@ from .base import Scheme
 
 @kernel
 def step(rhs, fg, hv, data, p, t, h, z, w):
-    """Workspace: F, then g; p ends with (row u, row of the bound or -1, divisor row or 0, offset)."""
+    """Workspace: F, then g; p ends with (row u, row of the bound or -1, divisor row or 0, offset, decay)."""
     rows, n = z.shape
-    row, bound_row, divisor = int(p[-4]), int(p[-3]), int(p[-2])
+    row, bound_row, divisor = int(p[-5]), int(p[-4]), int(p[-3])
     rhs(fg, hv, data, t, p, z, w[:rows])
     for j in range(1, rows):
         if j != row:
@@ -37,7 +37,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
         fg(z[0], g, data)
     scale = 1.0 / z[divisor, 0] if divisor > 0 else 1.0
     for i in range(n):
-        bound = (abs(g[i]) if bound_row < 0 else z[bound_row, i]) * scale + p[-1]
+        bound = (abs(g[i] + p[-1] * z[0, i]) if bound_row < 0 else z[bound_row, i]) * scale + p[-2]
         if z[row, i] > bound:
             z[row, i] = max(z[row, i] + h * w[row, i], bound)
         else:
@@ -49,8 +49,8 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
 
 
 @factory
-def catching_up_euler(row, bound_row=None, *, divisor=0, offset=0.0):
-    """Keep row ``row`` above ``offset`` plus |g| (``bound_row`` None) or row ``bound_row``, the
+def catching_up_euler(row, bound_row=None, *, divisor=0, offset=0.0, decay=0.0):
+    """Keep row ``row`` above ``offset`` plus |g + decay x| (``bound_row`` None) or row ``bound_row``, the
     latter divided by element 0 of row ``divisor`` when that is not 0."""
     row = checks.integer("row", row, 1)
     others = {"divisor": checks.integer("divisor", divisor)}
@@ -65,4 +65,5 @@ def catching_up_euler(row, bound_row=None, *, divisor=0, offset=0.0):
     bound = -1.0 if bound_row is None else float(bound_row)
     stages = 3 if bound_row is None else 2
     return Scheme("semi-implicit Euler with catching-up", step, 1, stages, work=lambda rows: rows + 1,
-                  constants=(float(row), bound, float(divisor), checks.real("offset", offset)), check=check)
+                  constants=(float(row), bound, float(divisor), checks.real("offset", offset),
+                             checks.real("decay", decay)), check=check)

@@ -1,18 +1,22 @@
 """Write optimizers.npz and CONFORMANCE.md: iterates of other packages' optimizers, and how far ours are.
 
 Run ``python tests/golden/make_optimizer_goldens.py`` from the repository's root, with torch, optax,
-schedulefree and pytorch_optimizer installed; the tests read the file and need none of them. Each case is
+schedulefree, pytorch_optimizer and keras installed; the tests read the file and need none of them. Each case is
 run twice on each problem: in open loop on one stored sequence of gradients (so that round-off is not amplified
 by the problem), and in closed loop on its own gradients. Everything is float64; torch's default dtype is
 set to float64, because some of its optimizers make scalars of the default dtype.
 """
 
 import importlib
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+os.environ["KERAS_BACKEND"] = "torch"
+
 import jax
+import keras
 import numpy as np
 import optax
 import torch
@@ -22,6 +26,7 @@ from optimizer_cases import CASES, KEPT, STEPS, problems, replay, tape
 
 jax.config.update("jax_enable_x64", True)
 torch.set_default_dtype(torch.float64)
+keras.config.set_floatx("float64")
 HERE = Path(__file__).parent
 
 
@@ -38,7 +43,8 @@ def run_torch(case, x0, gradient):
         opt.train()
     out = []
     for k in range(STEPS):
-        x.grad = torch.tensor(gradient(k, x.detach().numpy().copy()))
+        g = torch.tensor(gradient(k, x.detach().numpy().copy()))
+        x.grad = g.to_sparse() if "Sparse" in case.peer else g
         opt.step()
         if k + 1 in KEPT:
             out.append(x.detach().numpy().copy())
@@ -46,7 +52,11 @@ def run_torch(case, x0, gradient):
 
 
 def run_optax(case, x0, gradient):
-    transformation = peers(case)(**case.peer_arguments)
+    arguments = dict(case.peer_arguments)
+    if case.warmup:
+        lr = arguments["learning_rate"]
+        arguments["learning_rate"] = lambda k: lr * jax.numpy.minimum(1.0, (k + 1.0).astype(float) / case.warmup)
+    transformation = peers(case)(**arguments)
     x = jax.numpy.asarray(x0)
     state = transformation.init(x)
     update = jax.jit(transformation.update)
@@ -56,6 +66,18 @@ def run_optax(case, x0, gradient):
         x = optax.apply_updates(x, updates)
         if k + 1 in KEPT:
             out.append(np.asarray(x))
+    return np.array(out)
+
+
+def run_keras(case, x0, gradient):
+    x = keras.Variable(x0, dtype="float64")
+    opt = peers(case)(**case.peer_arguments)
+    opt.build([x])
+    out = []
+    for k in range(STEPS):
+        opt.apply([keras.ops.convert_to_tensor(gradient(k, keras.ops.convert_to_numpy(x).copy()))])
+        if k + 1 in KEPT:
+            out.append(keras.ops.convert_to_numpy(x).copy())
     return np.array(out)
 
 
@@ -69,7 +91,7 @@ def main():
     for name, (problem, x0) in found.items():
         arrays[f"tape/{name}"] = tape(problem, x0)
     for case in CASES:
-        run = run_optax if case.peer.startswith("optax") else run_torch
+        run = {"optax": run_optax, "keras": run_keras}.get(case.peer.partition(".")[0], run_torch)
         worst = {"open": 0.0, "closed": 0.0}
         for name, (problem, x0) in found.items():
             stored = arrays[f"tape/{name}"]
@@ -77,11 +99,11 @@ def main():
                                    ("closed", lambda k, x, problem=problem: problem.grad(x))):
                 theirs = run(case, x0, gradient)
                 arrays[f"{case.key}/{name}/{loop}"] = theirs
-                ours = replay(case.make(), x0, gradient, case.objective_decay, case.warmup)
+                ours = replay(case.make(), x0, gradient, case.objective_decay, case.warmup, case.averaged)
                 worst[loop] = max(worst[loop], deviation(ours, theirs))
         rows.append((case, worst))
         print(f"{case.key:45s} {worst['open']:.1e} {worst['closed']:.1e}", flush=True)
-    names = ("torch", "optax", "jax", "schedulefree", "pytorch_optimizer")
+    names = ("torch", "optax", "jax", "schedulefree", "pytorch_optimizer", "keras")
     versions = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
     np.savez_compressed(HERE / "optimizers.npz", versions=np.array(f"{versions}, numpy {np.__version__}, float64"),
                         kept=KEPT, **arrays)

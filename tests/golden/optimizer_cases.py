@@ -3,7 +3,8 @@
 Imports neither peer. ``peer`` is the name of the peer's optimizer and its arguments; where it lacks
 weight decay as an argument of ours, ``objective_decay`` adds decay * x to the gradient on our side
 (which is what the peer's coupled decay is). ``warmup``: steps in which lr grows
-linearly to its value, by the peer's own argument there. ``differs`` names a known disagreement: the test then
+linearly to its value, by the peer's own argument or a schedule there. ``averaged``: the average of the iterates is
+compared, by torch's AveragedModel around SGD. ``differs`` names a known disagreement: the test then
 asserts that the two are *not* equal, so that the day the peer changes is noticed.
 """
 
@@ -35,6 +36,7 @@ class Case:
     peer_arguments: dict
     objective_decay: float = 0.0
     warmup: int = 0
+    averaged: bool = False
     differs: str = ""
     note: str = ""
 
@@ -52,8 +54,8 @@ def tape(problem, x0):
     return np.array([problem.grad(x) * (1 + 0.5 * np.sin(0.7 * k)) for k, x in enumerate(run.x)])
 
 
-def replay(optimizer, x0, gradient, decay=0.0, warmup=0):
-    """Iterates x_k, k in KEPT; ``gradient(k, x)``."""
+def replay(optimizer, x0, gradient, decay=0.0, warmup=0, averaged=False):
+    """Iterates x_k or their averages, k in KEPT; ``gradient(k, x)``."""
     x = x0.copy()
     state = optimizer.init(x)
     out = []
@@ -61,7 +63,7 @@ def replay(optimizer, x0, gradient, decay=0.0, warmup=0):
         now = optimizer.changed(lr=optimizer.lr * (k + 1) / warmup) if k < warmup else optimizer
         now.update(x, gradient(k, x) + decay * x, state)
         if k + 1 in KEPT:
-            out.append(x.copy())
+            out.append(optimizer.average(state) if averaged else x.copy())
     return np.array(out)
 
 
@@ -77,11 +79,17 @@ def _free(name, method, arguments, peer, peer_arguments, **more):
     return Case(name, method, arguments, f"schedulefree.{peer}ScheduleFree", peer_arguments, **more)
 
 
+def _keras(name, method, arguments, peer, peer_arguments, **more):
+    return Case(name, method, arguments, f"keras.optimizers.{peer}", peer_arguments, **more)
+
+
 def _more(name, method, arguments, peer, peer_arguments, **more):
     return Case(name, method, arguments, f"pytorch_optimizer.{peer}", peer_arguments, **more)
 
 
 LR, RATE = 2e-4, 5e-3  # plain and normalised steps that stay tame on all three problems
+BINARY = 2.0**-8  # keras keeps its learning rate in float32, which holds powers of 2 exactly
+KERAS_BETAS = {"beta_1": 0.8, "beta_2": 0.95}
 OUT = {"eps_mode": "outside"}
 B = {"b1": 0.8, "b2": 0.95}
 BETAS = {"beta1": 0.8, "beta2": 0.95}
@@ -187,6 +195,38 @@ CASES = [
     _torch("plain", "RAdam", {"lr": RATE}, "RAdam", {"lr": RATE}),
     _optax("betas", "RAdam", {"lr": RATE, "form": "optax", "eps": 1e-3, **BETAS},
            "radam", {"learning_rate": RATE, "eps": 1e-3, **B}),
+    _torch("sparse", "Adam", {"lr": RATE, "eps": 1e-3, "eps_mode": "hat", **BETAS},
+           "SparseAdam", {"lr": RATE, "betas": (0.8, 0.95), "eps": 1e-3}),
+    _optax("eps and eps_root", "Adam", {"lr": RATE, "eps": 1e-3, "eps_root": 1e-4, **BETAS},
+           "adam", {"learning_rate": RATE, "eps": 1e-3, "eps_root": 1e-4, **B}),
+    _optax("mean corrected", "AMSGrad", {"lr": RATE, "form": "mean", **BETAS},
+           "amsgrad", {"learning_rate": RATE, "bias_correction_nu": False, **B}),
+    _optax("warm-up, lr inside the buffer", "RMSprop",
+           {"lr": 2e-4, "momentum": 0.8, "nesterov": True, "eps": 0.1, "lr_inside": True},
+           "rmsprop", {"learning_rate": 2e-4, "momentum": 0.8, "nesterov": True, "eps": 0.1}, warmup=50),
+    _keras("plain", "Adam", {"lr": BINARY, "eps": 1e-7, "eps_mode": "hat"}, "Adam", {"learning_rate": BINARY}),
+    _keras("eps, decoupled decay", "Adam", {"lr": BINARY, "eps": 1e-3, "eps_mode": "hat", "weight_decay": 0.125,
+                                            "weight_decay_mode": "decoupled", **BETAS},
+           "Adam", {"learning_rate": BINARY, "epsilon": 1e-3, "weight_decay": 0.125, **KERAS_BETAS}),
+    _keras("amsgrad", "AMSGrad", {"lr": BINARY, "eps": 1e-3, "eps_mode": "hat", **BETAS},
+           "Adam", {"learning_rate": BINARY, "epsilon": 1e-3, "amsgrad": True, **KERAS_BETAS}),
+    _keras("decoupled decay", "AdaMax", {"lr": BINARY, "eps": 1e-3, "eps_mode": "outside", "weight_decay": 0.125,
+                                         "weight_decay_mode": "decoupled", **BETAS},
+           "Adamax", {"learning_rate": BINARY, "epsilon": 1e-3, "weight_decay": 0.125, **KERAS_BETAS}),
+    _keras("decoupled decay", "Adagrad", {"lr": BINARY, "initial_accumulator": 0.1, "eps": 1e-3, "eps_mode": "inside",
+                                          "weight_decay": 0.125, "weight_decay_mode": "decoupled"},
+           "Adagrad", {"learning_rate": BINARY, "epsilon": 1e-3, "weight_decay": 0.125}),
+    _keras("decoupled decay", "Adadelta", {"lr": 0.5, "rho": 0.95, "eps": 1e-5, "weight_decay": 0.125,
+                                           "weight_decay_mode": "decoupled"},
+           "Adadelta", {"learning_rate": 0.5, "rho": 0.95, "epsilon": 1e-5, "weight_decay": 0.125}),
+    _keras("centered, momentum", "RMSprop", {"lr": 2.0**-10, "momentum": 0.75, "centered": True, "eps": 1e-3,
+                                             "lr_inside": True},
+           "RMSprop", {"learning_rate": 2.0**-10, "momentum": 0.75, "centered": True, "epsilon": 1e-3}),
+    _torch("coupled decay", "AdaMax", {"lr": RATE, "eps": 1e-3, "weight_decay": 0.1, **BETAS},
+           "Adamax", {"lr": RATE, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
+    _torch("coupled decay", "Adagrad", {"lr": 0.05, "weight_decay": 0.1}, "Adagrad", {"lr": 0.05, "weight_decay": 0.1}),
+    _torch("coupled decay", "Adadelta", {"lr": 0.5, "rho": 0.95, "eps": 1e-5, "weight_decay": 0.1},
+           "Adadelta", {"lr": 0.5, "rho": 0.95, "eps": 1e-5, "weight_decay": 0.1}),
     _free("plain", "ScheduleFreeSGD", {"lr": LR}, "SGD", {"lr": LR}),
     _free("decay, later points", "ScheduleFreeSGD", {"lr": LR, "momentum": 0.7, "weight_decay": 0.1, "power": 1.5},
           "SGD", {"lr": LR, "momentum": 0.7, "weight_decay": 0.1, "r": 1.5}),

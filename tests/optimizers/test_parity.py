@@ -32,7 +32,7 @@ def test_parity_with_peers(case, name, golden):
     for loop, gradient in (("open", lambda k, x: tape[k]), ("closed", lambda k, x: problem.grad(x))):
         theirs = golden[f"{case.key}/{name}/{loop}"]
         assert theirs.shape == (KEPT.size, x0.size) and np.abs(theirs[-1] - x0).max() > 1e-3
-        ours = replay(case.make(), x0, gradient, case.objective_decay, case.warmup)
+        ours = replay(case.make(), x0, gradient, case.objective_decay, case.warmup, case.averaged)
         off = np.abs(ours - theirs).max() / np.abs(theirs).max()
         if case.differs:
             assert off > 1e-7, f"no longer differs: {case.differs}"

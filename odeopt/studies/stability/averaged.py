@@ -18,6 +18,7 @@ import numpy as np
 
 from ...method import LINEAR
 from ...optimizers import Adam, AdamW, Optimizer, RMSprop
+from ...optimizers.base import eps_places
 from ...problems import Problem
 from .amplification import probe
 
@@ -89,9 +90,9 @@ class Averaged:
         ones = np.ones(self.problem.dim)
         if not self.adaptive:
             return ones / self.unit, 0 * ones
-        inside = self.optimizer.eps if self.optimizer.eps_mode == "inside" else 0.0
-        root = np.sqrt(np.maximum(v, 0.0) + inside)
-        p = (root + self.optimizer.eps - inside) / self.optimizer.lr * ones
+        under, beside = eps_places(self.optimizer)
+        root = np.sqrt(np.maximum(v, 0.0) + under)
+        p = (root + beside) / self.optimizer.lr * ones
         if not (p > 0).all():
             raise ValueError("x0 must have no gradient component 0 when eps is 0: the method divides by it")
         return p, np.divide(0.5, root * self.optimizer.lr, out=np.zeros_like(root), where=root > 0) * ones

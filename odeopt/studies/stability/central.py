@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike
 
 from ... import checks
 from ...optimizers import GradientDescent, Optimizer, RMSprop
+from ...optimizers.base import eps_places
 from ...problems import Problem
 from ...problems.base import checked
 from ...stencil import derivative
@@ -202,10 +203,10 @@ class _System:
         ones = np.ones(self.problem.dim)
         if not self.adaptive:
             return ones / self.o.lr, 0 * ones
-        inside = self.o.eps if self.o.eps_mode == "inside" else 0.0
-        root = np.sqrt(v + inside)
+        under, beside = eps_places(self.o)
+        root = np.sqrt(v + under)
         slope = np.divide(0.5, root * self.o.lr, out=np.zeros_like(root), where=root > 0)
-        return (root + self.o.eps - inside) / self.o.lr * ones, slope * ones
+        return (root + beside) / self.o.lr * ones, slope * ones
 
     def memory_rate(self, v, square):
         """dv/dt for a gradient of this elementwise square; 0 without memory."""
