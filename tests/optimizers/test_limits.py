@@ -299,3 +299,12 @@ def test_adopt_is_semi_implicit_euler_after_its_first_step(start):
     generic = oo.record(oo.Discretization(opt.flow, oo.schemes.semi_implicit_euler, opt.h), BOWL, z, steps=200)
     run = oo.record(opt, BOWL, steps=200 + (start == "cold"), start=start)
     np.testing.assert_allclose(run.x[run.k > 0] if start == "cold" else run.x, generic.x, rtol=0, atol=1e-12)
+
+
+def test_eps_beside_the_uncorrected_root_mixes_two_starts():
+    """Far from h = (eps/g)^2 tau2 the order from the cold start is 1 on either side; between, it is less."""
+    slopes = []
+    for eps in (1e-7, 1.0, 1e3):
+        method = oo.Adam(0.01, beta2=0.98, eps=eps, eps_mode="hat")
+        slopes.append(oo.convergence(method, oo.problems.beale(), t_end=0.64, levels=7, start="cold").slopes[3])
+    assert abs(slopes[0] - 1) < 0.01 and abs(slopes[2] - 1) < 0.01 and slopes[1] < 0.85, slopes
