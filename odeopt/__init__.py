@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import flows, moved, optimizers, problems, schedules, schemes
 from .discretization import Discretization
+from .engine.checkpoint import load_checkpoint, save_checkpoint
 from .engine.record import record
 from .engine.trajectory import Trajectory
 from .explore import explore
@@ -92,9 +93,10 @@ def __dir__() -> list[str]:
 __all__ = [
     "amplification_matrix", "basins", "central_flow", "compare", "Comparison", "Convergence", "convergence",
     "deviation", "directions", "Discretization", "Ensemble", "ensemble", "equivalences", "explore", "flows", "interop",
-    "kernels", "learning_rate_decay", "lyapunov", "minimize", "modified_convergence", "modified_flow",
-    "optimizers", "order_certificates", "period_two_orbit", "plotting", "Problem", "problems",
-    "record", "Reference", "reference", "restarted", "sample", "schedules", "schemes", "spectral_radius_map",
+    "kernels", "learning_rate_decay", "load_checkpoint", "lyapunov", "minimize", "modified_convergence",
+    "modified_flow", "optimizers", "order_certificates", "period_two_orbit", "plotting", "Problem", "problems",
+    "record", "Reference", "reference", "restarted", "sample", "save_checkpoint", "schedules", "schemes",
+    "spectral_radius_map",
     "stability_limit", "stability_region", "step_control", "step_jacobian", "stochastic", "studies",
     "sweep", "train", "Trajectory", "tune", "work_precision",
 ]  # fmt: skip

@@ -350,6 +350,13 @@ class BySource(NamedTuple):
     source: str
 
 
+class ByCall(NamedTuple):
+    """A kernel that a function of the package makes of another kernel, on its way to another process."""
+
+    maker: Any
+    kernel: Any
+
+
 class ByValue(NamedTuple):
     """A function that has no name in another process, on its way there: its code, with what it reaches."""
 
@@ -372,6 +379,9 @@ def sent(value: Any) -> Any:
         return BySource(source)
     if importable(value):
         return ByName(value.py_func.__module__, value.py_func.__name__)
+    if hasattr(value, "made"):
+        maker, inner = value.made
+        return ByCall(maker, sent(inner))
     if not callable(value) or isinstance(value, (type, Portable, Dispatcher)):  # numba sends its kernels by value
         return value
     module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", "")
@@ -386,6 +396,8 @@ def resolved(value: Any) -> Any:
         return getattr(importlib.import_module(value.module), value.name)
     if isinstance(value, BySource):
         return written(value.source)
+    if isinstance(value, ByCall):
+        return value.maker(resolved(value.kernel))
     if isinstance(value, Constants):
         return MappingProxyType(value.values)
     return pickle.loads(value.data) if isinstance(value, ByValue) else value
@@ -407,8 +419,9 @@ def _arrived(cls, values):
 
 
 def interpreted(function: Any) -> Any:
-    """The Python function of a kernel; a plain function is its own."""
-    return getattr(function, "py_func", function)
+    """The Python function of a kernel, or what the kernel has as ``plain`` to be run in its place; a plain function is
+    its own."""
+    return getattr(function, "plain", None) or getattr(function, "py_func", function)
 
 
 def plain_by_wish(function: Any) -> bool:

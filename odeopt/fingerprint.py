@@ -183,7 +183,8 @@ def of_problem(problem) -> str:
 def of_method(optimizer) -> str:
     """Fingerprint of an optimizer: class and hyperparameters, and the code of its kernel."""
     inner = getattr(optimizer, "optimizer", None)  # of a wrapper
-    return _made(repr(optimizer), *_digests(optimizer.kernel, getattr(inner, "kernel", None)))
+    bare = () if getattr(inner, "optimizer", None) is None else (optimizer.bare.kernel,)
+    return _made(repr(optimizer), *_digests(optimizer.kernel, getattr(inner, "kernel", None), *bare))
 
 
 def of_others(given) -> str:

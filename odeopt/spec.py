@@ -29,7 +29,8 @@ def factory(function: F) -> F:
     @functools.wraps(function)
     def make(*args, **kwargs):
         made = function(*args, **kwargs)
-        arguments = {name: _plain(value) for name, value in signature.bind(*args, **kwargs).arguments.items()}
+        arguments = {name: spec_of(value) if hasattr(value, "rhs") else _plain(value)
+                     for name, value in signature.bind(*args, **kwargs).arguments.items()}
         object.__setattr__(made, _MADE, {"made by": f"{function.__module__}:{function.__qualname__}", **arguments})
         return made
 
@@ -72,7 +73,8 @@ def made_from(what: str, spec: Any) -> Any:
         raise ValueError(f"{what} must be known here, got {words!r}: import {module} first")
     if "made by" not in spec:
         return found
-    return found(**{key: value for key, value in spec.items() if key != "made by"})
+    return found(**{key: made_from(f"{what} of it", value) if isinstance(value, dict) else value
+                    for key, value in spec.items() if key != "made by"})
 
 
 def _plain(value: Any) -> Any:

@@ -125,6 +125,8 @@ def elementwise(optimizer, shape=(4,)):
     other arrays two along each axis that is longer than one. A piece, also that of all coordinates, is a vector,
     whatever the array: an update that does not take it for the same is not elementwise.
     """
+    if optimizer.norm_entry is not None:  # however large the bound is
+        return False
     small = (4,) if len(shape) == 1 else tuple(min(n, 2) for n in shape)
     size = math.prod(small)
     if size > _TRIED:

@@ -35,9 +35,10 @@ class Row:
     def make(self, **changes):
         import odeopt
 
-        if self.method == "SWA":
-            inner = odeopt.optimizers.Adam(**(self.arguments["adam"] | changes))
-            return odeopt.optimizers.SWA(inner, self.arguments["start"])
+        if self.method in ("SWA", "Clipped"):  # {name of what is wrapped: its arguments, own arguments}
+            (name, inner), *own = self.arguments.items()
+            wrapped = getattr(odeopt.optimizers, name)(**(inner | changes))
+            return getattr(odeopt.optimizers, self.method)(wrapped, **dict(own))
         return getattr(odeopt.optimizers, self.method)(**(self.arguments | changes))
 
 
@@ -203,5 +204,10 @@ ROWS = [
         per_array=True),
     _flowless("Amos", "Amos", {"lr": 0.05}, per_array=True),
     _flowless("Amos, momentum", "Amos", {"lr": 0.05, "eta": 0.5, "momentum": 0.9}, per_array=True),
-    Row("SWA around Adam", "SWA", {"adam": {"lr": 0.01}, "start": 50}, limit=_average(0.9), frozen={"beta2": STILL}),
+    Row("SWA around Adam", "SWA", {"Adam": {"lr": 0.01}, "start": 50}, limit=_average(0.9), frozen={"beta2": STILL}),
+    Row("gradient descent, clipped by norm", "Clipped", {"GradientDescent": {"lr": 0.01}, "norm": 2.0}, limit=2.0),
+    Row("Adam, clipped by norm", "Clipped", {"Adam": {"lr": 0.01}, "norm": 1.0}, limit=ADAM_LIMIT,
+        frozen={"beta2": STILL}),
+    Row("heavy ball, clipped by value", "Clipped", {"Momentum": {"lr": 0.01}, "value": 1.0},
+        limit=_heavy(0.9)),
 ]

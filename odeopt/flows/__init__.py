@@ -8,6 +8,7 @@ from .amsgrad import amsgrad_flow
 from .averaged_gradient import averaged_gradient_flow
 from .base import Flow
 from .bregman import bregman_flow
+from .clipped import clipped_flow
 from .gradient import gradient_flow
 from .heavy_ball import heavy_ball_flow
 from .high_resolution import high_resolution_flow, high_resolution_start, nag_sc_flow
@@ -53,7 +54,7 @@ ALL = {
 
 __all__ = [
     "adadelta_flow", "adagrad_flow", "adam_flow", "adamax_flow", "ALL", "amsgrad_flow",
-    "averaged_gradient_flow", "bregman_flow", "Flow", "gradient_flow", "heavy_ball_flow",
+    "averaged_gradient_flow", "bregman_flow", "clipped_flow", "Flow", "gradient_flow", "heavy_ball_flow",
     "high_resolution_flow", "high_resolution_start", "linear_test_flow", "linear_test_problem",
     "look_ahead_flow", "mean_age", "modified_gradient_flow", "modified_root_flow", "ModifiedFlow", "muon_flow",
     "nadam_flow", "nag_sc_flow", "nesterov_flow", "newton_flow", "normalized_flow", "polyak_flow", "rmsprop_flow",

@@ -12,6 +12,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from .. import checks, optimizers
 from ..optimizers import Optimizer
+from ..optimizers.wrapper import hyperparameters
 from ..problems import Problem
 from .line_search import NAMES, LineSearch
 from .objective import Objective, limits, start
@@ -145,7 +146,7 @@ class MinimizeMethod:
         if self.method in NAMES:
             return ("lr",)
         if getattr(self.method, "wrapper", False):
-            return ("start", *(f.name for f in dataclasses.fields(self.method.optimizer)))  # pyright: ignore[reportAttributeAccessIssue]
+            return hyperparameters(self.method)  # pyright: ignore[reportArgumentType]
         return tuple(f.name for f in dataclasses.fields(class_of(self.method)))
 
     def _known(self, options, level):

@@ -11,7 +11,7 @@ from .state import State  # noqa: F401 - in OWN, by name
 ALL = {}  # command-line name -> class, in the order of the alphabet
 WRAPPERS = {}  # optimizers made of another one
 
-for _module in sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("base", "state")):
+for _module in sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("base", "state", "wrapper")):
     _page = importlib.import_module(f"{__name__}.{_module}")
     for _value in vars(_page).values():
         if isinstance(_value, type) and issubclass(_value, Optimizer) and _value.__module__ == _page.__name__:

@@ -11,6 +11,7 @@ from .adopt import ADOPT as ADOPT
 from .amos import Amos as Amos
 from .amsgrad import AMSGrad as AMSGrad
 from .barzilaiborwein import BarzilaiBorwein as BarzilaiBorwein
+from .clipped import Clipped as Clipped
 from .errorcontrolledeuler import ErrorControlledEuler as ErrorControlledEuler
 from .gradientdescent import GradientDescent as GradientDescent
 from .lamb import LAMB as LAMB
@@ -53,6 +54,7 @@ __all__ = [
     "AdaptiveGains",
     "Amos",
     "BarzilaiBorwein",
+    "Clipped",
     "ErrorControlledEuler",
     "GradientDescent",
     "LAMB",

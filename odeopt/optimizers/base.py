@@ -12,7 +12,7 @@ import importlib
 import inspect
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,6 +35,7 @@ else:
         return lambda cls: cls
 
 Arrays = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
+Rate = float | Callable[[int, float], float]
 
 # How a hyperparameter must move when the step h becomes h/f and the flow stays the same.
 # This is what "the same method with a smaller step" means; papers leave it implicit.
@@ -123,7 +124,8 @@ class Optimizer:
     drives where it enters linearly and nowhere else, so that gradient noise is additive noise in that row;
     ``look``, colour and marker in pictures (default: made from the key); ``full_batch_only`` for rules that
     compare the gradients of two steps; ``wrapper`` for an optimizer made of another one, which the registry
-    leaves out.
+    leaves out; ``norm_entry``, where in ``p`` (counted from its end) a kernel takes scale and length of the norm of all
+    gradients of an ``update`` call.
 
     The *page* of an optimizer is its source file in ``odeopt/optimizers``, the memory its slots. A run begins from a
     *cold* start, with the memory of a fresh run (zeros, unless the page says otherwise), or from a *consistent* one,
@@ -139,6 +141,7 @@ class Optimizer:
     noise_enters: ClassVar[Any] = None
     full_batch_only: ClassVar[bool] = False
     wrapper: ClassVar[bool] = False
+    norm_entry: ClassVar[Any] = None
 
     if not TYPE_CHECKING:
 
@@ -312,6 +315,11 @@ class Optimizer:
         return type(self).__name__.lower()
 
     @property
+    def bare(self) -> Optimizer:
+        """The optimizer without what wraps it: itself, unless it is a wrapper."""
+        return self
+
+    @property
     def name(self) -> str:
         """The former name of :attr:`key`."""
         warnings.warn("Optimizer.name is now Optimizer.key", DeprecationWarning, stacklevel=2)
@@ -457,7 +465,7 @@ class Optimizer:
         return _state.init(self, x, groups)
 
     def update(self, x: Arrays, g: Arrays, state: _state.State, threads: int | None = 1,
-               lr: float | Sequence[float | None] | None = None) -> None:
+               lr: Rate | Sequence[Rate | None] | None = None) -> None:
         """One step in place: ``x`` and ``state`` change, ``g`` (gradient at ``x``) is only read.
 
         Parameters
@@ -470,10 +478,11 @@ class Optimizer:
         threads : int >= 1 or None, default 1
             Threads where x, g and the state take 2^24 bytes or more together (:mod:`odeopt.threads`);
             None for as many as the process may use. The result does not depend on it, bit for bit.
-        lr : float >= 0, or a sequence of one for each of ``state.groups``, optional
-            Learning rate of this step in place of the optimizer's, as a schedule gives it: 0 is allowed (a warm-up
-            begins there). A number leaves groups that have an lr of their own theirs; None in a sequence leaves
-            that group's.
+        lr : float >= 0, Schedule, or a sequence of one for each of ``state.groups``, optional
+            Learning rate of this step in place of the optimizer's: 0 is allowed (a warm-up begins there). A number
+            leaves groups that have an lr of their own theirs; None in a sequence leaves that group's. A
+            schedule, any ``schedule(k, base)``, is asked at ``state.k`` with each group's own lr for ``base``, so
+            that one may drive all groups, or one of them: ``lr=[None, schedules.cosine(1000)]``.
 
         Raises
         ------

@@ -16,8 +16,7 @@ _LONG_AXES = 6  # of the arrays on which a kernel is tried
 def check_inside(optimizer, dimensions=1, dtype=DOUBLE):
     """TypeError for a page whose kernel or field leaves its arrays; ValueError where it cannot take an array of so
     many dimensions, or of this precision. Every hyperparameter may matter: looked at once for each optimizer."""
-    if optimizer.wrapper:  # a wrapped kernel is called by its address: not by the interpreter
-        return check_inside(optimizer.optimizer, dimensions, dtype)
+    optimizer = optimizer.bare  # a wrapped kernel is called by its address: not by the interpreter
     try:
         hash(optimizer)
     except TypeError:  # a page of somebody's own may hold a list
@@ -67,7 +66,7 @@ def reads(optimizer, entry):
 
     Found by trying: in the interpreter, which checks indices, on gradients of many sizes, from one start.
     """
-    inner = optimizer.optimizer if optimizer.wrapper else optimizer
+    inner = optimizer.bare
     kernel, sizes = interpreted(inner.kernel), (1e-18, 1e-9, 1.0, -1.0, 1.0, 0.5, 1e9)
     shape = inner.shape_of_trial((4,))
     x0, g0 = np.resize([1.0, -0.5, 2.0, 0.1], shape), np.resize([1.0, 1e-3, -1.0, 0.1], shape)

@@ -9,7 +9,6 @@ on any number of threads.
 """
 
 import copy
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -18,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .. import checks, threads
+from ..sums import scaled_norm
 from . import state_file
+from .arrays import as_list, checked, flat_view, names_of, pair, refuse_overlaps, refuse_shared
 from .inside import check_inside
 
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _NO_PLAN = (None, (), None)  # optimizer, (kernel, p) of each block, form of each group
 
 
@@ -180,33 +180,6 @@ def _size(shape):
     return int(np.prod(shape, dtype=int))
 
 
-def _as_list(value):
-    """The arrays of a list, or of a dict in the order of its sorted names; one array by itself."""
-    if isinstance(value, dict):
-        return [value[name] for name in _names(value)]
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _names(value):
-    """The names of a dict of arrays, sorted."""
-    if not all(isinstance(name, str) for name in value):
-        raise TypeError(f"x and g must have text for the names of their arrays, got {checks.shown([*value])}")
-    return sorted(value)
-
-
-def _flat(name, array, writable):
-    """``array`` as a flat view (never a copy), or an error that names it."""
-    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):  # what is masked would move
-        raise TypeError(f"{name} must be a numpy array, got {type(array).__name__}")
-    if array.dtype not in FLOATS or not array.dtype.isnative:
-        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
-    if not (array.flags.c_contiguous and array.flags.aligned):
-        raise ValueError(f"{name} must be C-contiguous and aligned (an update of a copy would be lost)")
-    if writable and not array.flags.writeable:
-        raise ValueError(f"{name} must be writable: update works in place")
-    return np.asarray(array).reshape(-1)
-
-
 def _grouped(groups, count, names):
     """``[(indices, overrides)]`` that cover 0 .. count - 1 once; the rest is the first group."""
     named, seen = [], set()
@@ -230,12 +203,16 @@ def _grouped(groups, count, names):
 
 def _variants(optimizer, groups):
     """The optimizer of each group."""
-    return [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
+    variants = [optimizer.changed(**overrides) if overrides else optimizer for _, overrides in groups]
+    if any(v.norm_entry != optimizer.norm_entry for v in variants):
+        raise ValueError("groups must clip by norm where the optimizer does, and else by value: the norm is that of "
+                         f"all groups, got {[dict(overrides) for _, overrides in groups]} for {optimizer!r}")
+    return variants
 
 
 def _form(optimizer):
     """What may decide whether an update is elementwise: kernel and choices, not numbers."""
-    inner = optimizer.optimizer if optimizer.wrapper else optimizer
+    inner = optimizer.bare
     return (type(inner), optimizer.kernel, inner.kernel,
             [getattr(inner, f.name) for f in fields(inner) if not f.metadata["numeric"]])
 
@@ -249,7 +226,7 @@ def _plan(optimizer, state):
                          f"got {state.method} with {state.names}")
     forms = [_form(v) for v in variants]
     sliced = {(j, indices[0]) for j, indices, cut in state.blocks if cut} if state._plan[2] != forms else ()
-    if not all(threads.elementwise(variants[j], state.shapes[i]) for j, i in sliced):
+    if not all(threads.elementwise(variants[j].bare, state.shapes[i]) for j, i in sliced):
         raise ValueError(f"state must come from this optimizer: it is in slices, which {optimizer!r} cannot take")
     calls, plan = {}, []
     for (j, indices, cut), s in zip(state.blocks, state.slots):
@@ -265,11 +242,11 @@ def _plan(optimizer, state):
 
 def init(optimizer, x, groups=None):
     """Fresh state for ``x`` (see ``Optimizer.init``)."""
-    arrays = _as_list(x)
+    arrays = as_list(x)
     if not arrays:
         raise ValueError("x must hold at least one array, got an empty list")
-    flat = [_flat("x", a, writable=False) for a in arrays]
-    groups = _grouped(groups, len(arrays), _names(x) if isinstance(x, dict) else None)
+    flat = [flat_view("x", a, writable=False) for a in arrays]
+    groups = _grouped(groups, len(arrays), names_of(x) if isinstance(x, dict) else None)
     variants = _variants(optimizer, groups)
     # As the optimizer has checked and converted them: what is kept can be written to a file.
     groups = [(indices, {name: getattr(v, "start_at" if v.wrapper and name == "start" else name) for name in overrides})
@@ -289,7 +266,8 @@ def init(optimizer, x, groups=None):
             shape = arrays[part[0]].shape if len(part) == 1 else (vector.size,)
             check_inside(variants[j], len(shape), vector.dtype)
             variants[j].p_for(np.broadcast_to(vector.dtype.type(), shape))  # ValueError for a shape it cannot take
-            sliced = vector.size > threads.SLICE and threads.elementwise(variants[j], shape)
+            # A wrapper's row treats each coordinate by itself, and a norm is handed in.
+            sliced = vector.size > threads.SLICE and threads.elementwise(variants[j].bare, shape)
             memory = np.zeros(rows * vector.size, vector.dtype)  # in one piece: large pages for large arrays
             for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:
                 s = memory[rows * cut.start : rows * cut.stop].reshape(rows, cut.stop - cut.start)
@@ -304,76 +282,6 @@ def init(optimizer, x, groups=None):
                  not isinstance(x, (list, tuple, dict)))
 
 
-def _checked(x, g, state):
-    """Flat views of both lists, after every check: nothing is touched before all have passed."""
-    if (isinstance(x, dict) or isinstance(g, dict)) and not (
-            isinstance(x, dict) and isinstance(g, dict) and x.keys() == g.keys()):
-        raise ValueError(f"g must have the names of x, got {checks.shown(list(g))}")
-    xs, gs = _as_list(x), _as_list(g)
-    if not len(xs) == len(gs) == len(state.shapes):
-        raise ValueError(f"x, g and state must have as many arrays each, got {len(xs)}, {len(gs)}, "
-                         f"{len(state.shapes)}")
-    pairs = [_pair(*each) for each in zip(xs, gs, state.shapes, state.dtypes)]
-    return [u for u, _ in pairs], [v for _, v in pairs]
-
-
-def _pair(a, b, shape, dtype):
-    """Flat views of one array and its gradient, or the error that says what is wrong with them."""
-    if (type(a) is type(b) is np.ndarray and a.shape == b.shape == shape and a.dtype is b.dtype is dtype
-            and a.flags.carray and b.flags.carray):
-        u, v = (a, b) if len(shape) == 1 else (a.reshape(-1), b.reshape(-1))
-    else:
-        u, v = _explain(a, b, shape, dtype)
-    return u, v
-
-
-def _refuse_shared(x, g):
-    if np.may_share_memory(x, g):
-        raise ValueError("g must not share memory with x")
-
-
-def _refuse_overlaps(xs, gs, state):
-    """An error where one array of x lies in the memory of another, or of a gradient: it would move twice, and
-    on several threads by no rule. Looked at whenever an array is not the one of the last step."""
-    if len(xs) == 1:
-        return _refuse_shared(xs[0], gs[0])
-    arrays, seen = [*xs, *gs], state._seen
-    if seen and all([where[0]() is array for where, array in zip(seen, arrays)]):
-        return
-    seen = [where if where and where[0]() is array else _whereabouts(array)
-            for where, array in zip(seen or [None] * len(arrays), arrays)]
-    reach, last_x = 0, 0  # ends of what came before: of everything, and of x alone
-    for begin, end, i in sorted([(begin, end, i) for i, (_, begin, end) in enumerate(seen)]):
-        if begin < (reach if i < len(xs) else last_x):
-            for x, g in zip(xs, gs):
-                _refuse_shared(x, g)
-            raise ValueError("x must hold no memory twice, nor share it with g")
-        reach, last_x = max(reach, end), max(last_x, end if i < len(xs) else 0)
-    vars(state)["_seen"] = seen
-
-
-def _whereabouts(array):
-    """(weak reference, begin, end): its memory, of which finding out takes longer than everything else here."""
-    begin = array.ctypes.data
-    return weakref.ref(array), begin, begin + array.nbytes
-
-
-def _explain(a, b, shape, dtype):
-    """The error that says what is wrong with a pair of arrays (views of them for harmless subclasses, a copy of
-    a gradient that is not contiguous)."""
-    u = _flat("x", a, writable=True)
-    if isinstance(b, np.ndarray) and not (b.flags.c_contiguous and b.flags.aligned) and (
-            not isinstance(b, np.ma.MaskedArray)):
-        _refuse_shared(a, b)
-        b = b.copy("C")  # it is only read
-    v = _flat("g", b, writable=False)
-    if a.shape != b.shape or a.dtype != b.dtype:
-        raise ValueError(f"g must match x: shape {a.shape} {a.dtype}, got {b.shape} {b.dtype}")
-    if a.shape != shape or a.dtype != dtype:
-        raise ValueError(f"state must come from init of arrays like x: {a.shape} {a.dtype}, got {shape} {dtype}")
-    return u, v
-
-
 def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1, lr: Any = None) -> None:
     """One step of ``optimizer`` on ``x`` (see ``Optimizer.update``)."""
     if (type(state) is State and state._short[0] is optimizer
@@ -384,9 +292,9 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
         own = vars(state)
         if lr is not None:
             p = _driven(optimizer, state, lr)[0][1]
-        u, v = _pair(x, g, shape, dtype)
+        u, v = pair(x, g, shape, dtype)
         if np.may_share_memory(u, v):
-            _refuse_shared(u, v)
+            refuse_shared(u, v)
         for dt in map(kernel, (own["k"],), (p,), (u,), (v,), (s,)):
             times[0] += dt
             own["k"] += 1
@@ -394,16 +302,25 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
     if not isinstance(state, State):
         raise TypeError(f"state must come from init, got {type(state).__name__}")
     workers = threads.number(workers)
-    flat_x, flat_g = _checked(x, g, state)
-    _refuse_overlaps(_as_list(x), _as_list(g), state)
+    flat_x, flat_g = checked(x, g, state)
+    refuse_overlaps(as_list(x), as_list(g), state)
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         vars(state)["_plan"] = _plan(optimizer, state)
         if state.small:
             vars(state)["_short"] = (optimizer, *state._plan[1][0], state.slots[0], state.times._values,
                                      state.shapes[0], state.dtypes[0])
     plan = state._plan[1] if lr is None else _driven(optimizer, state, lr)
+    if optimizer.norm_entry is not None and len(plan) > 1:
+        _hand_in_norm(optimizer.norm_entry, plan, flat_g)
     with threads.Uninterrupted():
         _step(flat_x, flat_g, state, plan, workers if state.bytes >= threads.WORTH else 1)
+
+
+def _hand_in_norm(entry, plan, flat_g):
+    """Write scale and length of the norm of all gradients into the numbers of each block."""
+    norm = scaled_norm(flat_g[0] if len(flat_g) == 1 else np.concatenate(flat_g))
+    for _, p in plan:
+        p[entry : entry + 2] = norm
 
 
 def _driven(optimizer, state, lr):
@@ -414,13 +331,24 @@ def _driven(optimizer, state, lr):
     if isinstance(lr, (list, tuple)):
         if len(lr) != len(state.groups):
             raise ValueError(f"lr must be one number or one for each of the {len(state.groups)} groups, got {len(lr)}")
-        rates = [checks.real_or_none("lr", rate, low=0.0) for rate in lr]
+        rates = [rate if callable(rate) else checks.real_or_none("lr", rate, low=0.0) for rate in lr]
+    elif callable(lr):
+        rates = [lr] * len(state.groups)
     else:
         rate = checks.real("lr", lr, 0.0)
         rates = [None if "lr" in overrides else rate for _, overrides in state.groups]
+    bases = {j: base for (j, _, _), base in zip(state.blocks, given)}
+    rates = [_scheduled(rate, state.k, bases[j]) if callable(rate) else rate for j, rate in enumerate(rates)]
     for (j, _, _), (_, p), own in zip(state.blocks, plan, given):
         p[entry] = own if rates[j] is None else rates[j]
     return plan
+
+
+def _scheduled(schedule, k, base):
+    """The learning rate that a schedule gives at step ``k`` to a group with the learning rate ``base``."""
+    if isinstance(schedule, type) or getattr(schedule, "drives", "lr") != "lr":
+        raise ValueError(f"lr must be a schedule of lr, got {checks.shown(schedule)}")
+    return checks.real(f"lr at step {k}", schedule(k, base), 0.0)
 
 
 def _drivable(optimizer, state, lr):

@@ -15,17 +15,26 @@ _LARGEST = 2**48  # entries of an array that a file may speak of
 
 def save(state, path):
     """Write ``state`` to ``path``."""
+    archive.save(path, FORMAT, *contents(state), compressed=False)
+
+
+def contents(state):
+    """``(words, arrays)``: what a file keeps of ``state``."""
     words = {f.name: state.plain(f.name) for f in fields(state) if f.init and f.name != "slots"}
-    archive.save(path, FORMAT, words, {f"slots_{i}": s for i, s in enumerate(state.slots)}, compressed=False)
+    return words, {f"slots_{i}": s for i, s in enumerate(state.slots)}
 
 
 def load(path):
     """The fields of the state in ``path``; ValueError for any other file."""
     with archive.reading(path, "state"):
-        words, arrays = archive.raw(path, FORMAT)
-        words = archive.check_words(words, _WORDS)
-        _check_groups(words)
-        return words | {"slots": _slots(words, arrays)}
+        return checked(*archive.raw(path, FORMAT))
+
+
+def checked(words, arrays):
+    """The fields of the state that :func:`contents` took apart; :class:`Wrong` for anything else."""
+    words = archive.check_words(words, _WORDS)
+    _check_groups(words)
+    return words | {"slots": _slots(words, arrays)}
 
 
 def _list(name, value, item, least=0):

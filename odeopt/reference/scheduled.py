@@ -56,9 +56,10 @@ class ScheduledMethod:
             values[schedule.drives] = max(value, _FLOOR * base) if schedule.drives == "lr" else value
         now = copy.copy(self.base)
         holder = now  # of the hyperparameters: a wrapper's are those of the optimizer inside
-        if now.wrapper:
-            holder = copy.copy(now.optimizer)
-            object.__setattr__(now, "optimizer", holder)
+        while holder.wrapper:
+            inner = copy.copy(holder.optimizer)
+            object.__setattr__(holder, "optimizer", inner)
+            holder = inner
         for name, value in values.items():
             object.__setattr__(holder, name, value)
         return now

@@ -17,8 +17,7 @@ def entry(optimizer, name):
     slots, kernel or unit of time there are.
     """
     checks.choice("schedule drives", name, optimizer.numeric_names())
-    if optimizer.wrapper:  # its own p begins with that of the optimizer inside
-        return entry(optimizer.optimizer, name)
+    optimizer = optimizer.bare  # p begins with that of the optimizer inside
     value = getattr(optimizer, name)
     changed = np.empty(0, np.int64)
     with contextlib.suppress(ValueError):  # of a number that must be 0 in this form
@@ -87,8 +86,7 @@ def interval_in_words(optimizer, name):
 
 
 def _interval(optimizer, name):
-    if optimizer.wrapper:
-        return _interval(optimizer.optimizer, name)
+    optimizer = optimizer.bare
     check = next(f for f in fields(optimizer) if f.name == name).metadata["check"]
     words = {"low": -np.inf, "high": np.inf, "open_low": False, "open_high": False} | getattr(check, "keywords", {})
     low, open_low = _end(optimizer, name, words["low"], words["open_low"])

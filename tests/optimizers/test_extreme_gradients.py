@@ -13,7 +13,7 @@ from odeopt.engine import loops
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 both = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-EPS = [row for row in ROWS if "eps" in {f.name for f in dataclasses.fields(row.make())} or row.method == "SWA"]
+EPS = [row for row in ROWS if "eps" in {f.name for f in dataclasses.fields(row.make().bare)}]
 with_eps = pytest.mark.parametrize("row", EPS, ids=[row.name for row in EPS])
 TINY = {np.float32: 1e-40, np.float64: 1e-310}
 HUGE = {np.float32: 3e38, np.float64: 1.7e308}
@@ -21,7 +21,7 @@ HUGE = {np.float32: 3e38, np.float64: 1.7e308}
 
 def without_eps(row):
     opt = row.make()
-    if row.method == "SWA":
+    if opt.wrapper:
         return opt.changed(eps=0.0)
     return dataclasses.replace(opt, eps=0.0, **({"eps_step": 1e-6} if row.method == "Adadelta" else {}))
 

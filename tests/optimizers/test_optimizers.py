@@ -23,7 +23,7 @@ with_flow = pytest.mark.parametrize("row", FLOWS, ids=[row.name for row in FLOWS
 
 
 def test_every_page_has_a_row():
-    helpers = {"__init__", "base", "inside", "state", "state_file"}
+    helpers = {"__init__", "base", "inside", "state", "state_file", "wrapper", "arrays"}
     pages = {p.stem for p in pathlib.Path(oo.optimizers.__path__[0]).glob("*.py")} - helpers
     rows = {row.method.lower() for row in ROWS}
     assert pages == {*ALL, *WRAPPERS}, f"one class per file, named as the file: {pages ^ {*ALL, *WRAPPERS}}"
@@ -102,7 +102,7 @@ LIMITS = [row for row in ROWS if row.limit is not None]
 def test_stability_limit(row):
     """2 % below the limit a tiny x decays, 2 % above it grows; the preconditioner stands at 1."""
     opt = row.make(**row.frozen)
-    lr = row.arguments.get("lr", None) or row.arguments["adam"]["lr"]
+    lr = opt.lr
     growth = {}
     for factor in (0.98, 1.02):
         curvature = factor * row.limit / lr
@@ -149,7 +149,7 @@ def test_kernels_compile_for_both_precisions_and_only_once(row):
 def test_every_kernel_can_be_imported():
     for row in ROWS:
         kernel = row.make().kernel
-        if type(row.make()) is not oo.SWA:  # whose kernel finds the wrapped one by its address
+        if not row.make().wrapper:  # whose kernel finds the wrapped one by its address
             assert getattr(kernels, kernel.__name__) is kernel and kernel.__name__ in kernels.__all__
     assert kernels.momentum is oo.Momentum(0.1).kernel
     for name, cls in oo.optimizers.ALL.items():  # also by the names of the command line
@@ -231,7 +231,7 @@ def test_start_kinds(row):
 def test_p_leads_with_the_declared_hyperparameters(row):
     """Schedules drive entry i of p by the name numeric_names()[i]."""
     opt = row.make()
-    inner = opt.optimizer if row.method == "SWA" else opt
+    inner = opt.bare
     for i, name in enumerate(opt.numeric_names()):
         value = getattr(inner, name)
         if value is not None:
@@ -242,6 +242,18 @@ def test_p_leads_with_the_declared_hyperparameters(row):
 @every_row
 def test_bad_hyperparameters_are_named(row):
     cls = type(row.make())
+    if row.method == "Clipped":
+        for name in ("norm", "value"):
+            for value in (-1.0, 0.0, float("nan"), float("inf")):
+                with pytest.raises(ValueError, match=rf"^{name} must be in \(0, inf\), got {value!r}$"):
+                    cls(oo.Adam(), **{name: value})
+        for given in ({}, {"norm": 1.0, "value": 1.0}):
+            with pytest.raises(ValueError, match="^norm or value must be given, one of them, got"):
+                cls(oo.Adam(), **given)
+        for wrapped in (3, oo.SWA(oo.Adam()), oo.Adam):
+            with pytest.raises(TypeError, match="optimizer must be an Optimizer that wraps no other"):
+                cls(wrapped, norm=1.0)
+        return
     if row.method == "SWA":
         with pytest.raises(TypeError, match="optimizer must be an Optimizer"):
             cls(3)

@@ -52,7 +52,23 @@ def test_the_rate_of_one_group_may_move_alone():
     assert np.array_equal(x[0], np.ones(2)) and x[1][0] == pytest.approx(0.5)
 
 
+def test_a_schedule_may_drive_all_groups_or_one():
+    schedule, opt, groups = oo.schedules.exponential(0.5), oo.Adam(0.1), [{"arrays": [1], "lr": 0.4}]
+    g = [np.ones(2), np.ones(3)]
+    for lr, rates in ((schedule, [(0.1, 0.4), (0.05, 0.2)]), ([None, schedule], [(0.1, 0.4), (0.1, 0.2)]),
+                      ([schedule, 0.3], [(0.1, 0.3), (0.05, 0.3)]),
+                      ([None, lambda k, base: base * k], [(0.1, 0.0), (0.1, 0.4)])):
+        x, y = ([np.ones(2), np.ones(3)] for _ in range(2))
+        one, other = opt.init(x, groups), opt.init(y, groups)
+        for both in rates:
+            opt.update(x, g, one, lr=lr)
+            opt.update(y, g, other, lr=list(both))
+        assert all(np.array_equal(a, b) for a, b in zip(x, y)) and one.times == other.times
+
+
 @pytest.mark.parametrize(("optimizer", "lr", "error", "words"), [
+    (oo.Adam(0.1), oo.schedules.exponential(0.9).driving("beta1"), ValueError, "lr must be a schedule of lr"),
+    (oo.Adam(0.1), lambda k, base: -1.0, ValueError, "lr at step 0 must be in [0, inf), got -1.0"),
     (oo.Adam(0.1), -1.0, ValueError, "lr must be in [0, inf), got -1.0"),
     (oo.Adam(0.1), "1", TypeError, "lr must be a real number"),
     (oo.Adam(0.1), np.nan, ValueError, "lr must be in"),

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ... import checks
-from ...optimizers import Optimizer
+from ... import checks, clipping
+from ...optimizers import Clipped, Optimizer
 from ...schedules import PlateauRule
 from ..base import Study
 from ..inner import gather, partial_results
@@ -66,7 +66,8 @@ class Training(Study):
 
 @partial_results
 def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: int = 32,
-          rule: PlateauRule | None = None, seed: Any = 0, progress: bool = False) -> Training:
+          rule: PlateauRule | None = None, seed: Any = 0, progress: bool = False, clip_norm: float | None = None,
+          clip_value: float | None = None) -> Training:
     """Train ``network`` by mini-batches.
 
     Parameters
@@ -84,6 +85,9 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     seed : int
         Of the initial parameters and of the shuffling: two runs with the same seed differ by the
         optimizer and the rule alone.
+    clip_norm, clip_value : float > 0, optional
+        Largest norm of each mini-batch's gradient, or largest entry (one of them): the optimizer is then
+        :class:`odeopt.optimizers.Clipped`.
 
     Returns
     -------
@@ -92,6 +96,8 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
         is none.
     """
     epochs, batch = checks.integer("epochs", epochs, 1), checks.integer("batch", batch, 1)
+    if clip_norm is not None or clip_value is not None:
+        optimizer = Clipped(optimizer, *clipping.bounds(clip_norm, clip_value, ("clip_norm", "clip_value")))
     images, labels = data["train"]
     if batch > len(labels):
         raise ValueError(f"batch must be at most the {len(labels)} training images, got {batch}")

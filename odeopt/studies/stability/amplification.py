@@ -102,7 +102,7 @@ def matrix_with_rows(optimizer, curvature, preconditioner):
 
 
 def _probe(optimizer, c, preconditioner, k, check):
-    optimizer = optimizer.optimizer if optimizer.wrapper else optimizer  # its average has no say in the next step
+    optimizer = optimizer.bare  # an average has no say in the next step, and small gradients are not clipped
     memory = np.concatenate([[np.nan], optimizer.frozen(preconditioner)])
     rows = np.flatnonzero(np.isnan(memory)).tolist()  # the position, and the slots that are linear in the gradients
     pairs = np.iscomplexobj(c)

@@ -209,3 +209,17 @@ def test_a_wrapped_optimizer_trains_as_it_would_alone():
     rule = oo.schedules.ReduceLROnPlateau(patience=0, threshold=0.5)
     alone, wrapped = (train(opt, Scale(), data, 6, rule=rule) for opt in (oo.Adam(0.1), oo.SWA(oo.Adam(0.1))))
     assert np.array_equal(alone.w, wrapped.w) and alone.lr[-1] < alone.lr[0] and np.array_equal(alone.lr, wrapped.lr)
+
+
+def test_training_clips_as_the_wrapped_optimizer_does():
+    images = np.linspace(-1, 1, 64)
+    data = dict.fromkeys(("train", "validation", "test"), (images, 200 * images))
+    for how, bound in (("norm", 0.5), ("value", 0.7)):
+        wrapped = train(oo.Clipped(oo.GradientDescent(0.1), **{how: bound}), Scale(), data, 2)
+        asked = train(oo.GradientDescent(0.1), Scale(), data, 2, **{f"clip_{how}": bound})
+        assert np.array_equal(wrapped.w, asked.w) and "Clipped" in asked.optimizer
+        assert asked.w[0] == pytest.approx(4 * 0.1 * bound, rel=1e-5)  # never further than bound in each of 4 steps
+    with pytest.raises(ValueError, match="clip_norm must be in"):
+        train(oo.Adam(0.1), Scale(), data, 1, clip_norm=-1.0)
+    with pytest.raises(ValueError, match="clip_norm or clip_value must be given, one of them"):
+        train(oo.Adam(0.1), Scale(), data, 1, clip_norm=1.0, clip_value=1.0)
