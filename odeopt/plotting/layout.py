@@ -102,6 +102,8 @@ def _cut_off(fig, axes):
     for ax in axes:
         ax.apply_aspect()
     bars = [ax for ax in fig.axes if ax.get_label() == "<colorbar>"]
+    for bar in bars:
+        bar.get_tightbbox()  # its label moves to where the layout has put the bar
     drawn = [thing for ax in (*axes, *bars) for thing in (*words(ax), ax.get_legend()) if thing is not None]
     boxes = [thing.get_window_extent() for thing in drawn]
     boxes = [b for b in boxes if b.width > 0 and b.height > 0]

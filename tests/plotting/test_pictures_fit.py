@@ -277,3 +277,13 @@ def test_races(count, size, runs, monkeypatch):
     made = plotting.race(PLANE, runs[:count], fig, frames=2, labels=names(count), caption="as suggested, not tuned")
     made._draw_was_started = True  # drawn frame by frame elsewhere
     assert_readable(fig, monkeypatch)
+
+
+def test_the_label_of_a_colour_bar_costs_no_width():
+    study = oo.spectral_radius_map(oo.Momentum(0.1), 1.0, 10.0, lr=[0.1, 0.2, 0.3], momentum=[0.1, 0.5, 0.9])
+    with plotting.style():
+        fig = plt.figure(figsize=(6.4, 4.6), layout="constrained")
+        plotting.spectral_radius_map(study, fig.subplots())
+        fig.canvas.draw()
+    assert fig.get_size_inches().tolist() == [6.4, 4.6]
+    plt.close(fig)
