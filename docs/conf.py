@@ -16,7 +16,7 @@ gallery.generate()
 project, author, release = "odeopt", "The odeopt developers", odeopt.__version__
 copyright = author
 extensions = ["sphinx.ext.autodoc", "numpydoc", "sphinx.ext.viewcode", "myst_parser", "sphinxcontrib.katex",
-              "sphinx_gallery.gen_gallery", "live", "sources", "reference", "gallery"]
+              "sphinx_gallery.gen_gallery", "live", "sources", "reference", "gallery", "twins"]
 exclude_patterns = ["_build", "_examples", "extensions", "data", "_live"]
 nitpicky = True
 suppress_warnings = ["config.cache"]  # sphinx-gallery's order of sections is a function

@@ -67,10 +67,13 @@ class Live(SphinxDirective):
     def _picture(self, code):
         import matplotlib.pyplot as plt
 
+        from odeopt.plotting import style
+
         name = f"{FOLDER}/{hashlib.sha256((self.env.docname + code).encode()).hexdigest()[:12]}.png"
         path = Path(self.env.srcdir) / name
         path.parent.mkdir(exist_ok=True)
-        plt.gcf().savefig(path, dpi=110)
+        with style():  # fonts and layout are those of drawing time
+            plt.gcf().savefig(path, dpi=110)
         plt.close("all")
         self.env.note_dependency(str(path))
         return nodes.image(uri=f"/{name}", alt=self.options["picture"])

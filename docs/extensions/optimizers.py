@@ -16,7 +16,7 @@ ROOT = HERE.parents[1]
 CERTIFICATES = HERE.parent / "data" / "certificates.json"
 CONFORMANCE = ROOT / "tests" / "golden" / "CONFORMANCE.md"
 LETTERS = ("drift", "rate", "power")  # of flows, beside the hyperparameters
-ROW = re.compile(r"([A-Z][A-Za-z]*(?: [a-z]+)?)(?:\s{2,}|(?<=Momentum) )(\S.*)")
+ROW = re.compile(r"([A-Z][A-Za-z]*(?: [a-z]+)?)(?:\s{2,}|(?<=Momentum|Variants) )(\S.*)")
 
 
 def title(text, line="="):

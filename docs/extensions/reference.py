@@ -1,5 +1,6 @@
 """The reference: a page for each module, an entry for each public name, and the links between them."""
 
+import dataclasses
 import inspect
 import sys
 
@@ -9,14 +10,14 @@ from optimizers import pages as optimizer_pages
 from optimizers import table, title
 from sphinx.util.nodes import make_refnode
 
-from odeopt import kernels
+from odeopt import Optimizer, kernels
 from odeopt.studies.base import Study
 
 TITLES = {"run": "Runs and references", "building": "Methods of one's own", "optimizers": "The optimizers' base",
           **{page: heading for page, (heading, _) in face.MODULES.items()},
           **{f"studies-{folder}": heading for folder, heading in face.STUDIES.items()}, "kernels": "Kernels"}
 INTRO = {"run": "What makes runs and the flows beside them, and what comes out.",
-         "building": "What a method, a study and a kernel of one's own are made of.",
+         "building": "What a method, a study and a kernel of one's own are made of; :doc:`/extending` shows how.",
          "optimizers": "What all optimizers have; each has a page of its own under :doc:`/optimizers/index`."}
 
 
@@ -24,7 +25,7 @@ def _intro(page):
     if page in INTRO:
         return INTRO[page] + "\n\n"
     module = f"odeopt.studies.{page[8:]}" if page.startswith("studies-") else f"odeopt.{page}"
-    return _doc(sys.modules[module]) + "\n\n"
+    return f".. py:module:: {module}\n\n.. py:currentmodule:: None\n\n{_doc(sys.modules[module])}\n\n"
 
 
 def _doc(value):
@@ -76,7 +77,7 @@ def pages():
     found["index"] = (title("Reference") + f"{len(everything) + len(kernels.__all__)} public names. ``import odeopt as "
                       "oo`` gives what stands under ``odeopt`` itself; the rest is ``oo.problems.…``, "
                       "``oo.flows.…``, ``oo.studies.…``.\n\n"
-                      f".. toctree::\n   :maxdepth: 1\n\n   /optimizers/index\n{listed}\n")
+                      f".. toctree::\n   :maxdepth: 1\n\n{listed}\n")
     return found
 
 
@@ -86,8 +87,14 @@ def docstring(app, what, name, obj, options, lines):
 
 
 def signature(app, what, name, obj, options, sig, return_annotation):
-    """Results are made by functions, not by hand."""
-    return ("", None) if inspect.isclass(obj) and issubclass(obj, Study) else None
+    """None of results, which functions make; of optimizers, their hyperparameters."""
+    if inspect.isclass(obj) and issubclass(obj, Study):
+        return "", None
+    if inspect.isclass(obj) and issubclass(obj, Optimizer) and dataclasses.is_dataclass(obj):
+        fields = (f for f in dataclasses.fields(obj) if f.init)
+        words = (f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}" for f in fields)
+        return f"({', '.join(words)})", None
+    return None
 
 
 def missing(app, env, node, contnode):
