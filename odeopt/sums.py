@@ -90,6 +90,16 @@ def scaled_norm(g):
 
 
 @kernel
+def distance_between(x, y):
+    """|x - y|, the difference taken in float64."""
+    total = 0.0
+    for i in range(x.size):
+        apart = np.float64(x[i]) - np.float64(y[i])
+        total += apart * apart
+    return np.sqrt(total)
+
+
+@kernel
 def finite(x):
     """Whether all entries of a vector are."""
     for i in range(x.size):

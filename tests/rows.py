@@ -64,8 +64,8 @@ def _flowless(name, method, arguments, **facts):
 ADAM_LIMIT = _average(0.9)
 
 
-def _adam(name, method, arguments, limit=ADAM_LIMIT, **facts):
-    return Row(name, method, arguments, limit=limit, frozen={"beta2": STILL}, **facts)
+def _adam(name, method, arguments, limit=ADAM_LIMIT, still="beta2", **facts):
+    return Row(name, method, arguments, limit=limit, frozen={still: STILL}, **facts)
 
 
 ROWS = [
@@ -124,6 +124,11 @@ ROWS = [
         limit=2.0 - 0.1 * 0.5),
     Row("Adagrad, decoupled decay", "Adagrad",
         {"lr": 0.1, "lr_decay": 0.01, "weight_decay": 0.5, "weight_decay_mode": "decoupled"}, 0.5, 1.0),
+    Row("AdaGrad-Norm", "AdaGradNorm", {"lr": 0.1}, 0.5, 1.0, limit=2.0, late={"norm": 1.0}),
+    Row("AdaGrad-Norm, initial norm", "AdaGradNorm", {"lr": 0.1, "initial_norm": 3.0}),
+    Row("DoG", "DoG", {"lr": 0.1, "distance": 0.5, "distance_mode": "absolute"}, 0.5, 1.0, limit=2.0,
+        late={"norm": 1.0, "distance": 1.0}),
+    Row("DoG, relative, decay", "DoG", {"lr": 0.1, "distance": 0.2, "eps": 1e-3, "weight_decay": 0.1}, 0.5, 1.0),
     Row("Adadelta", "Adadelta", {}, None, 1.0),
     Row("Adadelta, decay", "Adadelta",
         {"lr": 1.0, "rho": 0.99, "eps": 1e-2, "eps_step": 1e-4, "weight_decay": 0.5}, None, 1.0,
@@ -176,6 +181,16 @@ ROWS = [
           limit=2 / (0.1 / 1.9 + 5 * 0.01 / 1.99)),
     _adam("AdEMAMix, decay", "AdEMAMix", {"lr": 0.01, "beta2": 0.98, "beta3": 0.99, "alpha": 2.0, "weight_decay": 0.5},
           limit=2 / (0.1 / 1.9 + 2 * 0.01 / 1.99) - 0.01 * 0.5),
+    _adam("Adan", "Adan", {"lr": 0.01, "beta1": 0.9, "beta2": 0.8, "beta3": 0.98},
+          limit=2 / (0.1 / 1.9 + 1.6 * 0.2 / 1.8), still="beta3", identity=False,
+          late={"difference weight": 1.0}),
+    _adam("Adan, decoupled decay", "Adan", {"lr": 0.01, "beta3": 0.98, "weight_decay": 0.5,
+                                            "weight_decay_mode": "decoupled"},
+          limit=(2 - 0.005) / (0.02 / 1.98 + 1.84 * 0.08 / 1.92), still="beta3", identity=False,
+          late={"difference weight": 1.0}),
+    _adam("Adan, proximal decay", "Adan", {"lr": 0.01, "beta3": 0.98, "weight_decay": 0.5},
+          limit=(2 + 0.005) / (0.02 / 1.98 + 1.84 * 0.08 / 1.92), still="beta3", identity=False,
+          late={"difference weight": 1.0}),
     Row("schedule-free", "ScheduleFreeSGD", {"lr": 0.01}, limit=20.0, late={"weight sum": 0.1}),
     Row("schedule-free, decay", "ScheduleFreeSGD", {"lr": 0.01, "momentum": 0.8, "weight_decay": 0.5},
         limit=10.0 - 0.01 * 0.5, late={"weight sum": 0.1}),

@@ -2,9 +2,11 @@
 from .adabelief import AdaBelief as AdaBelief
 from .adadelta import Adadelta as Adadelta
 from .adagrad import Adagrad as Adagrad
+from .adagradnorm import AdaGradNorm as AdaGradNorm
 from .adam import Adam as Adam
 from .adamax import AdaMax as AdaMax
 from .adamw import AdamW as AdamW
+from .adan import Adan as Adan
 from .adaptivegains import AdaptiveGains as AdaptiveGains
 from .ademamix import AdEMAMix as AdEMAMix
 from .adopt import ADOPT as ADOPT
@@ -12,6 +14,7 @@ from .amos import Amos as Amos
 from .amsgrad import AMSGrad as AMSGrad
 from .barzilaiborwein import BarzilaiBorwein as BarzilaiBorwein
 from .clipped import Clipped as Clipped
+from .dog import DoG as DoG
 from .errorcontrolledeuler import ErrorControlledEuler as ErrorControlledEuler
 from .gradientdescent import GradientDescent as GradientDescent
 from .lamb import LAMB as LAMB
@@ -46,15 +49,18 @@ __all__ = [
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
+    "AdaGradNorm",
     "AdaMax",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adan",
     "AdaptiveGains",
     "Amos",
     "BarzilaiBorwein",
     "Clipped",
+    "DoG",
     "ErrorControlledEuler",
     "GradientDescent",
     "LAMB",

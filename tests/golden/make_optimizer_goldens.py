@@ -1,10 +1,10 @@
 """Write optimizers.npz and CONFORMANCE.md: iterates of other packages' optimizers, and how far ours are.
 
-Run ``python tests/golden/make_optimizer_goldens.py`` from the repository's root, with torch, optax,
-schedulefree, pytorch_optimizer and keras installed; the tests read the file and need none of them. Each case is
-run twice on each problem: in open loop on one stored sequence of gradients (so that round-off is not amplified
-by the problem), and in closed loop on its own gradients. Everything is float64; torch's default dtype is
-set to float64, because some of its optimizers make scalars of the default dtype.
+Run ``python tests/golden/make_optimizer_goldens.py`` from the repository's root, with torch, optax, schedulefree,
+pytorch_optimizer, keras and dog-optimizer installed; the tests read the file and need none of them. Each case is
+run twice on each problem: in open loop on one stored sequence of gradients (so that round-off is not amplified by
+the problem), and in closed loop on its own gradients. Everything is float64; torch's default dtype is set to
+float64, because some of its optimizers make scalars of the default dtype.
 """
 
 import importlib
@@ -81,6 +81,22 @@ def run_keras(case, x0, gradient):
     return np.array(out)
 
 
+def run_formula(case, x0, gradient):
+    """AdaGrad-Norm as algorithm 1 of Ward, Wu, Bottou has it."""
+    x, square = x0.copy(), case.peer_arguments["b0"] ** 2
+    out = []
+    for k in range(STEPS):
+        g = gradient(k, x)
+        square += g @ g
+        x = x - case.peer_arguments["eta"] / np.sqrt(square) * g
+        if k + 1 in KEPT:
+            out.append(x.copy())
+    return np.array(out)
+
+
+RUNS = {"optax": run_optax, "keras": run_keras, "formula": run_formula}
+
+
 def deviation(ours, theirs):
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
@@ -91,7 +107,7 @@ def main():
     for name, (problem, x0) in found.items():
         arrays[f"tape/{name}"] = tape(problem, x0)
     for case in CASES:
-        run = {"optax": run_optax, "keras": run_keras}.get(case.peer.partition(".")[0], run_torch)
+        run = RUNS.get(case.peer.partition(".")[0], run_torch)
         worst = {"open": 0.0, "closed": 0.0}
         for name, (problem, x0) in found.items():
             stored = arrays[f"tape/{name}"]
@@ -103,7 +119,7 @@ def main():
                 worst[loop] = max(worst[loop], deviation(ours, theirs))
         rows.append((case, worst))
         print(f"{case.key:45s} {worst['open']:.1e} {worst['closed']:.1e}", flush=True)
-    names = ("torch", "optax", "jax", "schedulefree", "pytorch_optimizer", "keras")
+    names = ("torch", "optax", "jax", "schedulefree", "pytorch_optimizer", "keras", "dog-optimizer")
     versions = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
     np.savez_compressed(HERE / "optimizers.npz", versions=np.array(f"{versions}, numpy {np.__version__}, float64"),
                         kept=KEPT, **arrays)

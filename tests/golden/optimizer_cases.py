@@ -87,6 +87,11 @@ def _more(name, method, arguments, peer, peer_arguments, **more):
     return Case(name, method, arguments, f"pytorch_optimizer.{peer}", peer_arguments, **more)
 
 
+def _formula(name, method, arguments, peer_arguments):
+    return Case(name, method, arguments, f"formula.{method}", peer_arguments,
+                note="the formula of its paper, in numpy: no package is known that has it")
+
+
 LR, RATE = 2e-4, 5e-3  # plain and normalised steps that stay tame on all three problems
 BINARY = 2.0**-8  # keras keeps its learning rate in float32, which holds powers of 2 exactly
 KERAS_BETAS = {"beta_1": 0.8, "beta_2": 0.95}
@@ -258,4 +263,20 @@ CASES = [
     _free("warm-up", "ScheduleFreeAdamW", {"lr": RATE}, "AdamW", {"lr": RATE, "warmup_steps": 50}, warmup=50),
     _free("warm-up, weights like lr", "ScheduleFreeAdamW", {"lr": RATE, "lr_power": 1.0},
           "AdamW", {"lr": RATE, "warmup_steps": 50, "weight_lr_power": 1.0}, warmup=50),
+    _formula("from 0", "AdaGradNorm", {"lr": 0.05}, {"eta": 0.05, "b0": 0.0}),
+    _formula("initial norm", "AdaGradNorm", {"lr": 0.05, "initial_norm": 2.0}, {"eta": 0.05, "b0": 2.0}),
+    Case("plain", "DoG", {"distance": 1e-3}, "dog.DoG", {"reps_rel": 1e-3}),
+    Case("lr, eps, decay", "DoG", {"lr": 0.5, "distance": 1e-2, "eps": 1e-2, "weight_decay": 0.1},
+         "dog.DoG", {"lr": 0.5, "reps_rel": 1e-2, "eps": 1e-2, "weight_decay": 0.1}),
+    _optax("plain", "DoG", {"distance": 1e-3}, "contrib.dog", {"init_step": ("heuristic", 1e-3)}),
+    _optax("absolute distance, decay", "DoG", {"distance": 0.05, "distance_mode": "absolute", "weight_decay": 0.1},
+           "contrib.dog", {"init_step": ("distance", 0.05), "weight_decay": 0.1}),
+    _more("plain", "Adan", {"lr": RATE}, "Adan", {"lr": RATE}),
+    _more("betas, proximal decay", "Adan", {"lr": RATE, "beta1": 0.9, "beta2": 0.8, "beta3": 0.95, "eps": 1e-4,
+                                            "weight_decay": 0.1},
+          "Adan", {"lr": RATE, "betas": (0.9, 0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1}),
+    _more("decoupled decay", "Adan", {"lr": RATE, "weight_decay": 0.1, "weight_decay_mode": "decoupled"},
+          "Adan", {"lr": RATE, "weight_decay": 0.1, "weight_decouple": True}),
+    _optax("plain", "Adan", {"lr": RATE}, "adan", {"learning_rate": RATE, "eps_root": 0.0},
+           differs="optax multiplies differences by 1 - b2, as the paper writes, whose beta2 is 1 - b2"),
 ]

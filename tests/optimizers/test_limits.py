@@ -308,3 +308,46 @@ def test_eps_beside_the_uncorrected_root_mixes_two_starts():
         method = oo.Adam(0.01, beta2=0.98, eps=eps, eps_mode="hat")
         slopes.append(oo.convergence(method, oo.problems.beale(), t_end=0.64, levels=7, start="cold").slopes[3])
     assert abs(slopes[0] - 1) < 0.01 and abs(slopes[2] - 1) < 0.01 and slopes[1] < 0.85, slopes
+
+
+def test_what_adagrad_norm_conserves():
+    """2 sqrt(V) + f is constant on the flow, so that f bounds V; in one dimension it is Adagrad."""
+    opt = oo.optimizers.AdaGradNorm(0.05, initial_norm=4.0)
+    x0 = BOWL.x0
+    path = oo.reference(opt, BOWL, x0, 3.0)
+    kept = [2 * np.sqrt(z[1, 0]) + BOWL.fun(z[0]) for z in map(path.state, (0.0, 0.5, 1.0, 2.0, 3.0))]
+    np.testing.assert_allclose(kept, kept[0], rtol=1e-10)
+    off = []
+    for factor in (1, 4):
+        run = oo.record(opt.refined(factor), BOWL, x0, steps=400 * factor, memory=True)
+        found = 2 * opt.refined(factor).lr * run.memory[:, 0, 0] + run.f
+        off.append(np.abs(found - found[0]).max())
+    assert np.log2(off[0] / off[1]) == pytest.approx(2, abs=0.1)  # order 1 in h
+    line = oo.problems.quartic(1)
+    norm, plain = (oo.record(o, line, steps=100) for o in (oo.optimizers.AdaGradNorm(0.1), oo.Adagrad(0.1, eps=0.0)))
+    np.testing.assert_allclose(norm.x, plain.x, rtol=0, atol=1e-13)
+
+
+def test_dog_under_a_constant_gradient():
+    """|x - x0| = 2 d sqrt(t) up to d at t = 1/4, then d exp(2 sqrt(t) - 1), on the orbit of gradient flow."""
+    slope = np.array([0.6, -0.8])
+    plane = oo.Problem(lambda x: slope @ x, lambda x: slope.copy(), dim=2)
+    opt, x0 = oo.optimizers.DoG(0.01, 0.1, eps=0.0, distance_mode="absolute"), np.array([1.0, 2.0])
+    path = oo.reference(opt, plane, x0, 1.0)
+    for t, gone in ((0.09, 0.06), (0.25, 0.1), (0.64, 0.1 * np.exp(0.6)), (1.0, 0.1 * np.e)):
+        np.testing.assert_allclose(path(t), x0 - gone * slope, rtol=0, atol=1e-5)
+    run = oo.record(opt, plane, x0, steps=10_000)
+    assert np.abs(run.x[-1] - path(1.0)).max() < 0.02 * 0.1 * np.e
+
+
+def test_adan_follows_adams_flow_from_either_start():
+    """Bias-corrected from q = 0, as in the packages, or without correction from m = g, n = g^2, as in the paper."""
+    opt, paths = oo.optimizers.Adan(0.01, 0.9, 0.8, 0.98), {}
+    flow = oo.flows.adam_flow(0.1, 0.5, 1e-8)
+    x0, g0 = BOWL.x0, BOWL.grad(BOWL.x0)
+    for start, memory in (("cold", [0 * g0] * 4), ("consistent", [g0, g0 * g0, [1, 0], [1, 0]])):
+        paths[start] = oo.reference(flow, BOWL, np.array([x0, *memory]), 1.0)(1.0)
+        off = [np.abs(oo.record(opt.refined(f), BOWL, steps=100 * f, start=start).x[-1] - paths[start]).max()
+               for f in (8, 16)]
+        assert np.log2(off[0] / off[1]) == pytest.approx(1, abs=0.05)
+    assert np.abs(paths["cold"] - paths["consistent"]).max() > 0.05

@@ -45,7 +45,7 @@ def test_every_optimizer_has_its_order(row, start, order):
     if order == 0.5:
         # The square-root start is the limit eps -> 0: for h below eps tau/g^2 any eps gives order 1. It
         # also sets in slowly, with an error of O(sqrt h) in the slope, and shows on a short time already.
-        opt = row.make(eps=1e-10).refined(32)
+        opt = row.make(**{"eps": 1e-10} if "eps" in opt.scaling() else {}).refined(32)
         levels, t_end = 9, 16 * opt.h
     for problem in PROBLEMS:
         study = oo.convergence(opt, problem, t_end=t_end, levels=levels, start=start, expected=order, **more)
