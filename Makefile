@@ -22,10 +22,9 @@ lint: install
 types:
 	PYTHON=$(PYTHON) tools/types.sh
 
-# What editors see of the optimizers' folder, and README's table of it.
+# What editors see of the optimizers' folder.
 stubs: install
 	$(RUN) tools/stubs.py
-	$(RUN) tools/table.py
 
 # The site, in docs/_build/html; a warning is an error.
 docs: $(VENV)/bin/sphinx-build

@@ -9,6 +9,7 @@ from pathlib import Path
 import plain
 
 from odeopt import optimizers
+from odeopt.cli.list_ import optimizer_rows
 from odeopt.method import STARTS
 
 HERE = Path(__file__).resolve().parent
@@ -40,7 +41,7 @@ def _capital(text):
 
 def heading(cls):
     """An optimizer's name at the head of its page."""
-    return _capital(cls.title or cls.__name__)
+    return _capital(cls.title) if isinstance(cls.title, str) and cls.title else cls.__name__  # a wrapper's is its own
 
 
 def names_of(cls):
@@ -192,13 +193,9 @@ def page(cls):
 
 def index():
     """The table of all of them."""
-    rows = []
-    for cls in optimizers.ALL.values():
-        opt = cls.default()
-        orders = " / ".join(_number(opt.declared_order(start)) for start in STARTS) if opt.flow else "–"
-        flow = equation(opt.flow, names_of(cls)).rstrip() if opt.flow else "no classical flow"
-        rows.append((f":doc:`{heading(cls)} </optimizers/{cls.__name__.lower()}>`", flow,
-                     opt.scheme.name if opt.scheme else "–", orders))
+    rows = [(f":doc:`{heading(cls)} </optimizers/{cls.__name__.lower()}>`",
+             equation(flow, names_of(cls)).rstrip() if flow else "no classical flow", scheme, order)
+            for cls, flow, scheme, _, order in optimizer_rows()]
     entries = "\n".join(f"   {name}" for name in (*optimizers.ALL, *optimizers.WRAPPERS))
     return (title("Optimizers")
             + "Each optimizer is an update, a flow, and a scheme that makes the one of the other; its page says which, "

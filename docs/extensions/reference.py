@@ -8,7 +8,6 @@ import face
 import plain
 from optimizers import pages as optimizer_pages
 from optimizers import table, title
-from sphinx.util.nodes import make_refnode
 
 from odeopt import Optimizer, kernels
 from odeopt.studies.base import Study
@@ -99,6 +98,8 @@ def signature(app, what, name, obj, options, sig, return_annotation):
 
 def missing(app, env, node, contnode):
     """Links to where an object is defined, or by its bare name, lead to where it is documented."""
+    from sphinx.util.nodes import make_refnode
+
     target = node.get("reftarget", "")
     found = _homes.get(target) or _bare.get(target)
     method = None

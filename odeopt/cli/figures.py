@@ -10,6 +10,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import sysconfig
 
 from . import _output
 
@@ -17,13 +18,22 @@ from . import _output
 def add_arguments(parser):
     """[NAMES] [--examples] [--out] [--check]."""
     parser.add_argument("names", nargs="*", metavar="NN", help="examples by number or name (default: all)")
-    parser.add_argument("--examples", default="examples", metavar="DIR",
-                        help="folder of the examples (default: examples, as in the repository)")
+    parser.add_argument("--examples", metavar="DIR", help="folder of the examples (default: examples, as in the "
+                        "repository, or those that were installed with the package)")
     parser.add_argument("--out", default="figures", metavar="DIR", help="folder of the figures (default: figures)")
     parser.add_argument("--check", action="store_true", help="also hold each example's numbers against theory")
 
 
 _THREADS = "OPENBLAS_NUM_THREADS"
+
+
+def _examples():
+    """The folder here, or the installed one (for everybody, or for one user)."""
+    schemes = [sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")]
+    installed = [pathlib.Path(sysconfig.get_path("data", scheme)) / "share" / "odeopt" / "examples"
+                 for scheme in schemes]
+    return next((str(folder) for folder in installed if not pathlib.Path("examples").exists() and folder.exists()),
+                "examples")
 
 
 def _on_one_thread(args):
@@ -36,6 +46,7 @@ def _on_one_thread(args):
 
 def run(args):
     """0; 1 if an example failed, or --check found a number that is off."""
+    args.examples = args.examples or _examples()
     if _THREADS not in os.environ:  # numpy is loaded already and reads it no more: again, in a process of its own
         return _on_one_thread(args)
     from ..plotting import gallery

@@ -11,7 +11,7 @@ def add_arguments(parser):
     """What to list."""
     parser.add_argument("kind", type=str.lower, choices=KINDS)
     parser.add_argument("--markdown", action="store_true",
-                        help="for optimizers: the table of flows, schemes and scaling laws that README shows")
+                        help="for optimizers: a table of flows, schemes, scaling laws and orders")
 
 
 def run(args):
@@ -64,23 +64,28 @@ def _short(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def optimizer_table():
-    """The optimizers as a Markdown table, from the pages themselves."""
+def optimizer_rows():
+    """``(class, flow or None, scheme, scaling laws, orders from a cold / a consistent start)`` of each optimizer."""
     from .. import optimizers
 
-    lines = ["| optimizer | flow | scheme | how the hyperparameters move with the step h | order |",
-             "|---|---|---|---|---|"]
     for cls in optimizers.ALL.values():
         opt = cls.default()
-        flow, scheme = opt.flow, opt.scheme
         orders = [opt.declared_order(start) for start in STARTS]
         moving = {name: law for name, law in opt.scaling().items() if law != "fixed"}
         laws = ", ".join(f"{name} {'=' if 'c' in law else '∝'} {law}" for name, law in moving.items())
+        order = " / ".join("none" if o is None else f"{o:g}" for o in orders)
+        yield (cls, opt.flow, opt.scheme.name if opt.scheme else "–", laws if opt.flow else "–",
+               order if opt.flow else "–")
+
+
+def optimizer_table():
+    """The optimizers as a Markdown table, from the pages themselves."""
+    lines = ["| optimizer | flow | scheme | how the hyperparameters move with the step h | order |",
+             "|---|---|---|---|---|"]
+    for cls, flow, scheme, laws, order in optimizer_rows():
         equation = flow.equation.replace("|", r"\|") if flow else "no classical flow"
-        order = " / ".join("none" if o is None else f"{o:g}" for o in orders) if flow else "–"
-        lines.append(f"| [{cls.title}](odeopt/optimizers/{cls.__module__.rpartition('.')[2]}.py) | "
-                     f"{equation} | {scheme.name if scheme else '–'} | "
-                     f"{laws if flow else '–'} | {order} |")
+        lines.append(f"| [{cls.title}](odeopt/optimizers/{cls.__module__.rpartition('.')[2]}.py) | {equation} | "
+                     f"{scheme} | {laws} | {order} |")
     return "\n".join(lines)
 
 

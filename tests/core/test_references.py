@@ -20,7 +20,8 @@ def plain(text):
 
 
 def tree():
-    files = sorted(ROOT.glob("*.md"))
+    prose = [f for place in ("*.md", "docs/*.md", "docs/theory/*.md") for f in sorted(ROOT.glob(place))]
+    files = [f for f in prose if f != PAGE]
     files += [f for folder in FOLDERS for f in sorted((ROOT / folder).rglob("*")) if f.suffix in SUFFIXES]
     return {str(f.relative_to(ROOT)): f.read_text("utf-8") for f in files if f.name != "test_references.py"}
 
