@@ -5,6 +5,8 @@ axis where it matters (``wide``): who has a tall matrix hands over its transpose
 """
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from .abi import kernel
 
@@ -143,3 +145,132 @@ def polar(x, y, turn):
         for k in range(c):
             x[i, k] = x[i, k] * over
     np.dot(turn.T, x, y)
+
+
+@kernel
+def both_sides(left, x, right, has_left, has_right, work, out):
+    """``out`` <- left x right, or with one of the two factors alone; ``work`` has the shape of ``x``."""
+    if has_left and has_right:
+        np.dot(left, x, work)
+        np.dot(work, right, out)
+    elif has_left:
+        np.dot(left, x, out)
+    else:
+        np.dot(x, right, out)
+
+
+@kernel
+def average_square(x, old, mean, work):
+    """``mean`` <- old mean + x x^T, infinite in every entry once it overflows (some would be NaN)."""
+    np.dot(x, x.T, work)
+    trace = 0.0
+    for i in range(mean.shape[0]):
+        for j in range(mean.shape[1]):
+            mean[i, j] = old * mean[i, j] + work[i, j]
+        trace += mean[i, i]
+    if np.isinf(trace):
+        mean[:, :] = np.inf
+
+
+@kernel
+def inverse_root(a, eps, exponent, w, out):
+    """``out`` <- (A + eps)^(-exponent) of a positive semidefinite A, which is overwritten; ``w`` is a vector.
+
+    Eigenvalues below a unit of the last place of the largest, for each row, count as that: less is not known of
+    them. 0 is the root of a matrix that is 0, where eps is, and of one that has overflowed.
+    """
+    n = a.shape[0]
+    trace = 0.0
+    for i in range(n):
+        trace += np.float64(a[i, i])
+    if not trace < np.inf:
+        out[:, :] = 0.0 if trace == np.inf else np.nan
+        return
+    eigenvectors(a, w)
+    least = n * resolution(a) * np.float64(w[n - 1])
+    for i in range(n):
+        value = max(np.float64(w[i]), least) + eps
+        factor = a.dtype.type(value ** (-0.5 * exponent) if value > 0.0 else 0.0)
+        for j in range(n):
+            a[i, j] = factor * a[i, j]
+    np.dot(a.T, a, out)
+
+
+@kernel
+def power_step(mean, basis, values, work, of_rows):
+    """The rows of ``basis`` <- an orthonormal basis of those of ``basis`` times ``mean``, sorted by their Rayleigh
+    quotients, the largest first; the rows of ``values`` go with them. Nothing where ``mean`` has overflowed."""
+    n = basis.shape[0]
+    trace, moved = 0.0, part(work, n, n)
+    for i in range(n):
+        trace += np.float64(mean[i, i])
+    if n == 0 or not trace < np.inf:
+        return
+    np.dot(basis, mean, moved)
+    for i in range(n):
+        quotient = 0.0
+        for j in range(n):
+            quotient += np.float64(basis[i, j]) * np.float64(moved[i, j])
+        of_rows[i] = quotient
+    for i in range(n):
+        largest = i
+        for j in range(i + 1, n):
+            if of_rows[j] > of_rows[largest]:
+                largest = j
+        if largest != i:
+            of_rows[i], of_rows[largest] = of_rows[largest], of_rows[i]
+            for j in range(n):
+                moved[i, j], moved[largest, j] = moved[largest, j], moved[i, j]
+            for j in range(values.shape[1]):
+                values[i, j], values[largest, j] = values[largest, j], values[i, j]
+    orthonormal(moved, of_rows[:n])
+    basis[:, :] = moved
+
+
+# LAPACK, as numba finds it in scipy. It takes workspace of its own; numba's np.linalg copies the matrices as well.
+
+
+def _lapack(name, *arguments):
+    return types.ExternalFunction(name, types.intc(types.char, *arguments))
+
+
+def eigenvectors(a, w):
+    """The rows of ``a``, symmetric, <- its unit eigenvectors, ``w`` <- its eigenvalues, in ascending order."""
+    w[:], vectors = np.linalg.eigh(a)
+    a[:, :] = vectors.T
+
+
+@overload(eigenvectors)
+def _compiled_eigenvectors(a, w):
+    of_a = types.CPointer(a.dtype)
+    solve = _lapack("numba_ez_xxxevd", types.char, types.char, types.intp, of_a, types.intp, of_a)
+    kind, vectors, lower = ord("d" if a.dtype == types.float64 else "s"), ord("V"), ord("L")
+
+    def compiled(a, w):
+        n = a.shape[0]
+        if solve(kind, vectors, lower, n, a.ctypes, n, w.ctypes) != 0:
+            a[:, :] = np.nan
+            w[:] = np.nan
+
+    return compiled
+
+
+def orthonormal(a, w):
+    """The rows of ``a``, square, <- an orthonormal basis of which the first i span those of the first i rows."""
+    a[:, :] = np.linalg.qr(a.T)[0].T
+
+
+@overload(orthonormal)
+def _compiled_orthonormal(a, w):
+    of_a = types.CPointer(a.dtype)
+    factor = _lapack("numba_ez_geqrf", types.intp, types.intp, of_a, types.intp, of_a)
+    product = _lapack("numba_ez_xxgqr", types.intp, types.intp, types.intp, of_a, types.intp, of_a)
+    kind = ord("d" if a.dtype == types.float64 else "s")
+
+    def compiled(a, w):
+        n = a.shape[0]
+        failed = factor(kind, n, n, a.ctypes, n, w.ctypes)
+        if failed != 0 or product(kind, n, n, n, a.ctypes, n, w.ctypes) != 0:
+            a[:, :] = np.nan
+
+    return compiled

@@ -134,11 +134,11 @@ def elementwise(optimizer, shape=(4,)):
     rng = np.random.default_rng(1)
     x = rng.standard_normal(size) * np.resize([1.0, 1e-3, 10.0, 0.1], size)
     kernel = optimizer.kernel
-    s = np.ascontiguousarray(optimizer.cold_start(x))
+    s = np.ascontiguousarray(optimizer.fresh(x.reshape(small)))
     cuts = [slice(i, i + 1) for i in range(size)] + [slice(0, size)]
     try:
         p = optimizer.p_for(x.reshape(small))
-        pieces = [(cut, optimizer.p_for(x[cut]), x[cut].copy(), np.ascontiguousarray(optimizer.cold_start(x[cut])))
+        pieces = [(cut, optimizer.p_for(x[cut]), x[cut].copy(), np.ascontiguousarray(optimizer.fresh(x[cut])))
                   for cut in cuts]
     except ValueError:  # p may tell the shape, and not every shape
         return False

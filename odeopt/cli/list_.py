@@ -69,7 +69,7 @@ def optimizer_rows():
     from .. import optimizers
 
     for cls in optimizers.ALL.values():
-        opt = cls.default()
+        opt = cls.default(**cls.typical)
         orders = [opt.declared_order(start) for start in STARTS]
         moving = {name: law for name, law in opt.scaling().items() if law != "fixed"}
         laws = ", ".join(f"{name} {'=' if 'c' in law else '∝'} {law}" for name, law in moving.items())

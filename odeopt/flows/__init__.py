@@ -23,8 +23,10 @@ from .normalized import normalized_flow
 from .polyak import polyak_flow
 from .rmsprop import rmsprop_flow
 from .sam import sam_flow
+from .shampoo import shampoo_flow
 from .sign import sign_flow
 from .sign_inclusion import SignInclusion, sign_inclusion
+from .soap import soap_flow
 
 ALL = {
     "gradient": gradient_flow,
@@ -39,6 +41,8 @@ ALL = {
     "rmsprop": rmsprop_flow,
     "adam": adam_flow,
     "muon": muon_flow,
+    "shampoo": shampoo_flow,
+    "soap": soap_flow,
     "nadam": nadam_flow,
     "amsgrad": amsgrad_flow,
     "adamax": adamax_flow,
@@ -58,5 +62,5 @@ __all__ = [
     "high_resolution_flow", "high_resolution_start", "linear_test_flow", "linear_test_problem",
     "look_ahead_flow", "mean_age", "modified_gradient_flow", "modified_root_flow", "ModifiedFlow", "muon_flow",
     "nadam_flow", "nag_sc_flow", "nesterov_flow", "newton_flow", "normalized_flow", "polyak_flow", "rmsprop_flow",
-    "sam_flow", "sign_flow", "sign_inclusion", "SignInclusion",
+    "sam_flow", "shampoo_flow", "sign_flow", "sign_inclusion", "SignInclusion", "soap_flow",
 ]  # fmt: skip

@@ -30,7 +30,9 @@ from .rmsprop import RMSprop as RMSprop
 from .rprop import Rprop as Rprop
 from .schedulefreeadamw import ScheduleFreeAdamW as ScheduleFreeAdamW
 from .schedulefreesgd import ScheduleFreeSGD as ScheduleFreeSGD
+from .shampoo import Shampoo as Shampoo
 from .signgd import SignGD as SignGD
+from .soap import SOAP as SOAP
 from .swa import SWA as SWA
 from .base import Optimizer as Optimizer
 from .state import State as State
@@ -75,9 +77,11 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SOAP",
     "SWA",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
+    "Shampoo",
     "SignGD",
     "State",
     "WRAPPERS",

@@ -122,7 +122,8 @@ class Optimizer:
     step size; ``momentum_name``, the factor of the memory that moves the position, or None; ``modified_orders``,
     those of its :meth:`modified_flow`; ``noise_enters``, ``(row, factor)`` of the flow's state that the gradient
     drives where it enters linearly and nowhere else, so that gradient noise is additive noise in that row;
-    ``look``, colour and marker in pictures (default: made from the key); ``full_batch_only`` for rules that
+    ``look``, colour and marker in pictures (default: made from the key); ``typical``, hyperparameters of the
+    instance whose flow tables show; ``full_batch_only`` for rules that
     compare the gradients of two steps; ``wrapper`` for an optimizer made of another one, which the registry
     leaves out; ``norm_entry``, where in ``p`` (counted from its end) a kernel takes scale and length of the norm of all
     gradients of an ``update`` call.
@@ -138,6 +139,7 @@ class Optimizer:
     momentum_name: ClassVar[str | None] = None
     modified_orders: ClassVar[tuple[int, ...]] = ()
     look: ClassVar[tuple | None] = None
+    typical: ClassVar[Mapping[str, Any]] = {}
     noise_enters: ClassVar[Any] = None
     full_batch_only: ClassVar[bool] = False
     wrapper: ClassVar[bool] = False
@@ -228,6 +230,11 @@ class Optimizer:
     def cold_start(self, x: np.ndarray) -> np.ndarray:
         """Slots of a fresh run: zeros, unless the page says otherwise."""
         return np.zeros((len(self.slots), np.size(x)))
+
+    def memory_rows(self, shape: tuple[int, ...]) -> int:
+        """Rows of memory of an array of ``shape``: one for each slot and, before them, what a page of matrices needs
+        besides, whose size depends on the shape."""
+        return len(self.slots)
 
     def settle(self, x: np.ndarray, g: np.ndarray, s: np.ndarray) -> None:
         """Correct slots ``s`` that were made by replaying the past, in place (default: nothing to correct)."""
@@ -436,8 +443,15 @@ class Optimizer:
         """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
         checks.choice("start", kind, STARTS)
         check_inside(self)
-        s = self.consistent_start(x, g) if kind == "consistent" else self.cold_start(x)
+        s = self.consistent_start(x, g) if kind == "consistent" else self.fresh(x)
         return np.ascontiguousarray(s, dtype=np.float64)
+
+    def fresh(self, x: np.ndarray) -> np.ndarray:
+        """The memory (rows, size) of an array ``x`` at a cold start, in float64."""
+        cold, rows = np.asarray(self.cold_start(np.ravel(x)), dtype=np.float64), self.memory_rows(np.shape(x))
+        if rows == len(cold):
+            return cold
+        return np.vstack([np.zeros((rows - len(cold), np.size(x))), cold])
 
     def flow_start(self, x: Any, g: Any, start: str = "cold") -> np.ndarray:
         """The flow state z at which :meth:`start` of that kind starts the flow."""

@@ -46,7 +46,8 @@ def _try_inside(optimizer, kernel, dimensions, dtype):
         raise TypeError(f"{name}.cold_start must give {len(slots)} rows, one for each of slots = {slots}, "
                         f"got the shape {s.shape} for {x.size} coordinates")
     words = f"{name}.kernel must stay inside its arrays, slots = {slots} and {p.size} numbers in p"
-    dt = checks.stays_inside(words, kernel, np.int64(0), p, x, g, s, reads="p [x] g [s]")
+    memory = np.array(optimizer.fresh(x.reshape(shape)))
+    dt = checks.stays_inside(words, kernel, np.int64(0), p, x, g, memory, reads="p [x] g [s]")
     if dt is None:
         raise TypeError(f"{name}.kernel must return the flow time of the step, got None")
     if flow is not None:
@@ -70,7 +71,7 @@ def reads(optimizer, entry):
     kernel, sizes = interpreted(inner.kernel), (1e-18, 1e-9, 1.0, -1.0, 1.0, 0.5, 1e9)
     shape = inner.shape_of_trial((4,))
     x0, g0 = np.resize([1.0, -0.5, 2.0, 0.1], shape), np.resize([1.0, 1e-3, -1.0, 0.1], shape)
-    s0, p0 = np.array(inner.cold_start(x0), dtype=np.float64), inner.p_for(x0)
+    s0, p0 = np.array(inner.fresh(x0)), inner.p_for(x0)
 
     def run(value):
         x, s, p = x0.copy(), s0.copy(), p0.copy()

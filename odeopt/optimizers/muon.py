@@ -54,7 +54,7 @@ def muon(k, p, x, g, s):
     or work, work).
     """
     if p[14] == 0.0:
-        adamw_step(p, x, g, s)
+        adamw_step(p[0], p[4], p[5], p[6], p[2], x, g, s)
         return p[0]
     rows, columns = shape_of(x.size, p[14], p[15])
     if rows == 0:  # no p of p_for
@@ -97,16 +97,16 @@ def muon(k, p, x, g, s):
 
 
 @kernel
-def adamw_step(p, x, g, s):
+def adamw_step(lr, beta1, beta2, eps, decay, x, g, s):
     """AdamW's step (adam.py, eps beside the corrected root, decoupled decay), of vectors among the parameters."""
-    new1, new2 = 1.0 - p[4], 1.0 - p[5]
+    new1, new2 = 1.0 - beta1, 1.0 - beta2
     q1 = s[2, 0] + new1 * (1.0 - s[2, 0])
     q2 = s[3, 0] + new2 * (1.0 - s[3, 0])
     s[2, 0], s[3, 0] = q1, q2
     m, v = s[0], s[1]
     real = precision(x, g, s)
-    keep, step, root, eps = real(1.0 - p[0] * p[2]), real(p[0] / q1), real(1.0 / np.sqrt(q2)), real(p[6])
-    old1, old2, new1, new2, zero = real(p[4]), real(p[5]), real(new1), real(new2), real(0.0)
+    keep, step, root, eps = real(1.0 - lr * decay), real(lr / q1), real(1.0 / np.sqrt(q2)), real(eps)
+    old1, old2, new1, new2, zero = real(beta1), real(beta2), real(new1), real(new2), real(0.0)
     for i in range(x.size):
         mi, vi, xi, gi = m[i], v[i], x[i], g[i]
         mi = old1 * mi + new1 * gi
@@ -165,6 +165,7 @@ class Muon(Optimizer):
     momentum_name = "momentum"
     look = ("#882255", "X")
     weight_decay_mode = "decoupled"
+    typical = {"shape": (3, 2)}
 
     lr: float = positive(default=1e-3, scales="h")
     momentum: float = fraction(default=0.95, scales="1 - c h")

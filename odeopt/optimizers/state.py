@@ -62,7 +62,8 @@ class State:
     times : sequence of float
         Flow time that each group has reached; :attr:`t` is the first one.
     slots : tuple of (slots, size) arrays
-        Memory of each block, in the dtype of its arrays; rows as named by ``names``.
+        Memory of each block, in the dtype of its arrays; rows as named by ``names``, before them what a method of
+        matrices keeps besides.
     groups : tuple of (indices, overrides)
         Indices of each group's arrays, and its own hyperparameters, a read-only mapping.
     reduces : tuple of bool
@@ -160,7 +161,8 @@ class State:
         pieces = [[] for _ in self.shapes]
         for (_, indices, _), s in zip(self.blocks, self.slots):
             ends = np.cumsum([_size(self.shapes[i]) for i in indices[:-1]], dtype=int)
-            for i, piece in zip(indices, np.split(s[slot], ends)):
+            row = s[slot - len(self.names)] if 0 <= slot < len(self.names) else s[slot]
+            for i, piece in zip(indices, np.split(row, ends)):
                 pieces[i].append(piece)
         rows = [np.concatenate(p).reshape(shape) for p, shape in zip(pieces, self.shapes)]
         return rows[0] if self.single else rows
@@ -232,6 +234,9 @@ def _plan(optimizer, state):
     for (j, indices, cut), s in zip(state.blocks, state.slots):
         # What a slice is handed is its own p: as of a vector of its length, which is what the kernel sees.
         shape = (s.shape[1],) if cut or len(indices) > 1 else state.shapes[indices[0]]
+        if s.shape[0] != variants[j].memory_rows(shape):
+            raise ValueError(f"state must come from this optimizer: {optimizer!r} keeps "
+                             f"{variants[j].memory_rows(shape)} rows for an array of {shape}, got {s.shape[0]}")
         if (j, s.dtype, shape) not in calls:
             variants[j].check_precision(s.dtype)
             p = np.array(variants[j].p_for(np.broadcast_to(s.dtype.type(), shape)))
@@ -254,7 +259,6 @@ def init(optimizer, x, groups=None):
     names = [v.slot_names for v in variants]
     if len(set(names)) > 1:
         raise ValueError(f"groups must keep the slots {optimizer.slot_names}, got {names}")
-    rows = len(names[0])
     blocks = []
     for j, (indices, _) in enumerate(groups):
         for part in [indices] if variants[j].reduces else [[i] for i in indices]:
@@ -268,13 +272,14 @@ def init(optimizer, x, groups=None):
             variants[j].p_for(np.broadcast_to(vector.dtype.type(), shape))  # ValueError for a shape it cannot take
             # A wrapper's row treats each coordinate by itself, and a norm is handed in.
             sliced = vector.size > threads.SLICE and threads.elementwise(variants[j].bare, shape)
+            rows = variants[j].memory_rows(shape)
             memory = np.zeros(rows * vector.size, vector.dtype)  # in one piece: large pages for large arrays
             for cut in threads.parts(vector.size) if sliced else [slice(0, vector.size)]:
                 s = memory[rows * cut.start : rows * cut.stop].reshape(rows, cut.stop - cut.start)
                 cold = variants[j].cold_start(vector[cut])
-                for row in range(rows) if cold.any() else ():
+                for row in range(len(cold)) if cold.any() else ():
                     if cold[row].any():  # rows of zeros are not written: one that holds a number takes a page
-                        s[row] = cold[row]
+                        s[rows - len(cold) + row] = cold[row]
                 blocks.append(((j, part, (cut.start, cut.stop) if sliced else None), s))
     blocks.sort(key=lambda block: block[0][1][0])  # as the arrays are given; slices stay in order
     return State(0, [0.0] * len(groups), [s for _, s in blocks], groups, [v.reduces for v in variants],

@@ -120,5 +120,8 @@ def _slots(words, arrays):
         size = cut[1] - cut[0] if cut else sum(math.prod(words["shapes"][j]) for j in indices)
         found = arrays.get(f"slots_{i}", np.empty(0)).dtype
         kind = kinds.setdefault(indices[0], "float32" if found == np.float32 else "float64")
-        schema[f"slots_{i}"] = Entry(kind, f"{len(words['names'])} {size}")
-    return list(archive.check_arrays(arrays, schema).values())
+        schema[f"slots_{i}"] = Entry(kind, f"rows{i} {size}")
+    slots = list(archive.check_arrays(arrays, schema).values())
+    if any(s.shape[0] < len(words["names"]) for s in slots):
+        raise Wrong(f"slots must have {len(words['names'])} rows or more, one for each of names")
+    return slots

@@ -63,6 +63,9 @@ class Wrapper(Optimizer):
     def check_precision(self, dtype):
         self.optimizer.check_precision(dtype)
 
+    def memory_rows(self, shape):
+        return self.optimizer.memory_rows(shape) + 1
+
     def shape_of_trial(self, shape):
         return self.optimizer.shape_of_trial(shape)
 
