@@ -184,7 +184,7 @@ def page(cls):
     opt = cls.default() if not cls.wrapper else None
     text = title(heading(cls)) + plain.escaped(_capital(first.partition(": ")[2] or first)) + "\n\n"
     if opt is not None and opt.flow is not None:
-        text += title("Flow", "-") + equation(opt.flow, names_of(cls))
+        text += title("Flow", "-") + equation(cls.default(**cls.typical).flow, names_of(cls))
     if opt is not None:
         text += facts(cls)
     text += body(cls) + (measured(cls) + conformance(cls) if opt is not None else "")

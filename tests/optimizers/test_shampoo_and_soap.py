@@ -14,7 +14,7 @@ IDENTICAL = [
     SOAP(0.01, **EXACT), SOAP(0.01, 0.9, 0.98, 0.9, max_dim=2, **EXACT),
 ]
 BOTH = [Shampoo(0.01), SOAP(0.01, every=1), SOAP(0.01, **EXACT)]
-names = {"ids": lambda one: f"{one.title} {getattr(one, 'basis', '')}{one.max_dim}{getattr(one, 'bias_correction', '')}"}
+names = {"ids": lambda one: f"{one.title} {getattr(one, 'basis', '')} {one.max_dim}"}
 
 
 @pytest.mark.parametrize("start", ["cold", "consistent"])
