@@ -54,7 +54,8 @@ def _structure(lines, i):
     """Headings, their underlines, doctests."""
     line = lines[i]
     underline = re.fullmatch(r"\s*-{3,}\s*", line) is not None
-    return underline or line.lstrip().startswith((">>>", "...", ".. ")) or (
+    keywords = re.fullmatch(r"\s*\*{1,2}\w+(?: : .*)?", line) is not None  # numpydoc escapes them itself
+    return underline or keywords or line.lstrip().startswith((">>>", "...", ".. ")) or (
         i + 1 < len(lines) and re.fullmatch(r"\s*-{3,}\s*", lines[i + 1]) is not None)
 
 

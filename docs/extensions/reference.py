@@ -6,6 +6,7 @@ import sys
 
 import face
 import plain
+import validated
 from optimizers import pages as optimizer_pages
 from optimizers import table, title
 
@@ -138,10 +139,12 @@ def generate(app, config):
 
 
 def complete(app, env):
-    """Every public name has an entry, or the build says so."""
+    """Every public name has an entry and a valid docstring, or the build says so."""
     from sphinx.util import logging
 
     known = env.domaindata["py"]["objects"]
+    for fault in validated.faults():
+        logging.getLogger(__name__).warning("docstring of %s: %s %s", *fault)
     for full in [one.full for one in face.names()] + [f"odeopt.kernels.{name}" for name in kernels.__all__]:
         if full not in known:
             logging.getLogger(__name__).warning("the public name %s is not documented", full)

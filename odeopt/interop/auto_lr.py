@@ -60,6 +60,8 @@ def auto_lr(cls, product, n, *, at=None, steps=10_000, **given):
         Needed for methods whose steps are not linear in the gradients.
     steps : int
         That the run may take.
+    **given
+        Hyperparameters.
 
     Raises
     ------

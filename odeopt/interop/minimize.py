@@ -35,6 +35,8 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "spg", jac:
         ``fun(x, *args) -> float`` (``(f, gradient)`` with ``jac=True``). A Problem brings its own
         gradient and start.
     x0 : (n,) array
+    args : tuple
+        Further arguments of ``fun`` and its derivatives.
     method : str or Optimizer, default "spg"
         "spg" (Barzilai-Borwein steps, non-monotone backtracking), "armijo" (explicit Euler with backtracking), a
         name of ``odeopt list optimizers``, a class or an instance. The first two need no learning rate, and
@@ -47,6 +49,8 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "spg", jac:
         whose step is a positive diagonal matrix times -g (gradientdescent, normalizedgd, signgd,
         errorcontrolledeuler, adagrad, rmsprop without momentum), armijo and spg. Refused for the
         others, unless all bounds are infinite.
+    constraints : ()
+        None are supported.
     tol : float, optional
         ``gtol`` unless that is given.
     callback : callable
@@ -66,11 +70,13 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "spg", jac:
     lr : float or "auto"
         "auto" (the default where the class has none): from gradient and curvature at x0, see
         :mod:`odeopt.interop.auto_lr`. For armijo and spg the first trial step.
+    **hyperparameters
+        Of the optimizer, and the options from ``maxiter`` on.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        x, fun, jac, success, status, message, nit, nfev, njev, nhev, t (flow time), lr.
+        With x, fun, jac, success, status, message, nit, nfev, njev, nhev, t (flow time), lr.
         ``status`` 0: a tolerance is met; 1: maxiter; 2: not finite (x is the last finite point, or
         x0 if fun is not finite there); 3: no decrease found; 99: stopped by the callback. Only 0 is
         a success; the message of 1, 2 and 3 says what to try.

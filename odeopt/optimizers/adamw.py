@@ -35,6 +35,8 @@ class AdamW(Adam):
     weight_decay : float >= 0, default 1e-2
         Rate of decay towards 0, in 1/flow time.
     weight_decay_mode : {"decoupled", "coupled"}
+    eps_root
+        As :class:`Adam`.
     """
 
     title = "AdamW"

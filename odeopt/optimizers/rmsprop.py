@@ -185,12 +185,13 @@ class RMSprop(Optimizer):
     decay : float in [0, 1), default 0.9
     eps : float >= 0, default 1e-8
         In the unit of g^2 (of g outside the root).
-    momentum : float in [0, 1), default 0
-    weight_decay : float >= 0, default 0
-        Coupled: added to the gradient as weight_decay x.
     form : {"vector", "scalar"}
     eps_mode : {"inside", "outside"}
-    centered, nesterov, bias_correction : bool, default False
+    centered : bool, default False
+    momentum : float in [0, 1), default 0
+    nesterov, bias_correction : bool, default False
+    weight_decay : float >= 0, default 0
+        Coupled: added to the gradient as weight_decay x.
     lr_inside : bool, default False
         Whether lr multiplies what enters the buffer, not what leaves it.
 

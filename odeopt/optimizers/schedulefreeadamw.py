@@ -87,10 +87,12 @@ class ScheduleFreeAdamW(ScheduleFreeSGD):
     ----------
     lr : float > 0, default 2.5e-3
         Step in flow time.
-    momentum, power, lr_power
-        As :class:`ScheduleFreeSGD`; ``momentum`` is beta1 in the paper.
+    momentum
+        As :class:`ScheduleFreeSGD`; beta1 in the paper.
     weight_decay : float >= 0, default 0
         Rate of decay towards 0, in 1/flow time, at the point where the gradient is taken.
+    power, lr_power
+        As :class:`ScheduleFreeSGD`.
     beta2 : float in [0, 1), default 0.999
     eps : float >= 0, default 1e-8
         In the unit of g.

@@ -42,13 +42,16 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     frames, fps : int
     trail : int
         Iterates that stay visible behind each runner.
+    labels : sequence of str, optional
+    flow : bool
+        Draw the flows.
     caption : str, optional
         A sentence under the pace: how learning rates were tuned, say.
-    title : str, optional
-        Above the map.
     linear : float in [0, 1]
         1: frames at equal gradients (times); 0: at equal steps of their square root, which shows the
         fast first part slowly.
+    title : str, optional
+        Above the map.
 
     Returns
     -------

@@ -34,6 +34,8 @@ def errors(comparisons, ax, *, labels=None, legend=True, local=False):
     comparisons : Comparison, a sequence of them, or a dict from label to one
         Those without a reference (no classical flow) are named in the legend and have no line.
     ax : matplotlib Axes
+    labels : sequence of str, optional
+    legend : bool
     local : bool
         Show the local errors (of single steps) as small crosses as well.
 
@@ -134,6 +136,7 @@ def controller_log(log, ax, *, limit=None, legend=True):
     ax : matplotlib Axes
     limit : float, optional
         Stability limit of h lambda, drawn as a line.
+    legend : bool
 
     Raises
     ------

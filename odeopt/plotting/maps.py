@@ -105,10 +105,12 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
         Default: one that fits the paths.
     labels : sequence of str, optional
         Default: title and step size of the optimizer.
-    flow, legend, background : bool
-        Draw the flows; the legend (below the map); the contour map itself.
+    flow, legend : bool
+        Draw the flows; the legend, below the map.
     markers : int
         How many large markers a run shows; every recorded iterate has a dot.
+    background : bool
+        Draw the contour map itself.
 
     Raises
     ------

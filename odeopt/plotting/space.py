@@ -86,6 +86,8 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
         Record it with ``compare(..., local=True)``, which keeps the memory.
     ax : matplotlib Axes
     coordinate : int
+    labels : sequence of str, optional
+    legend : bool
 
     Raises
     ------

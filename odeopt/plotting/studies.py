@@ -28,6 +28,7 @@ def convergence(studies, ax, *, labels=None, legend=True, triangle=True):
     ax : matplotlib Axes
     labels : sequence of str, optional
         Default: the method, its start where it differs, and the measured order.
+    legend : bool
     triangle : bool
         Draw slope triangles, one for each order that occurs.
     """
@@ -90,6 +91,7 @@ def work_precision(study, ax, *, cost="gradients", of="error", legend=True):
     cost : {"gradients", "seconds"}
     of : {"error", "gap"}
         Distance to the flow, or f - f* at the end.
+    legend : bool
     """
     checks.choice("cost", cost, _COSTS)
     checks.choice("of", of, ("error", "gap"))
@@ -160,6 +162,7 @@ def basins(study, ax, *, flow=False, problem=None, legend=True):
         Show the basins of the gradient flow instead of the optimizer's.
     problem : Problem, optional
         Its contour lines are drawn on top.
+    legend : bool
     """
     member = study.flow if flow else study.optimizer
     count = len(study.minima)

@@ -33,6 +33,10 @@ def style():
 
     Settings are matplotlib's own and so of the whole process: threads that overlap share the style, and the
     last to leave restores what the first one found.
+
+    Yields
+    ------
+    None
     """
     with _lock:
         found = [{key: value for key, value in matplotlib.rcParams.copy().items() if key != "backend"}]

@@ -20,6 +20,7 @@ def sweep(study, ax, *, kind=None, colorbar=True, legend=True):
     kind : {"curves", "map"}, optional
         Default: a map where two hyperparameters have three numbers or more each, else curves over the first,
         one for each combination of the others. Runs that diverged are dark on a map and have no point on a curve.
+    colorbar, legend : bool
 
     Raises
     ------

@@ -60,12 +60,6 @@ class Problem(Portable):
     samples : int, optional
         Number of terms, with ``batch``.
 
-    Warns
-    -----
-    RuntimeWarning
-        No ``grad``; one that is plainly wrong next to ``x0`` (a few evaluations along one direction;
-        :meth:`check` compares every entry); a ``batch`` whose mean over all samples is not f.
-
     Raises
     ------
     TypeError
@@ -74,6 +68,12 @@ class Problem(Portable):
     ValueError
         ``dim`` and ``x0`` both missing or not agreeing; a gradient or Hessian of the wrong shape;
         a window of another form.
+
+    Warns
+    -----
+    RuntimeWarning
+        No ``grad``; one that is plainly wrong next to ``x0`` (a few evaluations along one direction;
+        :meth:`check` compares every entry); a ``batch`` whose mean over all samples is not f.
 
     Notes
     -----

@@ -97,17 +97,13 @@ class StabilizedSolver(SchemeSolver):
 class RKC2(StabilizedSolver):
     """Runge-Kutta-Chebyshev of order 2, a method for ``solve_ivp``.
 
-    Other Parameters
-    ----------------
-    rtol, atol, first_step, max_step, min_step
-        As for SciPy's RK45.
-    spectral_radius : callable or float, optional
-        ``spectral_radius(t, y)``, a bound of the largest modulus of the Jacobian's eigenvalues, asked in every
-        step; default: a power iteration by differences of the field at the start, every 25 steps and after
-        rejections, some evaluations each (counted in ``nfev``).
-
     Notes
     -----
+    Options: ``rtol``, ``atol``, ``first_step``, ``max_step`` and ``min_step`` as for SciPy's RK45;
+    ``spectral_radius``, a number or ``spectral_radius(t, y)``, a bound of the largest modulus of the Jacobian's
+    eigenvalues, asked in every step. Default: a power iteration by differences of the field at the start, every 25
+    steps and after rejections, some evaluations each (counted in ``nfev``).
+
     ``s`` evaluations per step are stable on [-0.65 s^2, 0]; the error estimate is of order 3 and costs nothing
     beside the slope at the end, with which the next step begins; PI control as in :func:`odeopt.record`. Dense
     output is the cubic Hermite interpolant. Eigenvalues far from the negative real axis (oscillations) need

@@ -91,8 +91,8 @@ class ReduceLROnPlateau(PlateauRule):
     factor : float in (0, 1), default 0.1
     patience : int >= 0, default 10
     threshold : float >= 0, default 1e-4
-        An improvement is a value below best - threshold |best|, or below best - threshold. (torch takes
-        best (1 - threshold) for the former: there, of negative values, worse ones count as improvements.)
+        An improvement is a value below best - threshold |best|, or below best - threshold. For the former torch
+        takes best (1 - threshold): there, of negative values, worse ones count as improvements.
     threshold_mode : {"rel", "abs"}
     cooldown : int >= 0, default 0
         Epochs after a reduction that do not count as bad.

@@ -304,6 +304,9 @@ def cyclic(up, down=None, low=0.1, high=1.0, form="triangular", rate=0.999, abso
         step to the next (torch's "exp_range" with gamma = ``rate``).
     rate : float in (0, 1], default 0.999
         For form="exponential".
+    absolute : bool
+    drives : str
+        The hyperparameter.
     """
     up = _length(up, "up")
     down = up if down is None else _length(down, "down")

@@ -181,8 +181,8 @@ def sample(optimizer: Optimizer, problem: Problem, noise: Any = None, x0: ArrayL
     -------
     Paths
         After Ctrl-C all paths to one and the same step, with status "interrupted"; resumed, they are the whole run to
-        the last bit. (A problem or an optimizer of plain Python runs on one thread and loses up to a fifth of a
-        second's work; compiled ones first finish that work.)
+        the last bit. A problem or an optimizer of plain Python runs on one thread and loses up to a fifth of a
+        second's work; compiled ones first finish that work.
 
     Raises
     ------

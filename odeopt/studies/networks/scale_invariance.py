@@ -191,10 +191,25 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
         Scale-invariant; default the normalised logistic regression on the digits.
     noise : Noise or Minibatch, optional
         Default: mini-batches of 32 for a finite sum, none otherwise.
+    x0 : (n,) array, optional
     steps : int, optional
         Default: 3/(lr wd) for each pair.
+    paths : int
+    records : int
+        Times at which the norm is kept.
+    level : float in (0, 1)
+        Confidence of the intervals.
+    seed, threads, progress
+        As in :func:`odeopt.stochastic.sample`.
 
-    Ctrl-C keeps the finished pairs. Raises as :func:`odeopt.stochastic.sample`; ValueError for a path that diverges.
+    Raises
+    ------
+    ValueError
+        As :func:`odeopt.stochastic.sample`, and for a path that diverges.
+
+    Notes
+    -----
+    Ctrl-C keeps the finished pairs.
     """
     problem = problems.normalized_logistic() if problem is None else problem
     paths = checks.integer("paths", paths, 2)

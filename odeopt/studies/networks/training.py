@@ -85,6 +85,7 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     seed : int
         Of the initial parameters and of the shuffling: two runs with the same seed differ by the
         optimizer and the rule alone.
+    progress : bool
     clip_norm, clip_value : float > 0, optional
         Largest norm of each mini-batch's gradient, or largest entry (one of them): the optimizer is then
         :class:`odeopt.optimizers.Clipped`.

@@ -116,6 +116,13 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
         rule to apply.
     factor : float
         kappa; ``steps`` must be a multiple.
+    steps : int
+    x0 : (n,) array, optional
+    paths : int
+    level : float in (0, 1)
+        Joint confidence of the intervals.
+    seed, threads, progress
+        As in :func:`odeopt.stochastic.sample`.
     """
     problem = sine_bowl() if problem is None else problem
     factor, steps = checks.real("factor", factor, 0.0, open_low=True), checks.integer("steps", steps, 1)

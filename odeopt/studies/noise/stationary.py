@@ -98,6 +98,7 @@ def stationary_covariance(optimizer, hessian, covariance, *, full=False):
         Linear in the gradient: GradientDescent, Momentum (all forms), Nesterov.
     hessian, covariance : (n, n) arrays
         H of the objective (1/2) x'Hx and C of the gradient noise.
+    full : bool
 
     Raises
     ------
@@ -329,7 +330,10 @@ def stationary(optimizer, hessian, covariance, *, paths=20_000, average=0, level
     seed, threads, progress
         As in :func:`odeopt.stochastic.sample`.
 
-    Raises as :func:`stationary_covariance`.
+    Raises
+    ------
+    ValueError
+        As :func:`stationary_covariance`.
     """
     average, paths = checks.integer("average", average), checks.integer("paths", paths, 2)
     h, c = _checked(hessian, covariance)

@@ -188,13 +188,18 @@ def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, orde
         The coarsest; ``t_end`` a multiple of its step.
     problem, noise : Problem, Noise
         Of one dimension.
-    x0 : float
+    x0, t_end : float
     interval : (low, high)
         Where the interpolants live. The drift must point inwards and outweigh the noise at both ends.
     order : {1, 2}
         Which SDE.
     test : callable
         Smooth test function, on arrays.
+    levels : int
+    nodes : int
+        Of an interpolant.
+    substeps : int
+        Of the SDE's scheme in a step of the optimizer.
 
     Raises
     ------

@@ -77,7 +77,7 @@ def order_certificates(optimizers: Sequence[Method], problem: Problem, x0: Array
     start : {"both", "cold", "consistent"}
         "both" measures the consistent start where it differs from the cold one.
     progress : bool
-    options
+    **options
         Passed on to :func:`odeopt.convergence`.
 
     Returns

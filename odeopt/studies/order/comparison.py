@@ -127,7 +127,7 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
     problem : Problem
     x0 : (n,) array, optional
         For a Discretization it may be a whole state (rows, n).
-    steps, every, t_end, start
+    steps, every, start, t_end
         As in :func:`odeopt.record` (``steps`` is ignored when ``t_end`` is given); ``start`` is for optimizers.
     rtol, atol : float
         Tolerances of the reference.

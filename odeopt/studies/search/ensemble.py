@@ -192,14 +192,15 @@ def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1
     optimizer : Optimizer, or a sequence of them
     problem : Problem
     starts : (N, n) array
-    steps, t_end, gtol
-        As in :func:`odeopt.record`, for each trajectory by itself.
-    start : {"cold", "consistent"}
-        Initial memory, as in :func:`odeopt.record`.
+    steps : int
+        As in :func:`odeopt.record`, for each trajectory by itself, like ``t_end`` and ``gtol``.
     every : int
         0 keeps the final states alone; else what ``keep`` says at every so many steps.
     keep : {"path", "statistics"}
         Whole paths (N times R times n numbers) or means, variances and extremes over trajectories.
+    t_end, gtol : float, optional
+    start : {"cold", "consistent"}
+        Initial memory, as in :func:`odeopt.record`.
     threads : int, optional
         Default: as many as the process may use. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
@@ -224,8 +225,8 @@ def ensemble(optimizer: Any, problem: Problem, starts: ArrayLike, steps: int = 1
     Returns
     -------
     Ensemble
-        After Ctrl-C the finished chunks, the others "not run"; those under way have a second to finish. (An
-        executor's own tasks that have not ended then go on without anybody waiting for them.)
+        After Ctrl-C the finished chunks, the others "not run"; those under way have a second to finish. An
+        executor's own tasks that have not ended then go on without anybody waiting for them.
 
     Raises
     ------
@@ -287,7 +288,9 @@ def sweep(optimizer: Optimizer, problem: Problem, starts: ArrayLike, steps: int 
     ----------
     optimizer : Optimizer
         The hyperparameters that ``grid`` does not name.
+    problem : Problem
     starts : (N, n) or (n,) array
+    steps : int
     grid : dict
         Hyperparameter name -> values; the combinations are in the order of ``itertools.product``.
     measure : {"error", "gap", "order"}, optional

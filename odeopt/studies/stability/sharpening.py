@@ -80,13 +80,15 @@ def sharpness(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = Non
     optimizer : GradientDescent, Momentum, Nesterov, RMSprop or Adam
     problem : Problem
         Where it has no Hessian product gradients are differenced, and ``message`` says so.
-    x0, steps, start, progress
+    x0, steps
         As in :func:`odeopt.record`.
     every : int, optional
         Default: 20, or 50 where there are two spectra to measure. 2000 steps on ``problems.digits_network()`` then take
         1.9 times as long for gradient descent, 2.5 times for Adam; the first spectrum costs most.
     count : int
         Eigenvalues.
+    start, progress
+        As in :func:`odeopt.record`.
 
     Raises
     ------
