@@ -141,11 +141,11 @@ def figure(drawers, path, size=(6.4, 4.4), dpi=None, title=None):
             draw(ax)
 
 
-def panels(draw, count, path, dpi=None, title=None):
+def panels(draw, count, path, dpi=None, title=None, **options):
     """Save a figure of ``count`` small panels: ``draw(array of axes)``."""
     from .. import plotting
 
-    with saved(path, plotting.panel_shape(count), (2.6, 2.5), dpi=dpi, title=title) as axes:
+    with saved(path, plotting.panel_shape(count), (2.6, 2.5), dpi=dpi, title=title, **options) as axes:
         draw(axes)
 
 

@@ -58,6 +58,15 @@ def run(args):
     return 0
 
 
+def _objectives(results, path, look):
+    from .. import plotting
+
+    if len(results) > _output.MANY:
+        _output.panels(lambda axes: plotting.curve_panels("objective", results, axes), len(results), path, **look)
+    else:
+        _output.figure([lambda ax: plotting.objectives(results, ax)], path, **look)
+
+
 def _write(folder, problem, results, rows, extra, args):
     from .. import plotting
 
@@ -83,5 +92,5 @@ def _write(folder, problem, results, rows, extra, args):
     if problem.dim == 2:
         del names["objectives"]  # the contours show them
     else:
-        _output.figure([lambda ax: plotting.objectives(results, ax)], folder / names["objectives"], **look)
+        _objectives(results, folder / names["objectives"], look)
     print(f"\nwritten to {folder}: {', '.join(names.values())}, {stem}.csv, {stem}.json", file=sys.stderr)

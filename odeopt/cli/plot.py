@@ -1,8 +1,8 @@
 """Draw one picture of runs on a problem.
 
-Kinds: paths (on the contours, with their flows; the principal plane in more dimensions; a panel each
-for more than six), errors, objective, gradient, rate, step (its flow time), clock, surface, phase
-(of the methods whose flow is of second order).
+Kinds: paths (on the contours, with their flows; the principal plane in more dimensions), errors, objective,
+gradient, rate, step (its flow time), clock, surface, phase (of the methods whose flow is of second order). More
+than six methods have a panel each.
 """
 
 import sys
@@ -104,14 +104,17 @@ def run(args):
         "surface": lambda ax: plotting.surface(problem, results, ax, args.window),
         "phase": lambda ax: plotting.phase_portrait(results, ax),
     }[args.kind]
-    many = [c for c in results if args.kind == "paths" or getattr(c, "reference", None) is not None]
-    if args.kind == "paths" and len(many) > _output.MANY:
-        _output.panels(lambda axes: plotting.path_panels(problem, many, axes, args.window), len(many), path,
-                       args.dpi, title)
-    elif args.kind == "errors" and len(many) > _output.MANY:
-        _output.panels(lambda axes: plotting.error_panels(many, axes), len(many), path, args.dpi, title)
+    shown = [c for c in results if c.reference is not None] if args.kind == "errors" else results
+    options = {"subplot_kw": {"projection": "3d"}} if args.kind == "surface" else {}
+    if len(shown) > _output.MANY:
+        draw = {
+            "paths": lambda axes: plotting.path_panels(problem, shown, axes, args.window),
+            "errors": lambda axes: plotting.error_panels(shown, axes),
+            "surface": lambda axes: plotting.surface_panels(problem, shown, axes, args.window),
+            "phase": lambda axes: plotting.phase_panels(shown, axes),
+        }.get(args.kind, lambda axes: plotting.curve_panels(args.kind, shown, axes, f_min=problem.f_min))
+        _output.panels(draw, len(shown), path, args.dpi, title, **options)
     else:
-        options = {"subplot_kw": {"projection": "3d"}} if args.kind == "surface" else {}
         with _output.saved(path, dpi=args.dpi, title=title, **options) as axes:
             draw(axes[0, 0])
     print(f"written: {path}", file=sys.stderr)

@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 from matplotlib import animation as mpl_animation
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.lines import Line2D
 
 from .. import archive, checks
 from .data import flow_path, inside, lines, plane, window_around
 from .layout import below
-from .maps import contours
+from .maps import contours, followed, handle
+from .maps import visible as _within
 
 _MOST_FRAMES = 10_000
 _HEAD = 10
@@ -38,7 +38,8 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     pace : {"gradients", "time"}
         What is equal at each frame; the caption says which.
     budget : float, optional
-        Gradients (flow time) of the last frame; default: the shortest run's, so that all race to the end.
+        Gradients (flow time) of the last frame; default: those of the shortest run that did not diverge. One that
+        did ends with a cross where it was last seen.
     frames, fps : int
     trail : int
         Iterates that stay visible behind each runner.
@@ -69,7 +70,8 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     window = window_around(problem, chosen, window)
     clocks = [np.asarray(line.run.n_grad if pace == "gradients" else line.run.t, dtype=float) for line in chosen]
     if budget is None:
-        budget = min(clock[-1] for clock in clocks)
+        ends = [clock[-1] for line, clock in zip(chosen, clocks) if line.run.status != "diverged"]
+        budget = min(ends) if ends else max(clock[-1] for clock in clocks)
     ax = fig.subplots()
     contours(problem, ax, window)
     u = np.linspace(0.0, 1.0, frames)
@@ -78,7 +80,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     artists = []
     for line, clock in zip(chosen, clocks):
         points = inside(line.run.x, window, 30.0)
-        path = flow_path(line.reference) if flow else None
+        path = flow_path(line.reference) if flow and followed(line, window) else None
         drawn = None
         if path is not None:
             (drawn,) = ax.plot([], [], "-", color=line.look.color, lw=1.2, alpha=0.7, zorder=2)
@@ -88,9 +90,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
         artists.append((line, clock, points, path, drawn, dots, head))
     ax.plot(*chosen[0].run.x[0], "o", ms=8, mfc="white", mec="#222222", mew=1.5, zorder=4)
     clock_text = ax.set_title(" ", fontsize=12, loc="left")
-    handles = [Line2D([], [], color=line.look.color, marker=line.look.marker, mec="white", ms=8,
-                      ls="-" if flow and line.reference is not None else "none", label=line.look.label)
-               for line in chosen]
+    handles = [handle(line, artist[3] is not None) for line, artist in zip(chosen, artists)]
     note = f"race at {PACES[pace]}; lines: the flow of each" if flow else f"race at {PACES[pace]}"
     below(ax, handles, f"{note}\n{caption}" if caption else note)
 
@@ -102,10 +102,16 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
             last = max(int(np.searchsorted(clock, moment, side="right")) - 1, 0)
             first = max(0, last - trail)
             dots.set_data(points[first : last + 1, 0], points[first : last + 1, 1])
-            head.set_data(points[last : last + 1, 0], points[last : last + 1, 1])
+            if line.run.status == "diverged" and last == len(points) - 1:
+                last = np.flatnonzero(_within(points, window))[-1:]
+                head.set(marker="x", mec=line.look.color, mew=2.4)
+                head.set_data(points[last, 0], points[last, 1])
+            else:
+                head.set(marker=line.look.marker, mec="white", mew=1.1)
+                head.set_data(points[last : last + 1, 0], points[last : last + 1, 1])
             changed += [dots, head]
             if drawn is not None:
-                end = int(np.searchsorted(path[0], line.run.t[last], side="right"))
+                end = int(np.searchsorted(path[0], line.run.t[np.max(last, initial=0)], side="right"))
                 drawn.set_data(path[1][:end, 0], path[1][:end, 1])
                 changed.append(drawn)
         _ring([artist[-1] for artist in artists], 0.012 * np.diff(window, axis=1)[:, 0])

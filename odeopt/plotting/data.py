@@ -23,7 +23,7 @@ class Line:
 
 
 def lines(items, labels=None):
-    """A :class:`Line` for each Trajectory or Comparison (one, a sequence, or a dict from label).
+    """A :class:`Line` for each Trajectory or Comparison (one, a sequence, or a dict from label); lines as they are.
 
     Raises
     ------
@@ -36,6 +36,8 @@ def lines(items, labels=None):
         labels, items = list(items), list(items.values())
     elif not isinstance(items, (list, tuple)):
         items = [items]
+    if items and all(isinstance(item, Line) for item in items):
+        return list(items)
     if not items:
         raise ValueError("runs must hold at least one Trajectory or Comparison, got none")
     if labels is not None and len(labels) != len(items):
@@ -102,15 +104,16 @@ def window_of(problem, points, window=None, least=0.25):
 def window_around(problem, chosen, window=None):
     """((low, high), (low, high)) that shows the paths of these lines, at least three fifths as wide as long.
 
-    As given; else around the starts, the iterates in the problem's window (a run that leaves it is not
-    followed) and the minima next to where the runs end.
+    As given; else around the starts, the iterates in the box of the problem's window and the starts (a run that leaves
+    it is not followed) and the minima next to where the runs end.
     """
     if window is not None:
         return window_of(problem, [], window)
     paths = [line.run.x for line in chosen]
     if problem.window is not None:
-        whole = window_of(problem, [])
-        near = [inside(x, whole, 1.0) for x in paths]
+        corners = np.vstack([window_of(problem, []).T, *[x[:1] for x in paths]])
+        whole = np.column_stack([corners.min(axis=0), corners.max(axis=0)])
+        near = [inside(x, whole, 1.0 + 1e-9) for x in paths]
     else:
         near = [inside(x, np.column_stack([x[0] - 1e3, x[0] + 1e3]), 1.0) for x in paths]
     minima = np.array(problem.minima).reshape(-1, 2)

@@ -122,42 +122,41 @@ def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, lege
     window = window_around(problem, chosen, window)
     if background:
         contours(problem, ax, window)
-    for line in chosen:
-        if flow:
-            flow_line(ax, line, window)
+    flows = [line for line in chosen if flow and flow_line(ax, line, window)]
     for line in chosen:
         iterates(ax, line, window, markers)
     starts = {tuple(line.run.x[0]) for line in chosen if line.run.k[0] == 0}
     for start in starts:
         ax.plot(*start, marker="o", ms=9, mfc="white", mec="#222222", mew=1.6, zorder=7, ls="none")
     if legend:
-        flows = flow and any(line.reference is not None for line in chosen)
         seen = any(((m >= window[:, 0]) & (m <= window[:, 1])).all() for m in problem.minima)
         _legend(ax, chosen, flows, seen, bool(starts))
     return fitted(ax)
 
 
 def flow_line(ax, line, window, project=lambda x: x, **options):
-    """The flow of a run, edged in white; nothing where it has none. ``project`` takes (m, n) to (m, 2)."""
+    """The flow of a run, edged in white, and whether there is one to show. ``project`` takes (m, n) to (m, 2)."""
     options = {"color": line.look.color, "lw": 1.7, "zorder": 2.2} | options
     path = flow_path(line.reference)
-    if path is not None and _followed(line, window, project):
-        x = inside(project(path[1]), window)
-        ax.plot(x[:, 0], x[:, 1], "-", color="white", lw=2 * options["lw"], alpha=0.8, zorder=2)
-        ax.plot(x[:, 0], x[:, 1], "-", **options)
+    if path is None or not followed(line, window, project):
+        return False
+    x = inside(project(path[1]), window)
+    ax.plot(x[:, 0], x[:, 1], "-", color="white", lw=2 * options["lw"], alpha=0.8, zorder=2)
+    ax.plot(x[:, 0], x[:, 1], "-", **options)
+    return True
 
 
-def _visible(points, window):
+def visible(points, window):
     with np.errstate(invalid="ignore"):
         return ((points >= window[:, 0]) & (points <= window[:, 1])).all(axis=1)
 
 
-def _followed(line, window, project):
+def followed(line, window, project=lambda x: x):
     """Whether a run shows more than its start: the flow of one that left at once is not what it did."""
     if line.run.status != "diverged":
         return True
     with np.errstate(all="ignore"):
-        return _visible(project(line.run.x), window).sum() > 1
+        return visible(project(line.run.x), window).sum() > 1
 
 
 def iterates(ax, line, window, markers=11, project=lambda x: x, size=7):
@@ -168,21 +167,28 @@ def iterates(ax, line, window, markers=11, project=lambda x: x, size=7):
     with np.errstate(all="ignore"):  # where a run diverged
         x, look = inside(project(line.run.x), window, 30.0), line.look
     ax.plot(x[:, 0], x[:, 1], "-", color=look.color, lw=0.6, alpha=0.35, zorder=3)
-    visible = _visible(x, window)
-    if line.run.status == "diverged" and visible.any():
-        ax.plot(*x[np.flatnonzero(visible)[-1]], "x", color=look.color, ms=11, mew=2.4, zorder=7.5)
-    few = visible.sum() <= 3 * markers
+    seen = visible(x, window)
+    if line.run.status == "diverged" and seen.any():
+        ax.plot(*x[np.flatnonzero(seen)[-1]], "x", color=look.color, ms=11, mew=2.4, zorder=7.5)
+    few = seen.sum() <= 3 * markers
     if not few:
         ax.plot(x[:, 0], x[:, 1], ".", color=look.color, ms=3.2, mew=0, zorder=3.2)
-    shown = np.flatnonzero(visible) if few else spread(np.where(visible[:, None], x, np.nan), markers)
+    shown = np.flatnonzero(seen) if few else spread(np.where(seen[:, None], x, np.nan), markers)
     ax.plot(x[shown, 0], x[shown, 1], look.marker, color=look.color, ms=size - few, mec="white", mew=0.7,
             zorder=3.4)
 
 
+def handle(line, flow):
+    """What stands for a run in a legend: its marker, with a line where its ``flow`` is shown; of a run that left the
+    map at once the cross."""
+    left = line.run.status == "diverged" and not flow and line.reference is not None
+    return Line2D([], [], color=line.look.color, marker="x" if left else line.look.marker, ms=7, lw=1.7,
+                  mec=line.look.color if left else "white", mew=2.0 if left else 1.0, ls="-" if flow else "none",
+                  label=line.look.label)
+
+
 def _legend(ax, chosen, flows, minima, start):
-    handles = [Line2D([], [], color=line.look.color, marker=line.look.marker, mec="white", ms=7,
-                      ls="-" if flows and line.reference is not None else "none", lw=1.7, label=line.look.label)
-               for line in chosen]
+    handles = [handle(line, any(line is one for one in flows)) for line in chosen]
     if start:
         handles.append(Line2D([], [], marker="o", mfc="white", mec="#222222", mew=1.4, ms=8, ls="none", label="start"))
     if minima:
@@ -205,10 +211,7 @@ def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
     """
     chosen = lines(runs, labels)
     project, share, window = principal_directions(chosen)
-    flows = flow and any(flow_path(line.reference) is not None for line in chosen)
-    for line in chosen:
-        if flow:
-            flow_line(ax, line, window, project)
+    flows = [line for line in chosen if flow and flow_line(ax, line, window, project)]
     for line in chosen:
         iterates(ax, line, window, project=project)
     start = project(chosen[0].run.x[:1])[0]

@@ -1,4 +1,4 @@
-"""A panel for each run, where one map of them all would be a tangle: paths, and errors against time.
+"""A panel for each run, where one picture of them all would be a tangle: paths, curves, surfaces, phase planes.
 
 ``axes`` is an array of at least as many axes as there are runs (``panel_shape`` says how many rows and
 columns look well); those that are left over are switched off. Labels stand on the outer panels.
@@ -7,9 +7,12 @@ columns look well); those that are left over are switched off. Labels stand on t
 import numpy as np
 from matplotlib.lines import Line2D
 
+from .. import checks
+from .curves import SERIES, keep_in_view, series
 from .data import inside, lines, positive, window_around
 from .layout import fitted
 from .maps import contours, flow_line, iterates, principal_directions
+from .space import phase_portrait, surface
 from .style import FLOW
 
 _OTHERS = "#C9CED6"
@@ -89,6 +92,55 @@ def error_panels(comparisons, axes, *, labels=None):
         ax.set(xscale="log", yscale="log")
         ax.minorticks_off()  # half of the drawing's time
     _legend(axes, len(chosen), [_GREY])
+    return axes
+
+
+def curve_panels(kind, runs, axes, *, against="gradients", f_min=None, labels=None):
+    """Each run's objective, gradient norm, learning rate, step or clock, with those of the others in grey.
+
+    Parameters
+    ----------
+    kind : {"objective", "gradient", "rate", "step", "clock"}
+    runs : Trajectory, Comparison, a sequence of them, or a dict from label to one
+    axes : array of matplotlib Axes
+    against : {"gradients", "time", "steps"}
+        Of objective and gradient norm; the others are shown against the step.
+    f_min : float, optional
+        As in ``objectives``.
+    """
+    checks.choice("kind", kind, tuple(SERIES))
+    chosen = lines(runs, labels)
+    against = against if kind in ("objective", "gradient") else "steps"
+    curves, xlabel, ylabel, scale = series(kind, chosen, against, f_min)
+    for (line, ax), (x, y) in zip(_each(chosen, axes, xlabel, ylabel), curves):
+        for others in curves:
+            ax.plot(*others, "-", color=_OTHERS, lw=0.8, zorder=1)
+        ax.plot(x, y, "-", color=line.look.color, lw=2.2)
+        ax.set(yscale=scale)
+        keep_in_view(ax, chosen, [y for _, y in curves])
+        ax.minorticks_off()
+    _legend(axes, len(chosen), [_GREY])
+    return axes
+
+
+def surface_panels(problem, runs, axes, window=None, *, labels=None):
+    """Each run's path on the surface of a plane problem (``axes`` made with ``projection="3d"``)."""
+    chosen = lines(runs, labels)
+    window = window_around(problem, chosen, problem.window if window is None else window)
+    for line, ax in _each(chosen, axes, "", ""):
+        surface(problem, [line], ax, window, legend=False)
+        ax.set(xticks=[], yticks=[], zticks=[], xlabel="", ylabel="", zlabel="")
+        ax.set_box_aspect(None, zoom=1.1)
+    return axes
+
+
+def phase_panels(runs, axes, *, coordinate=0, labels=None):
+    """Each run's position against its velocity, beside its flow of second order."""
+    chosen = lines(runs, labels)
+    for line, ax in _each(chosen, axes, f"position $x_{{{coordinate + 1}}}$", f"velocity $x_{{{coordinate + 1}}}'$"):
+        labels_of_axes = ax.get_xlabel(), ax.get_ylabel()
+        phase_portrait([line], ax, coordinate=coordinate, legend=False)
+        ax.set(xlabel=labels_of_axes[0], ylabel=labels_of_axes[1])
     return axes
 
 

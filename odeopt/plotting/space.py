@@ -50,9 +50,15 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
         kept = np.isfinite(points).all(axis=1)
         with np.errstate(invalid="ignore", over="ignore"):
             heights = np.where(kept, height(line.run.f), np.nan) + lift
-        handles += ax.plot(points[:, 0], points[:, 1], heights, "-", color=line.look.color, marker=line.look.marker,
+        path = ax.plot(points[:, 0], points[:, 1], heights, "-", color=line.look.color, marker=line.look.marker,
                            markevery=list(spread(points, 9)), mec="white", ms=6.5, lw=2.0, zorder=5,
                            label=line.look.label)
+        if line.run.status == "diverged" and kept.any():  # where it was last seen
+            last = np.flatnonzero(kept)[-1]
+            cross = ax.plot(*points[last][:, None], heights[last : last + 1], "x", color=line.look.color, ms=11,
+                            mew=2.4, zorder=8, label=line.look.label)
+            path = cross if kept.sum() < 2 else path
+        handles += path
     marks = [(line.run.x[0], "start", {"marker": "o", "mfc": "white", "mec": "#222222", "mew": 1.4, "ms": 8})
              for line in chosen[:1] if line.run.k[0] == 0]
     marks += [(m, "minimum", {"marker": "*", "mfc": "#FFD447", "mec": "#222222", "mew": 0.8, "ms": 13})
@@ -94,7 +100,7 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
     ValueError
         A run without memory, or whose flow is not of second order; no such coordinate.
     """
-    chosen = lines(runs, labels)
+    chosen, drawn = lines(runs, labels), []
     for line in chosen:
         method = getattr(line.comparison, "method", None)
         flow = method.flow if method is not None else None
@@ -106,14 +112,22 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
         if i >= line.run.x.shape[1]:
             raise ValueError(f"coordinate must be below {line.run.x.shape[1]}, got {i}")
         assert method is not None
-        states = np.array([method.to_flow(x, s) for x, s in zip(line.run.x, line.run.memory)])
+        states = np.array([method.to_flow(x, s) for x, s in zip(line.run.x, line.run.memory)])[:, :2, i]
         t = np.linspace(line.reference.t0, line.reference.t_end, 2000)
-        exact = line.reference.state(t)
-        ax.plot(exact[:, 0, i], exact[:, 1, i], "-", color=line.look.color, lw=1.6)
-        ax.plot(states[:, 0, i], states[:, 1, i], ".", color=line.look.color, ms=4.5)
-        shown = spread(states[:, :2, i], 10)
-        ax.plot(states[shown, 0, i], states[shown, 1, i], line.look.marker, color=line.look.color, mec="white", ms=7,
-                label=line.look.label)
+        drawn.append((line, states, line.reference.state(t)[:, :2, i]))
+    gone = [line.run.status == "diverged" for line, *_ in drawn]
+    window = window_of(None, [states for (_, states, _), left in zip(drawn, gone) if not left or all(gone)])
+    for (line, states, exact), left in zip(drawn, gone):
+        look, few = line.look, inside(states, window, 1.0)
+        if left:  # a cross where it was last seen, and no flow under its name
+            seen = np.isfinite(few).all(axis=1)
+            ax.plot(*few[seen][-1:].T, "x", color=look.color, ms=11, mew=2.4, label=look.label, zorder=7)
+            ax.plot(*few.T, ".", color=look.color, ms=4.5)
+            continue
+        ax.plot(*exact.T, "-", color=look.color, lw=1.6)
+        ax.plot(*states.T, ".", color=look.color, ms=4.5)
+        ax.plot(*states[spread(states, 10)].T, look.marker, color=look.color, mec="white", ms=7)
+        ax.plot([], [], "-", marker=look.marker, color=look.color, mec="white", ms=7, lw=1.6, label=look.label)
     ax.set(xlabel=f"position $x_{{{i + 1}}}$", ylabel=f"velocity $x_{{{i + 1}}}'$")
     if legend:
         below(ax, title="dots: iterates;  lines: the flow each one discretises")

@@ -61,6 +61,15 @@ def test_many_optimizers_have_a_panel_each(tmp_path, capsys, monkeypatch):
     assert main(arguments) == 0
     assert main(["plot", "paths", *arguments[1:-1], str(tmp_path / "paths.pdf")]) == 0
     assert [sum(ax.axison for ax in axes.flat) for axes in drawn] == [3, 2, 3]  # Rprop has no flow
+    drawn.clear()
+    for name in ("curve_panels", "surface_panels", "phase_panels"):
+        draw = getattr(plotting, name)
+        monkeypatch.setattr(plotting, name, lambda *args, draw=draw, **options: drawn.append(draw(*args, **options)))
+    for kind in ("objective", "gradient", "rate", "step", "clock", "surface", "phase"):
+        words = ["plot", kind, "beale", "--optimizers", "nesterov,momentum,gd", "--steps", "9", "--dpi", "30"]
+        assert main([*words, "--out", str(tmp_path / f"{kind}.png")]) == 0
+    assert [axes.size for axes in drawn] == [4] * 6 + [2]
+    assert [sum(not ax.get_title() for ax in axes.flat) for axes in drawn] == [1] * 6 + [0]
 
 
 def test_compare_for_a_flow_time_and_with_hyperparameters(capsys):

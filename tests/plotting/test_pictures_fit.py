@@ -134,15 +134,23 @@ def test_the_principal_plane(count, size, in_space, monkeypatch):
     assert_readable(fig, monkeypatch)
 
 
-@pytest.mark.parametrize(("count", "size"), [(1, SMALL), (5, USUAL), (30, WIDE)])
-@pytest.mark.parametrize("what", ["paths", "errors"])
-def test_panels(what, count, size, in_space, monkeypatch):
+@pytest.mark.parametrize(("what", "count", "size"), [
+    *((what, *case) for what in ("paths", "errors") for case in ((1, SMALL), (5, USUAL), (30, WIDE))),
+    *((what, 5, USUAL) for what in ("curves", "phase", "surface"))])
+def test_panels(what, count, size, in_space, runs, monkeypatch):
     fig = plt.figure(figsize=size)
-    axes = fig.subplots(*plotting.panel_shape(count), squeeze=False)
+    axes = fig.subplots(*plotting.panel_shape(count), squeeze=False,
+                        subplot_kw={"projection": "3d"} if what == "surface" else {})
     if what == "paths":
         plotting.path_panels(SPACE, in_space[:count], axes)
-    else:
+    elif what == "errors":
         plotting.error_panels(in_space[:count], axes)
+    elif what == "curves":
+        plotting.curve_panels("objective", in_space[:count], axes)
+    elif what == "phase":
+        plotting.phase_panels(runs[:count], axes)
+    else:
+        plotting.surface_panels(PLANE, runs[:count], axes)
     assert_readable(fig, monkeypatch)
 
 

@@ -262,6 +262,87 @@ def test_a_diverged_run_is_drawn_as_diverged():
     fig.canvas.draw()
 
 
+@pytest.fixture(scope="module")
+def gone():
+    """A run that diverged at once, and one that did not, each with its flow."""
+    return [oo.compare(oo.Momentum(5.0), PLANE, steps=60, check=False, local=True),
+            oo.compare(oo.Momentum(0.002), PLANE, steps=60, check=False, local=True)]
+
+
+def test_the_legend_gives_a_diverged_run_no_line(gone):
+    ax = plotting.trajectories(PLANE, gone, plt.subplots()[1])
+    marks = [(handle.get_marker(), handle.get_linestyle()) for handle in ax.get_legend().legend_handles[:2]]
+    assert marks[0] == ("x", "None") and marks[1][1] == "-"
+
+
+@pytest.mark.parametrize("name", ["objectives", "gradient_norms", "errors"])
+def test_a_diverged_run_leaves_by_the_upper_end_and_the_others_stay_in_view(gone, name):
+    ax = getattr(plotting, name)(gone, plt.subplots()[1])
+    far, near = ax.lines[0].get_ydata(), ax.lines[1].get_ydata()
+    low, high = ax.get_ylim()
+    assert np.nanmax(far) > high and high < 1e7 * np.nanmax(near) and low < np.nanmin(near) and low > 1e-9
+    alone = getattr(plotting, name)(gone[1], plt.subplots()[1])
+    assert np.nanmax(near) < alone.get_ylim()[1] < 10 * np.nanmax(near)
+
+
+def test_a_diverged_run_has_a_cross_on_the_surface_and_in_the_phase_plane(gone):
+    color = plotting.looks([c.method for c in gone])[0].color
+    for ax in (plotting.surface(PLANE, gone, plt.subplots(subplot_kw={"projection": "3d"})[1]),
+               plotting.phase_portrait(gone, plt.subplots()[1])):
+        mine = [line for line in ax.lines if line.get_color() == color]
+        assert any(line.get_marker() == "x" for line in mine)
+        assert np.abs(ax.get_xlim()).max() < 100
+    assert not any(line.get_linestyle() == "-" and len(line.get_xdata()) == 2000 for line in mine)
+
+
+def test_a_race_goes_on_without_a_diverged_run(gone):
+    made = movie(gone)
+    made.save("nothing", writer=Nothing())
+    ax = plt.gcf().axes[0]
+    heads = [line for line in ax.lines if line.get_zorder() == 8]
+    assert heads[0].get_marker() == "x" and len(heads[0].get_xdata()) == 1
+    assert np.array_equal(heads[1].get_xydata()[0], gone[1].run.x[-1])
+    assert ax.get_title(loc="left") == "60 gradient evaluations"
+
+
+def test_surface_marks_start_and_minimum_with_a_legend_outside(comparisons):
+    fig, ax = plt.subplots(subplot_kw={"projection": "3d"})
+    plotting.surface(PLANE, comparisons, ax)
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words[-2:] == ["start", "minimum"] and len(words) == len(comparisons) + 2
+    fig.canvas.draw()
+    box, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+    assert legend.y1 <= box.y0 + 1  # below the picture
+
+
+def test_curves_that_coincide_are_all_seen():
+    """Their markers stand at different places."""
+    runs = [oo.record(o, PLANE, steps=100) for o in (oo.Adam(0.01), oo.RMSprop(0.01), oo.NAdam(0.01))]
+    for name in ("learning_rates", "clocks"):
+        ax = getattr(plotting, name)(runs, plt.subplots()[1])
+        places = [set(line.get_markevery()) for line in ax.lines]
+        assert all(len(p) > 5 for p in places) and not (places[0] & places[1] | places[1] & places[2])
+
+
+def test_a_start_far_from_the_problems_window_is_shown_with_its_path():
+    run = oo.record(oo.Adam(10.0), PLANE, [300.0, 200.0], steps=20)
+    ax = plotting.trajectories(PLANE, run, plt.subplots()[1])
+    window = np.array([ax.get_xlim(), ax.get_ylim()])
+    assert ((run.x > window[:, 0]) & (run.x < window[:, 1])).all() and ax.get_aspect() == 1.0
+
+
+@pytest.mark.parametrize("kind", ["objective", "gradient", "rate", "step", "clock"])
+def test_curve_panels_show_one_run_each_and_the_others_in_grey(comparisons, kind):
+    axes = plt.subplots(2, 2)[1]
+    plotting.curve_panels(kind, comparisons, axes)
+    for c, ax in zip(comparisons, axes.flat):
+        strong = [line for line in ax.lines if line.get_linewidth() > 2]
+        assert len(strong) == 1 and len(ax.lines) == 1 + len(comparisons)
+        assert strong[0].get_color() == plotting.look(c.method.key)[0]
+    with pytest.raises(ValueError, match="kind must be one of 'objective'"):
+        plotting.curve_panels("errors", comparisons, axes)
+
+
 def test_maps_are_to_scale_and_fit_their_paths():
     run = oo.record(oo.GradientDescent(0.01), PLANE, [2.0, 0.1], steps=40)
     ax = plotting.trajectories(PLANE, run, plt.subplots()[1])

@@ -5,8 +5,8 @@ kept: gradient evaluations, wall time, the distance to the method's *declared fl
 numerical analyst means) and the objective gap f - f* at the end (the one an optimiser means). The two
 rank methods differently: a large step can be far from the flow and yet low in f.
 
-Wall time is the fastest of a few runs of the compiled loop, records included; ratios within one study
-mean something, digits do not.
+Wall time is that of the compiled loop without records: gradients times the time of one, from runs so long that
+what surrounds the loop is less than a tenth; ratios within one study mean something, digits do not.
 """
 
 import math
@@ -29,6 +29,9 @@ from ..inner import gather, inner_run, partial_results
 from .convergence import check_reached, solve
 from .fit import refinements
 
+WELL_ABOVE = 10.0  # times the overhead: how long a run that is timed takes at least
+_NO_RECORDS, _LONGEST = 2**40, 2**20  # stride of the record; times the length asked for
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WorkPrecision(Study):
@@ -45,6 +48,7 @@ class WorkPrecision(Study):
         Step (tolerance, for error-controlled schemes) of each level; without a flow the same at each.
     gradients : int array
     seconds : array
+        Wall time of the loop; nan where none can be told from that of a run without steps.
     error : array
         Largest distance to the declared flow at the recorded steps; nan without a classical flow,
         inf where the run diverged.
@@ -135,7 +139,8 @@ def work_precision(methods: Sequence[Method], problem: Problem, x0: ArrayLike | 
     rtol, atol, solver
         Of the references; "auto" is the jitted solver on compiled problems.
     repeats : int >= 1
-        Runs of each level for the wall time, of which the fastest counts (the first compiles).
+        Runs that are timed for each level, of which the fastest counts. Short ones are timed at a multiple of their
+        length, until they take ten times as long as a run without steps.
     progress : bool
 
     Returns
@@ -237,14 +242,35 @@ def _finer(method, factor, j):
     return method.refined(factor**j)
 
 
+def _seconds_per_gradient(method, problem, x0, length, start, repeats):
+    """Wall time of the compiled loop per gradient: of a run so long that it takes ``WELL_ABOVE`` times what a run
+    without steps does, and which keeps no records; of the longest where a run ends by itself. nan where that is not
+    above the run without steps."""
+    def timed(**options):
+        best, run = math.inf, None
+        for _ in range(repeats):
+            begin = time.perf_counter()
+            run = inner_run(method, problem, x0, every=_NO_RECORDS, start=start, **options)
+            best = min(best, time.perf_counter() - begin)
+        return best, int(run.n_grad[-1]) if run is not None and len(run) else 0
+
+    (what, size), times = *length.items(), 1
+    idle, _ = timed(steps=0)
+    taken, done = timed(**length)
+    while taken < WELL_ABOVE * idle and times < _LONGEST:
+        more = 1.2 * (WELL_ABOVE * idle - idle) / (taken - idle) if taken > 1.5 * idle else 16
+        times = min(times * max(2, math.ceil(more)), _LONGEST)
+        longer, count = timed(**{what: size * times})
+        if count <= done:  # it ends by itself
+            break
+        taken, done = longer, count
+    return (taken - idle) / done if taken > idle and done else math.nan
+
+
 def _level(method, problem, x0, length, start, solution, repeats):
     """(h, gradients, seconds, error, gap) of one run."""
-    options = length | {"start": _start_of(method, start)}
-    fastest = np.inf
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        run = inner_run(method, problem, x0, **options)
-        fastest = min(fastest, time.perf_counter() - begin)
+    start = _start_of(method, start)
+    run = inner_run(method, problem, x0, start=start, **length)
     if isinstance(method, Optimizer):
         h = method.h
     else:
@@ -259,4 +285,5 @@ def _level(method, problem, x0, length, start, solution, repeats):
     elif solution is not None and solution.t_end > solution.t0:
         covered = run.t <= solution.t_end * (1 + 1e-12)
         error = float(np.linalg.norm(run.x[covered] - solution(run.t[covered]), axis=1).max())
-    return h, gradients, fastest, error, gap
+    each = _seconds_per_gradient(method, problem, x0, length, start, repeats) if gradients else math.nan
+    return h, gradients, each * gradients, error, gap

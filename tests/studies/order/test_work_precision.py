@@ -7,6 +7,7 @@ import pytest
 
 import odeopt as oo
 from odeopt import flows, schemes
+from odeopt.studies.order import work_precision as module
 from odeopt.studies.order.convergence import solve
 
 BOWL = oo.problems.sine_bowl()
@@ -26,7 +27,7 @@ def test_costs(study):
     assert np.array_equal(study.gradients[2], 2 * 64 * 2 ** np.arange(5))
     assert np.array_equal(study.gradients[3], 7 * 16 * 2 ** np.arange(5))
     assert (np.diff(study.gradients[4]) > 0).all() and np.allclose(study.h[4], 1e-3 / 10.0 ** np.arange(5))
-    assert (study.seconds > 0).all()
+    assert not (study.seconds <= 0).any() and np.isfinite(study.seconds).any()
 
 
 def test_slope_of_error_against_cost_is_the_order(study):
@@ -105,3 +106,29 @@ def test_a_large_state_takes_the_reference_that_ends():
     for n, method in ((100, "jitted"), (500, "DOP853")):
         problem, flow = oo.problems.quadratic(np.linspace(1, 10, n)), oo.flows.gradient_flow()
         assert solve(flow, problem, flow.start(problem.x0), 0.1, 1e-8, 1e-10, "auto").method == method
+
+
+def test_what_surrounds_a_run_is_no_part_of_its_time(monkeypatch):
+    """A run of 1 ms and 100 ns a step: timed at a length where the steps take most of it, on a clock of our own."""
+    clock, asked = [0.0], []
+
+    def run(method, problem, x0, steps, every, start, most=10**9):
+        asked.append(min(steps, most))
+        clock[0] += 1e-3 + 1e-7 * asked[-1]
+        return Ran(asked[-1])
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(module, "inner_run", run)
+    each = module._seconds_per_gradient(None, None, None, {"steps": 64}, "cold", 2)
+    assert each == pytest.approx(1e-7, rel=1e-9) and 1e-7 * max(asked) >= 9e-3 and asked[0] == 0
+    monkeypatch.setattr(module, "inner_run", lambda *args, **options: run(*args, **options, most=200))
+    each = module._seconds_per_gradient(None, None, None, {"steps": 64}, "cold", 1)  # converged after 200
+    assert each == pytest.approx(1e-7, rel=1e-6)
+
+
+class Ran(list):
+    """A run of so many gradients."""
+
+    def __init__(self, gradients):
+        super().__init__([0])
+        self.n_grad = [gradients]
