@@ -42,7 +42,7 @@ import pickle
 import sys
 import weakref
 from collections.abc import Callable
-from types import MappingProxyType
+from types import MappingProxyType, MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -377,6 +377,8 @@ def sent(value: Any) -> Any:
     source = _source(value)
     if source is not None:
         return BySource(source)
+    if _is_ours(value):
+        return value  # a method of an object that knows how to travel, and is sent once with all its methods
     if importable(value):
         return ByName(value.py_func.__module__, value.py_func.__name__)
     if hasattr(value, "made"):
@@ -387,6 +389,15 @@ def sent(value: Any) -> Any:
     module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", "")
     if module != "__main__" and getattr(sys.modules.get(module), name, None) is value:
         return value
+    return by_value(value)
+
+
+def _is_ours(value):
+    return isinstance(value, MethodType) and type(value.__self__).__module__.startswith(f"{__package__}.")
+
+
+def by_value(value: Any) -> ByValue:
+    """Anything on its way to another process: classes and functions without a name there by value, too."""
     return ByValue(dumps(value))
 
 

@@ -5,6 +5,7 @@ loops do not look where their indices point. Kernels that come from outside pass
 """
 
 import difflib
+import importlib
 import inspect
 import math
 import numbers
@@ -229,6 +230,18 @@ def _shape(shape):
     letters = [next(free) if length is None else str(length) for length in shape]
     some = [letter for letter in letters if letter.isalpha()]
     return f"({', '.join(letters)}{',' if len(letters) == 1 else ''})" + (f" with {some[0]} >= 1" if some else "")
+
+
+def extra(module: str, what: str, name: str | None = None) -> Any:
+    """The module of an extra (of this ``name``; default: that of the module); ImportError in one sentence where it is
+    not installed."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:  # it is there, and lacks something itself
+            raise
+        words = f"{what} needs {module}: pip install 'odeopt-schemes[{name or module}]'"
+        raise ImportError(words, name=module) from None
 
 
 def real_numbers(value: Any) -> np.ndarray | str:

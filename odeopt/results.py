@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import archive
+from . import archive, checks
 
 ENDINGS = (".npz", ".json", ".csv", ".tex")
 COORDINATES = 100  # a position with more of them is in no row
@@ -47,11 +47,7 @@ class Result:
 
     def to_dataframe(self) -> Any:
         """:meth:`rows` as a ``pandas.DataFrame``. ImportError without pandas (the extra ``data``)."""
-        try:
-            import pandas  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise ImportError("to_dataframe needs pandas: pip install 'odeopt-schemes[data]'") from None
-        return pandas.DataFrame(self.rows())
+        return checks.extra("pandas", "to_dataframe", "data").DataFrame(self.rows())
 
     def save(self, path: Any) -> None:
         """Write ``path``.

@@ -98,6 +98,7 @@ class Problem(Portable):
     convex: bool = False
     about: str = ""
     model: Any = field(default=None, compare=False)  # of what the variables are the weights (problems.classifier)
+    network: Any = field(default=None, compare=False)  # a framework's network (problems.network_vector)
 
     def __init__(self, fun, grad=None, hess=None, dim=None, *, hessp=None, x0=None, minima=(),
                  f_min=None, window=None, name=None, convex=False, batch=None, samples=None):
@@ -142,16 +143,14 @@ class Problem(Portable):
                      window=None, fgb: Any = None, samples: int = 0, convex: bool = False, about: str | None = "",
                      model: Any = None):
         """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
-        for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
-            if part is not None or label == "fg":
-                checks.takes(label, part, *_KERNELS[label])
+        callables.check_signatures(fg, hv, fgb)
         dim, x0 = checks.integer("dim", dim, 1), checks.point("x0", x0, dim)
         samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
         self = cls.__new__(cls)
         compiled = all(is_compiled(part) for part in (fg, hv, fgb) if part is not None)
         machine_code.refresh(fg, hv, fgb)
         data = checks.kept("data", data, (np.size(data),) if np.ndim(data) == 1 else (None,))
-        _check_inside(name, fg, hv, fgb, data, x0, samples)
+        callables.check_inside(name, fg, hv, fgb, data, x0, samples)
         self._set(name=name, dim=dim, fg=fg, hv=no_hessian if hv is None else hv, data=data, x0=x0,
                   minima=minima, f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not None,
                   fgb=fgb, samples=samples, convex=convex, model=model, about=inspect.cleandoc(about or ""))
@@ -216,11 +215,110 @@ class Problem(Portable):
         return cls.from_kernels(**found, minima=minima, f_min=f_min,
                                 window=window, convex=convex)
 
+    @classmethod
+    def from_torch(cls, module, loss, data, *, name=None):
+        """A problem from a torch module: its parameters are the variables (extra ``torch``).
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            Called as ``module(inputs)``; it is copied. Its parameters that require gradients, all of
+            float32 or all of float64, are the variables and its present ones the start; others and its buffers are
+            constants.
+        loss : callable
+            ``loss(output, *targets)``, one real number: with mini-batches in mind the mean over the samples.
+        data : (inputs, targets), or inputs alone
+            Tensors or arrays, whose first axis counts the samples, or a ``TensorDataset``. They are copied, and
+            floating ones get the dtype of the parameters.
+        name : str, optional
+            Default: the class of the module.
+
+        Returns
+        -------
+        Problem
+            In plain Python around torch: gradients and Hessian products are exact. In float32 they have the digits
+            of float32, and so has x where they are taken. :meth:`flatten`, :meth:`unflatten` go between vectors and
+            parameters, and :func:`odeopt.train` takes the problem as a network.
+
+        Raises
+        ------
+        TypeError, ValueError
+            No trainable parameters, or of other dtypes; data that are not finite or of different lengths; a loss
+            that is no number, not finite, independent of the parameters, or different when it is
+            computed again, as with Dropout or BatchNorm in training mode (``module.eval()`` first).
+        ImportError
+            Without torch.
+
+        Warns
+        -----
+        RuntimeWarning
+            A loss that is no mean over the samples: such a problem has no mini-batches.
+
+        Notes
+        -----
+        A network of some thousand parameters is fastest on one thread, ``torch.set_num_threads(1)``.
+        """
+        from .torch_module import TorchNetwork
+
+        return cls._of_network(TorchNetwork(module, loss, data), name)
+
+    @classmethod
+    def from_jax(cls, fun, params, data=None, *, name=None):
+        """A problem from a function of jax: the numbers in ``params`` are the variables (extra ``jax``).
+
+        Parameters
+        ----------
+        fun : callable
+            ``fun(params)``, or ``fun(params, data)`` where data are given, one real number. It is traced and compiled
+            by jax.
+        params : any structure of arrays that jax knows (a pytree)
+            The start, all of float32 or all of float64 (which then holds for the computation, whatever
+            ``jax_enable_x64`` says).
+        data : the same of arrays whose first axis counts the samples, optional
+            ``fun`` is then the mean over them, and the problem has mini-batches.
+        name : str, optional
+            Default: the name of ``fun``.
+
+        Returns
+        -------
+        Problem
+            As :meth:`from_torch` gives it; what it raises and warns of is the same.
+        """
+        from .jax_function import JaxFunction
+
+        return cls._of_network(JaxFunction(fun, params, data), name)
+
+    @classmethod
+    def _of_network(cls, network, name):
+        if not (name is None or isinstance(name, str)):
+            raise TypeError(f"name must be a string, got {checks.shown(name)}")
+        self = cls.__new__(cls)
+        self._set(name=name or network.name, dim=network.x0.size, fg=network.fg,
+                  hv=network.hv if network.twice else no_hessian, data=NO_DATA, x0=network.x0, minima=(), f_min=None,
+                  window=None, compiled=False, has_hessian=network.twice, fgb=network.fgb if network.samples else None,
+                  samples=network.samples, network=network)
+        return self
+
+    def unflatten(self, x: Any) -> Any:
+        """The parameters that the vector ``x`` stands for, of a problem from a network: a dict of tensors by name
+        (:meth:`from_torch`), a structure like the one given (:meth:`from_jax`)."""
+        return self.as_network("unflatten").unflatten(self._vector("x", x))
+
+    def flatten(self, parameters: Any) -> np.ndarray:
+        """The vector (n,) of such parameters, or of a module like the one given."""
+        return self.as_network("flatten").flatten(parameters)
+
+    def as_network(self, what: str) -> Any:
+        """The network behind the problem; ValueError for a problem without one."""
+        if self.network is None:
+            raise ValueError(f"{what} needs a problem made by from_torch or from_jax, and {self.name!r} is none")
+        return self.network
+
     def _set(self, *, minima, f_min, window, dim, **rest):
         minima = tuple(checks.point("minima", m, dim) for m in checks.entries("minima", minima))
         f_min = None if f_min is None else checks.real("f_min", f_min)
         values: dict[str, Any] = {"dim": dim, "minima": minima, "f_min": f_min, "window": _window(window, dim),
-                  "fgb": None, "samples": 0, "convex": False, "about": "", "model": None}
+                  "fgb": None, "samples": 0, "convex": False, "about": "", "model": None, "network": None}
         for key, value in (values | rest).items():
             object.__setattr__(self, key, value)
         if f_min is None and minima:
@@ -319,11 +417,6 @@ class Problem(Portable):
         return checks.array(name, value, (self.dim,), finite=False, of=self.name)
 
 
-_WRITES = " that writes the gradient into g and returns f, in plain Python or under @odeopt.abi.kernel"
-_KERNELS = {"fg": ("fg(x, g, data)", _WRITES), "fgb": ("fgb(x, g, data, batch)", _WRITES),
-            "hv": ("hv(x, v, out, data)", " that writes H(x) v into out, in plain Python or under @odeopt.abi.kernel")}
-
-
 def _warn(words):
     if words:
         warnings.warn(f"{words} (Problem.check compares every entry)", RuntimeWarning, stacklevel=3)
@@ -331,22 +424,6 @@ def _warn(words):
 
 def _ours(fg):
     return (getattr(interpreted(fg), "__module__", None) or "").partition(".")[0] == "odeopt"
-
-
-_INSIDE = set()  # kernels of problems, with the sizes of their arrays, that stay inside these
-
-
-def _check_inside(name, fg, hv, fgb, data, x0, samples):
-    """TypeError for kernels that leave their arrays, ``data`` above all, at ``x0``; looked at once for each size."""
-    words = f"must stay inside its arrays, {x0.size} coordinates and {data.size} numbers of data"
-    tried = [("fg", fg, (data,), "x [g] data"), ("hv", hv, (np.zeros_like(x0), data), "x v [out] data")]
-    if fgb is not None:  # the first and the last sample show as much as all of them
-        tried = [("fgb", fgb, (data, np.array([samples - 1, 0])), "x [g] data batch")]
-    for label, part, more, reads in tried:
-        key = (part, x0.size, data.size, samples)
-        if part is not None and key not in _INSIDE:
-            checks.stays_inside(f"{label} of {name} {words}", part, x0, np.ones_like(x0), *more, reads=reads)
-            _INSIDE.add(key)
 
 
 def checked(problem):

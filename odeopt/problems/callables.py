@@ -188,3 +188,30 @@ def _compiled_sum(batch):
         return float(f)
 
     return _njit(fgb)
+
+
+# Kernels that come ready-made.
+_WRITES = " that writes the gradient into g and returns f, in plain Python or under @odeopt.abi.kernel"
+_KERNELS = {"fg": ("fg(x, g, data)", _WRITES), "fgb": ("fgb(x, g, data, batch)", _WRITES),
+            "hv": ("hv(x, v, out, data)", " that writes H(x) v into out, in plain Python or under @odeopt.abi.kernel")}
+_INSIDE = set()  # kernels of problems, with the sizes of their arrays, that stay inside these
+
+
+def check_signatures(fg, hv, fgb):
+    """TypeError for kernels that cannot be called as :mod:`odeopt.abi` says."""
+    for label, part in (("fg", fg), ("hv", hv), ("fgb", fgb)):
+        if part is not None or label == "fg":
+            checks.takes(label, part, *_KERNELS[label])
+
+
+def check_inside(name, fg, hv, fgb, data, x0, samples):
+    """TypeError for kernels that leave their arrays, ``data`` above all, at ``x0``; looked at once for each size."""
+    words = f"must stay inside its arrays, {x0.size} coordinates and {data.size} numbers of data"
+    tried = [("fg", fg, (data,), "x [g] data"), ("hv", hv, (np.zeros_like(x0), data), "x v [out] data")]
+    if fgb is not None:  # the first and the last sample show as much as all of them
+        tried = [("fgb", fgb, (data, np.array([samples - 1, 0])), "x [g] data batch")]
+    for label, part, more, reads in tried:
+        key = (part, x0.size, data.size, samples)
+        if part is not None and key not in _INSIDE:
+            checks.stays_inside(f"{label} of {name} {words}", part, x0, np.ones_like(x0), *more, reads=reads)
+            _INSIDE.add(key)

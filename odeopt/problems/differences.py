@@ -1,5 +1,6 @@
 """Whether derivatives are those of the function: gradients and Hessian products against differences."""
 
+import contextlib
 import time
 import warnings
 from dataclasses import dataclass
@@ -145,13 +146,13 @@ def check(problem, x=None):
             some = f" (of {_COORDINATES if unit == 'entries' else _COLUMNS} {unit})" if cut else ""
             words.append(f"{name} {'wrong' if bad else 'right'}{some}{f': {entry}' if bad else f', {entry.gap()}'}")
         if problem.fgb is not None:
-            missed = _mean_missed(lambda batch: problem.value_and_grad(x, batch), problem.samples, f, g, 1e-6)
+            missed = mean_missed(lambda batch: problem.value_and_grad(x, batch), problem.samples, f, g, 1e-6)
             wrong |= bool(missed)
             words.append(f"batches wrong: {missed}" if missed else "batches right: their mean is f and its gradient")
     return Check(not wrong, f"{problem.name}: " + "; ".join(words), x, gradient, hessian)
 
 
-def _mean_missed(values, samples, f, g, tolerance):
+def mean_missed(values, samples, f, g, tolerance):
     """How the mean of two batches, that hold every sample once, differs from f and its gradient; "" where not."""
     halves = [half for half in np.array_split(np.arange(samples), 2) if half.size]
     found = [values(half) for half in halves]
@@ -198,7 +199,7 @@ def _look(fun, grad, x, batch, samples):
         return ""
     g = grad(x)
     if batch is not None:
-        missed = _mean_missed(lambda part: batch(x.copy(), part), samples, f, g, _ALARM)
+        missed = mean_missed(lambda part: batch(x.copy(), part), samples, f, g, _ALARM)
         if missed:
             return f"batch is plainly wrong: {missed}"
     along = Entry((0,), float(g @ direction), float(slope), float(uncertainty))
@@ -217,3 +218,38 @@ def _look(fun, grad, x, batch, samples):
 
 def _point(x):
     return f"({', '.join(f'{one:.4g}' for one in x[:4])}{', ...' if x.size > 4 else ''})"
+
+
+def hessian_missed(network):
+    """Whether the Hessian product of a network is off by half or more where it starts, as that of an operation is
+    whose backward pass is not differentiated. No look where a gradient takes a tenth of a second."""
+    x, product = network.x0, np.empty_like(network.x0)
+
+    def gradient(y):
+        g = np.empty_like(y)
+        network.fg(y, g, None)
+        return g
+
+    begin = time.perf_counter()
+    gradient(x)
+    if time.perf_counter() - begin > _SECONDS:
+        return False
+    direction = np.random.default_rng(8).choice([-1.0, 1.0], x.size) * np.maximum(1.0, np.abs(x)) / np.sqrt(x.size)
+    network.hv(x, direction, product, None)
+    slope, uncertainty = quotient(gradient, x, direction)
+    off, size = np.linalg.norm(product - slope), max(np.linalg.norm(product), np.linalg.norm(slope))
+    return bool(off > 0.5 * size + 10 * np.linalg.norm(uncertainty))
+
+
+def warn_no_mean(name, missed):
+    """The RuntimeWarning that a finite sum is none, where a problem is made of it."""
+    warnings.warn(f"{name} is no mean over the samples, so there are no mini-batches: {missed}", RuntimeWarning,
+                  stacklevel=5)
+
+
+@contextlib.contextmanager
+def told_before():
+    """A context without that warning, for problems that are made once more."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield

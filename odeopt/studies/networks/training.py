@@ -2,7 +2,8 @@
 
 The optimizer is the package's own (``opt.update`` on one flat vector); the network is anything
 with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
-``loss_and_accuracy(w, images, labels)``, such as :class:`odeopt.problems.lenet.LeNet5`.
+``loss_and_accuracy(w, images, labels)``, such as :class:`odeopt.problems.lenet.LeNet5`, or a problem made by
+``Problem.from_torch`` or ``from_jax``.
 """
 
 import itertools
@@ -14,6 +15,7 @@ import numpy as np
 
 from ... import checks, clipping
 from ...optimizers import Clipped, Optimizer
+from ...problems import Problem
 from ...schedules import PlateauRule
 from ..base import Study
 from ..inner import gather, partial_results
@@ -74,7 +76,7 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     ----------
     optimizer : Optimizer
         With a hyperparameter ``lr``.
-    network : see the module
+    network : Problem of a framework's network, or see the module
     data : dict
         "train", "validation" and "test" -> (images, labels).
     epochs, batch : int
@@ -99,6 +101,8 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     epochs, batch = checks.integer("epochs", epochs, 1), checks.integer("batch", batch, 1)
     if clip_norm is not None or clip_value is not None:
         optimizer = Clipped(optimizer, *clipping.bounds(clip_norm, clip_value, ("clip_norm", "clip_value")))
+    if isinstance(network, Problem):
+        network = network.as_network("train")
     images, labels = data["train"]
     if batch > len(labels):
         raise ValueError(f"batch must be at most the {len(labels)} training images, got {batch}")
