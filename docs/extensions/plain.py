@@ -30,8 +30,9 @@ def _escaped(text):
 
 def rst(lines):
     """A docstring's lines: paragraphs escaped, indented formulas after a blank line as literal blocks."""
-    found, literal = [], None
+    found, literal, doctest = [], None, False
     for i, line in enumerate(lines):
+        doctest = bool(line.strip()) and (doctest or line.lstrip().startswith(">>>"))  # with what it prints
         indent = len(line) - len(line.lstrip())
         if literal is not None and line.strip() and indent < literal:
             literal = None
@@ -42,7 +43,7 @@ def rst(lines):
                 literal = indent
                 if not opened:
                     found += [" " * (len(before) - len(before.lstrip())) + "::", ""]
-        found.append(line if literal is not None or _structure(lines, i) else _keep_bullet(line))
+        found.append(line if doctest or literal is not None or _structure(lines, i) else _keep_bullet(line))
     return found
 
 
@@ -51,11 +52,11 @@ def _formula(line):
 
 
 def _structure(lines, i):
-    """Headings, their underlines, doctests."""
+    """Headings, their underlines, directives."""
     line = lines[i]
     underline = re.fullmatch(r"\s*-{3,}\s*", line) is not None
     keywords = re.fullmatch(r"\s*\*{1,2}\w+(?: : .*)?", line) is not None  # numpydoc escapes them itself
-    return underline or keywords or line.lstrip().startswith((">>>", "...", ".. ")) or (
+    return underline or keywords or line.lstrip().startswith(".. ") or (
         i + 1 < len(lines) and re.fullmatch(r"\s*-{3,}\s*", lines[i + 1]) is not None)
 
 

@@ -94,6 +94,13 @@ def record(method: Method, problem: Problem, x0: ArrayLike | None = None, steps:
     TypeError, ValueError
         Arguments of a wrong type, shape or range; options that this kind of method cannot honour; a start
         where f or its gradient is not finite.
+
+    Examples
+    --------
+    >>> import odeopt as oo
+    >>> run = oo.record(oo.GradientDescent(0.01), oo.problems.beale(), steps=100)
+    >>> run.status, round(float(run.t[-1]), 6)
+    ('completed', 1.0)
     """
     checked(problem)
     checked_method(method)

@@ -91,6 +91,13 @@ def minimize(fun: Any, x0: Any = None, args: Any = (), method: Any = "spg", jac:
     -----
     The loop is Python's, as ``fun`` is: for compiled objectives and long runs use
     :func:`odeopt.record`, which stays inside compiled code.
+
+    Examples
+    --------
+    >>> import odeopt as oo
+    >>> found = oo.minimize(lambda x: ((x - 1) ** 2).sum(), [0.0, 0.0])
+    >>> found.success, [round(float(v), 4) for v in found.x]
+    (True, [1.0, 1.0])
     """
     if isinstance(fun, Problem):
         problem = fun

@@ -424,6 +424,13 @@ class Optimizer:
         """The same flow with a step ``factor`` times smaller (every hyperparameter moves by its law).
 
         ValueError where a running-average factor would leave [0, 1), which happens on coarsening.
+
+        Examples
+        --------
+        >>> import odeopt as oo
+        >>> fine = oo.Momentum(lr=0.01, momentum=0.9).refined(2)
+        >>> fine.lr, round(fine.momentum, 6)
+        (0.0025, 0.95)
         """
         factor = checks.real("factor", factor, 1e-100, 1e100)
         moved = {

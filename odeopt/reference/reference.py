@@ -158,6 +158,14 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
     ------
     ValueError
         An optimizer without a classical flow; ``t_end`` missing or not positive; an unknown solver.
+
+    Examples
+    --------
+    >>> import odeopt as oo
+    >>> line = oo.problems.quadratic([1.0], x0=[1.0])
+    >>> sol = oo.reference(oo.flows.gradient_flow(), line, t_end=1.0)
+    >>> round(float(sol(1.0)[0]), 6)
+    0.367879
     """
     if t_end is None:
         raise ValueError("t_end must be given (flow time > 0)")

@@ -1,5 +1,6 @@
 """The site, without building it: every public name has its entry, links lead somewhere, formulas are typeset."""
 
+import doctest
 import importlib
 import inspect
 import re
@@ -133,3 +134,14 @@ def test_docstrings_are_numpydoc():
     import validated
 
     assert validated.faults() == []
+
+
+MODULES_OF_THE_TREE = sorted((places.ROOT / "odeopt").rglob("*.py"))
+DOCTESTS = [path for path in MODULES_OF_THE_TREE if ">>>" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", DOCTESTS, ids=lambda path: path.stem)
+def test_examples_of_docstrings(path):
+    name = ".".join(path.relative_to(places.ROOT).with_suffix("").parts)
+    failed, attempted = doctest.testmod(importlib.import_module(name))
+    assert attempted and not failed

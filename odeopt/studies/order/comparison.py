@@ -151,6 +151,13 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
     Comparison
         A run that diverged is compared as far as it got, and ``message`` says so. A reference
         that fails or whose own uncertainty is above a hundredth of the error is reported there.
+
+    Examples
+    --------
+    >>> import odeopt as oo
+    >>> found = oo.compare(oo.GradientDescent(0.001), oo.problems.beale(), steps=500)
+    >>> 0 < found.max_error < 0.02
+    True
     """
     every = checks.integer("every", every, 1)
     local, order, check = (checks.switch(name, value) for name, value in (

@@ -207,6 +207,13 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
     ------
     ValueError
         An optimizer without a classical flow (unless against="richardson"); ``levels`` below 3.
+
+    Examples
+    --------
+    >>> import odeopt as oo
+    >>> found = oo.convergence(oo.Momentum(0.01), oo.problems.sine_bowl(), t_end=1.0)
+    >>> round(found.order, 1), found.verdict
+    (1.0, 'certified')
     """
     factors = refinements(levels, factor, 3)
     checks.choice("against", against, ("reference", "richardson"))

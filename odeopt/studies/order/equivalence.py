@@ -102,6 +102,14 @@ def deviation(first: Any, second: Any, problem: Problem, steps: int = 200, *, re
     ------
     ValueError
         A side that diverges or ends before ``steps``; sides of different shape.
+
+    Examples
+    --------
+    >>> import odeopt as oo
+    >>> adam = oo.Adam(0.01)
+    >>> same = oo.Discretization(adam.flow, adam.scheme, adam.h)
+    >>> oo.deviation(adam, same, oo.problems.beale()) < 1e-12
+    True
     """
     steps, relative = checks.integer("steps", steps, 1), checks.switch("relative", relative)
     sides = [s if isinstance(s, Side) else Side(*s) if isinstance(s, tuple) else Side(s) for s in (first, second)]

@@ -51,6 +51,12 @@ def stability_limit(method: Any, curvature: float = 1.0, *, vary: str = "lr",
     ------
     ValueError
         A method without amplification matrix (see :func:`amplification_matrix`).
+
+    Examples
+    --------
+    >>> import odeopt as oo
+    >>> round(oo.stability_limit(oo.Momentum(1.0, momentum=0.9)), 6)
+    3.8
     """
     checks.choice("vary", vary, ("lr", "curvature"))
     curvature = checks.real("curvature", curvature, 0.0, open_low=True)
