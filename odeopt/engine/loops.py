@@ -19,7 +19,7 @@ from ..abi import cold_path
 from ..sums import all_finite, finite, scaled_norm, two_sum
 from .trajectory import Trajectory
 
-RUNNING, COMPLETED, CONVERGED, OUT_OF_RANGE, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED = range(8)
+RUNNING, COMPLETED, CONVERGED, OUT_OF_RANGE, BAD_VALUE, BAD_GRADIENT, BAD_STATE, STALLED, FULL = range(9)
 _CHUNK_SECONDS, _FIRST_CHUNK = 0.2, 64
 TINY = 1e-290  # a sum of squares below it has lost digits
 LONGEST = 1e300  # of adaptive steps: what can still be multiplied
@@ -370,8 +370,9 @@ def run(call, counters, store, k_end, every, progress=None, stepwise=None):
             k_stop = min(k_end, k + min(chunk, store.rows(used, chunk // every + 1) * every))
             if store.log is not None:
                 k_stop = k + store.rows(k, k_stop - k)
-                store.reserve_log(k_stop)
-            store.reserve(used, (k_stop - k) // every + 2)
+            if not (store.reserve_log(k_stop) and store.reserve(used, (k_stop - k) // every + 2)):
+                counters[STATUS] = FULL
+                break
             call(k_stop)
             if progress is not None:
                 progress(int(counters[K]) - k)
@@ -407,6 +408,8 @@ def explain(counters, clock, interrupted, k_end, gtol=0.0, must_reach=-np.inf, o
         BAD_GRADIENT: ("diverged", f"diverged at step {k}: gradient norm {norm:.3g} (flow time {t:.6g})"),
         BAD_STATE: ("diverged", f"diverged at step {k}: state or step not finite (flow time {t:.6g})"),
         STALLED: ("stalled", f"stalled at step {k}: the step size became 0 at flow time {t:.6g}"),
+        FULL: ("stalled", f"stopped at step {k} (flow time {t:.6g}): there is no memory for more records than "
+                          f"{counters[RECORDS]}; a larger every keeps fewer"),
     }[code]
 
 

@@ -209,6 +209,8 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
         x, s, g = _resume(resume, optimizer, problem, x0, every, memory, counters, clock, origin, rule)
     k_end = int(counters[loops.K]) + checks.integer("steps", steps, 0, checks.LARGEST - int(counters[loops.K]))
     store = Store(problem.dim, len(optimizer.slots) if memory else None, steps // every + 2)
+    if t_end == math.inf and gtol == 0.0:
+        store.refuse_too_many()
     loop, compiled = loops.optimizer_loop, problem.compiled and is_compiled(optimizer.kernel)
     if compiled:
         loop = inlined.Loop(problem, optimizer, driven, specialize)
@@ -310,6 +312,8 @@ def _record_scheme(method, problem, x0, steps, every, t_end, must_reach, memory,
     p, w, g = scheme.parameters(flow), scheme.workspace(z), np.empty(problem.dim)
     cost = scheme.stages * flow.cost(problem.dim)
     store = Store(problem.dim, flow.rows - 1 if memory else None, steps // every + 2, log=method.rtol is not None)
+    if t_end == math.inf:
+        store.refuse_too_many()
     hs = np.atleast_1d(np.array(method.h, dtype=np.float64))
     rhs, step, compiled = scheme.kernels(flow, problem)
     if method.rtol is None:

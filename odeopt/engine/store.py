@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .. import checks
+
 AT_ONCE = 2**28  # bytes: if all records need no more there is room for all from the start; untouched it costs nothing
 FIRST = 4096  # records that there is room for at the start of longer runs
 ROWS = 2**16  # rows that may be added at once, however few there are; beyond that a quarter of what there is
@@ -28,7 +30,8 @@ class Store:
 
     def __init__(self, dim, memory_rows, most, log=False):
         self.wanted, self.most, rows = memory_rows is not None, most, memory_rows or 0
-        self.capacity = most if 8 * most * (6 + dim * (1 + rows)) <= AT_ONCE else min(most, FIRST)
+        self._each = 8 * (6 + dim * (1 + rows))  # bytes of a record
+        self.capacity = most if self._each * most <= AT_ONCE else min(most, FIRST)
         shapes = [()] * 6 + [(dim,), (rows, dim)]  # k, n_grad, t, f, grad_norm, lr, x, memory
         kinds = [np.int64] * 2 + [np.float64] * 6
         self.arrays = [np.empty((self.capacity, *shape), kind) for shape, kind in zip(shapes, kinds)]
@@ -38,19 +41,39 @@ class Store:
         """How many rows may be added to ``used`` at once: ``most``, or fewer."""
         return min(most, max(ROWS, used // 4))
 
+    def refuse_too_many(self):
+        """ValueError where all of the records, which are certain to be asked for, need more memory than there is."""
+        checks.memory("steps and every", self._each * self.most)
+
     def reserve(self, used, more):
-        """Room for ``more`` records after the first ``used``."""
+        """Room for ``more`` records after the first ``used``; False where there is no memory for them."""
         needed = used + more
         if needed > self.capacity:
             capacity = max(needed, min(self.most, self.capacity + self.capacity // 4))
-            for array in self.arrays:
-                _resize(array, capacity)
+            if not self._there(self._each * capacity, *((array, capacity) for array in self.arrays)):
+                return False
             self.capacity = capacity
+        return True
 
     def reserve_log(self, rows):
-        """Room for ``rows`` trial steps."""
-        if self.log is not None and rows > len(self.log):
-            _resize(self.log, max(rows, len(self.log) + len(self.log) // 4))
+        """Room for ``rows`` trial steps; False where there is no memory for them."""
+        if self.log is None or rows <= len(self.log):
+            return True
+        rows = max(rows, len(self.log) + len(self.log) // 4)
+        return self._there(32 * rows + self._each * self.capacity, (self.log, rows))
+
+    def _there(self, size, *wanted):
+        """Resize each array of ``wanted`` if the machine has ``size`` bytes, and say whether it was done.
+
+        A system that promises more memory than it has would end the process instead.
+        """
+        try:
+            checks.memory("records", size)
+            for array, rows in wanted:
+                _resize(array, rows)
+        except (ValueError, MemoryError):
+            return False
+        return True
 
     def columns(self, used):
         """What is filled, by the names of Trajectory. No more can be recorded after this."""

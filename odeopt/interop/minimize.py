@@ -266,7 +266,8 @@ def _advice(status, nit, stepper):
 def _run(objective, x, stepper, project, notify, own):
     bounded = project is not None
     project = project or (lambda y: y)
-    f, g = objective.value_and_grad(x)
+    with np.errstate(all="ignore"):
+        f, g = objective.value_and_grad(x)
     path = [x.copy()] if own["return_all"] else None
     nit, status, message = 0, None, ""
     if not (np.isfinite(f) and np.isfinite(g).all()):  # no error: a global search goes on elsewhere
@@ -279,12 +280,12 @@ def _run(objective, x, stepper, project, notify, own):
         if nit >= own["maxiter"]:
             status, message = LIMIT, f"maximum number of iterations ({own['maxiter']}) reached"
             break
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # fun may diverge in silence: the result says so
             new = stepper.step(objective, project, x, f, g)
-        if new is None:
-            status, message = NO_DECREASE, f"no decrease of fun along the gradient at step {nit}"
-            break
-        new_f, new_g = (np.nan, g) if not np.isfinite(new).all() else objective.value_and_grad(new)
+            if new is None:
+                status, message = NO_DECREASE, f"no decrease of fun along the gradient at step {nit}"
+                break
+            new_f, new_g = (np.nan, g) if not np.isfinite(new).all() else objective.value_and_grad(new)
         if not (np.isfinite(new_f) and np.isfinite(new_g).all()):
             status, message = DIVERGED, f"diverged at step {nit + 1}: fun, gradient or x not finite"
             break

@@ -69,6 +69,7 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
     """
     plane(problem)
     resolution = checks.integer("resolution", resolution, 8)
+    checks.memory("resolution", 100 * resolution**2)
     if window is None and problem.window is None:
         window = [(c - 1.5, c + 1.5) for c in problem.x0]
     window = window_of(problem, [], window)

@@ -142,6 +142,21 @@ def test_what_fun_returns_is_a_number(value, words):
 def test_a_plain_problem_may_diverge_in_silence():
     problem = oo.Problem(lambda x: float((x**4).sum()), lambda x: 4 * x**3, dim=2)
     assert oo.record(oo.GradientDescent(10.0), problem, steps=100).status == "diverged"
+    fun, grad = (lambda x: float((x**4).sum())), (lambda x: 4 * x**3)
+    found = oo.minimize(fun, [3.0, 4.0], jac=grad, method=oo.GradientDescent(10.0))
+    assert not found.success and "diverged" in found.message
+
+
+@pytest.mark.parametrize(("name", "call"), [
+    ("resolution", lambda: oo.basins(oo.GradientDescent(1e-3), HIMMELBLAU, resolution=10**7)),
+    ("resolution", lambda: oo.stability_region(oo.schemes.rk4, resolution=10**7)),
+    ("resolution", lambda: oo.plotting.contours(BEALE, None, resolution=10**7)),
+    ("grid", lambda: oo.tune(oo.GradientDescent(1e-3), BEALE, grid=10**13)),
+    ("steps", lambda: oo.lyapunov(GRADIENT, BEALE, t_end=1.0, steps=10**14)),
+])
+def test_what_no_memory_holds_is_refused_at_once(name, call):
+    with pytest.raises(ValueError, match=f"^{name} must ask for no more than the memory, got"):
+        call()
 
 
 @pytest.mark.parametrize("value", [Fraction(1, 8), Decimal("0.125"), np.float32(0.125), np.longdouble(0.125),

@@ -1,6 +1,7 @@
 """The arrays of the records: large enough at every stride and chunk, and no larger than what they keep."""
 
 import itertools
+import os
 import sys
 import tracemalloc
 import types
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import odeopt as oo
+from odeopt import checks
 from odeopt.engine import loops, store
 
 record_module = sys.modules[oo.record.__module__]
@@ -32,10 +34,12 @@ class Exact(store.Store):
     def reserve(self, used, more):
         for array in self.arrays:
             store._resize(array, used + more)
+        return True
 
     def reserve_log(self, rows):
         if self.log is not None:
             store._resize(self.log, rows)
+        return True
 
 
 def in_the_interpreter(loop):
@@ -136,3 +140,23 @@ def test_what_cannot_be_had_is_refused_at_once():
             call(steps=2**63, every=3)
     with pytest.raises(ValueError, match="steps must be at most"):
         oo.record(gd, beale, steps=2**63)
+    for method in (gd, D(oo.flows.gradient_flow(), oo.schemes.rk4, 1e-3)):
+        with pytest.raises(ValueError, match="steps and every must ask for no more than the memory, got"):
+            oo.record(method, beale, steps=10**14)
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="the size of the memory is known under POSIX alone")
+@pytest.mark.parametrize("name", ["optimizer to t_end", "scheme to t_end", "adaptive to t_end"])
+def test_where_the_memory_ends_the_run_ends_with_what_is_done(name, monkeypatch):
+    """A run that may end before its last step is begun, and keeps its records."""
+    method, problem = CASES[name][0], oo.problems.quadratic([1e-3, 2e-3])
+    monkeypatch.setattr(store, "AT_ONCE", 0)
+    monkeypatch.setattr(store, "FIRST", 16)
+    monkeypatch.setattr(store, "ROWS", 16)
+    there, limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), checks.memory
+    monkeypatch.setattr(checks, "memory", lambda what, size: limit(what, size * (there // 2**16)))  # 64 kB
+    run = oo.record(method, problem, steps=10**12, t_end=1e9)
+    assert run.status == "stalled" and "there is no memory for more records than" in run.message and 16 <= len(run)
+    monkeypatch.undo()
+    whole = oo.record(method, problem, steps=int(run.k[-1]), t_end=1e9)
+    assert np.array_equal(run.x, whole.x) and np.array_equal(run.t, whole.t)

@@ -92,6 +92,17 @@ def test_memory_is_bounded(monkeypatch):
         assert not sol.success and "51 steps of 2 entries are kept" in sol.message and 0 < sol.t_end < 100
 
 
+@pytest.mark.parametrize("cls", [oo.Adam, oo.RMSprop, oo.AMSGrad, oo.NAdam])
+def test_a_coordinate_at_rest_and_no_eps(cls, monkeypatch):
+    """Its 0/0 was the field's, and the second solution never returned."""
+    monkeypatch.setattr(solvers, "PATIENCE_NAMED", 20_000)
+    problem = oo.problems.quadratic([1.0, 2.0])
+    for solver in METHODS:
+        sol = oo.reference(cls(1e-2, eps=0.0), problem, [1.0, 0.0], t_end=0.1, solver=solver, rtol=1e-6)
+        assert sol.success or sol.message
+        assert sol.t_end == 0.0 or np.isfinite(sol(sol.t_end)).all()
+
+
 def test_errors_of_the_field_and_of_its_jacobian_pass_through():
     """Only numpy's own words about matrices that are not finite are turned into a verdict."""
     def refuse(x, *_):

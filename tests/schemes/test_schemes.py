@@ -1,6 +1,7 @@
 """Generic schemes: classical orders on smooth flows, exactness, error estimates, refusals."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -174,6 +175,71 @@ def test_coasting_ahead_is_look_ahead_but_for_weights():
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def made(module, cls, **given):
+    """What the public factories and instances of ``module`` give, by name."""
+    found = {}
+    for name in module.__all__:
+        one = getattr(module, name)
+        if inspect.isfunction(one):
+            asked = [p.name for p in inspect.signature(one).parameters.values() if p.default is p.empty]
+            if not set(asked) <= given.keys():
+                continue
+            one = one(**{key: given[key] for key in asked})
+        if isinstance(one, cls):
+            found[name] = one
+    return found
+
+
+FLOWS = made(flows, flows.Flow, lr=0.1, tau=0.1, tau1=0.1, tau2=0.2, a=1.0, h=0.1, c=0.1, rho=0.1, eps=0.1, p=2.0,
+             r=3.0, mu=1.0, f_star=0.0, kind="nag-c")
+SCHEMES = made(schemes, schemes.Scheme, row=1, rho=0.1) | {
+    "coasting": schemes.coasting_euler("memory"), "partitioned": schemes.partitioned_euler((2, 1, 0, 1, 0))}
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_scheme_fits_or_refuses_every_flow(name):
+    """One place looks, also at what a scheme's own check forgot: numpy sees each index outside an array."""
+    problem, fitted = oo.problems.rosenbrock(4), 0
+    for flow in FLOWS.values():
+        for _ in range(2):  # nothing is let through the second time
+            try:
+                oo.record(oo.Discretization(flow, SCHEMES[name], 1e-6), problem, steps=1)
+            except (ValueError, TypeError) as error:
+                assert "must" in str(error) or "needs" in str(error)
+            else:
+                fitted += 1
+    assert len(FLOWS) > 15 and len(SCHEMES) > 12 and fitted % 2 == 0 and fitted > 0
+
+
+def test_a_scheme_that_leaves_its_rows_is_refused_where_its_check_forgot():
+    careless = dataclasses.replace(schemes.catching_up_euler(1), check=None)
+    for _ in range(2):
+        with pytest.raises(TypeError, match="must stay inside its arrays, and does not on gradient flow"):
+            oo.record(oo.Discretization(GRADIENT, careless, 1e-3), oo.problems.rosenbrock(300), steps=5)
+
+
+def test_the_test_equation_is_refused_on_other_problems_every_time():
+    method = oo.Discretization(flows.linear_test_flow(), schemes.rk4, 0.01)
+    for problem in (BOWL, oo.problems.rosenbrock(4)) * 2:
+        with pytest.raises(ValueError, match="problem must be a linear_test_problem"):
+            oo.record(method, problem, steps=3)
+        with pytest.raises(ValueError, match="problem must be a linear_test_problem"):
+            oo.reference(method, problem, t_end=1.0)
+
+
+@pytest.mark.parametrize("make", [getattr(flows, name) for name in flows.__all__ if name.endswith("_flow")])
+def test_choices_of_flows_are_checked(make):
+    """"insde" was taken for "outside"."""
+    choices = [p.name for p in inspect.signature(make).parameters.values()
+               if isinstance(p.default, str) and p.name not in ("name", "energy")]
+    asked = {p.name: 0.5 for p in inspect.signature(make).parameters.values() if p.default is p.empty}
+    asked |= {"shape": (2, 2)} if "shape" in asked else {}
+    for name in choices:
+        for wrong in ("insde", None, 3, np.ones(3)):
+            with pytest.raises(ValueError, match=f"^{name} must be one of"):
+                make(**asked, **{name: wrong})
 
 
 @pytest.mark.parametrize(("make", "words"), [

@@ -164,6 +164,18 @@ def test_swa_average_is_the_mean_of_the_iterates():
     np.testing.assert_allclose(start.mean, start.x.mean(axis=1), rtol=1e-12)
 
 
+@pytest.mark.parametrize("optimizer", [oo.SWA(oo.GradientDescent(1e-3)), oo.SWA(oo.Momentum(1e-3), start=2),
+                                       oo.ScheduleFreeSGD(1e-3), oo.Adam(1e-3)], ids=lambda o: type(o).__name__)
+def test_each_path_begins_at_its_own_start(optimizer):
+    """The average of the second path began at the start of the first."""
+    starts = np.array([[1.0, 1.0], [-2.0, 0.2]])
+    paths = st.sample(optimizer, oo.problems.beale(), None, x0=starts, paths=2, steps=3)
+    for i, start in enumerate(starts):
+        run = oo.record(optimizer, oo.problems.beale(), start, steps=3)
+        assert np.array_equal(paths.x[i, -1], run.x[-1]) and np.array_equal(paths.final["s"][i], run.final["s"])
+
+
+
 def test_a_python_problem_gives_the_same_paths():
     a = np.array([[3.0, 0.5], [0.5, 1.0]])
     plain = oo.Problem(lambda x: 0.5 * x @ a @ x, grad=lambda x: a @ x, hess=lambda x: a, dim=2)

@@ -21,6 +21,7 @@ from ...optimizers import GradientDescent
 from ...stochastic import gaussian, sde
 from ...stochastic.sde import one_step
 from ..base import Study
+from ..order.fit import refinements
 from .stationary import _checked, dense_quadratic, linear_sde, sde_matrices, step_matrices
 
 
@@ -126,7 +127,7 @@ def weak_order(optimizer, hessian, covariance, x0, t_end, *, order=1, levels=6):
     ValueError
         As :func:`odeopt.stochastic.sde`; ``t_end`` not a multiple of h; a matrix that is not a covariance.
     """
-    levels = checks.integer("levels", levels, 2)
+    levels = len(refinements(levels, 2.0, 2))
     t_end = checks.real("t_end", t_end, 0.0, open_low=True)
     steps = round(t_end / optimizer.h)
     if steps < 1 or abs(steps * optimizer.h - t_end) > 1e-9 * t_end:
@@ -155,7 +156,7 @@ def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, 
     z0[:n] = checks.point("x0", x0, n)
     exact = _second_moment(_moments(f, d @ c @ d.T, z0, t_end, n))
     steps, errors = [], []
-    for level in range(checks.integer("levels", levels, 2)):
+    for level in range(len(refinements(levels, 2.0, 2))):
         count = coarsest * 2**level
         h = t_end / count
         a = np.array([one_step(equation, problem, noise, e.reshape(rows, n), np.zeros(m), h, scheme).ravel()
@@ -227,7 +228,7 @@ def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, orde
 
     h, error, values = [], [], test(x)
     at = _interpolation(x, np.array([float(x0)]))[0]
-    for level in range(checks.integer("levels", levels, 2)):
+    for level in range(len(refinements(levels, 2.0, 2))):
         finer = optimizer.refined(2**level)
         equation, count = sde(finer, order), steps * 2**level
 

@@ -176,6 +176,7 @@ def lyapunov(method: Method | Flow, problem: Problem, x0: ArrayLike | None = Non
     checked(problem)
     tolerance = checks.real("tolerance", tolerance, 0.0)
     steps = checks.integer("steps", steps, 1)
+    checks.memory("steps", 8 * problem.dim * steps)
     flow = method if isinstance(method, Flow) else getattr(method, "flow", None)
     if not isinstance(flow, Flow):
         raise TypeError(f"method must be a Flow, a Discretization or an Optimizer with a flow, "

@@ -27,7 +27,7 @@ from ...reference.reference import start_state
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
 from .convergence import check_reached, solve
-from .fit import refinements
+from .fit import distance_to, refinements
 
 WELL_ABOVE = 10.0  # times the overhead: how long a run that is timed takes at least
 _NO_RECORDS, _LONGEST = 2**40, 2**20  # stride of the record; times the length asked for
@@ -50,8 +50,8 @@ class WorkPrecision(Study):
     seconds : array
         Wall time of the loop; nan where none can be told from that of a run without steps.
     error : array
-        Largest distance to the declared flow at the recorded steps; nan without a classical flow,
-        inf where the run diverged.
+        Largest distance to the declared flow at the recorded steps; nan without a classical flow or
+        without a step up to ``t_end``, inf where the run diverged.
     gap : array
         f - f* at the last record; nan where the minimum is not known.
     uncertainty : (methods,) array
@@ -283,7 +283,6 @@ def _level(method, problem, x0, length, start, solution, repeats):
     if not run.ok:
         error = gap = np.inf
     elif solution is not None and solution.t_end > solution.t0:
-        covered = run.t <= solution.t_end * (1 + 1e-12)
-        error = float(np.linalg.norm(run.x[covered] - solution(run.t[covered]), axis=1).max())
+        error = distance_to(run.t, run.x, solution, solution.t_end)[0]
     each = _seconds_per_gradient(method, problem, x0, length, start, repeats) if gradients else math.nan
     return h, gradients, each * gradients, error, gap

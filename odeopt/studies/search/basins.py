@@ -91,6 +91,8 @@ def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolu
         raise ValueError(f"problem must have 2 variables and at least two minima, got {problem.name} with dim "
                          f"{problem.dim} and {len(problem.minima)}")
     resolution = checks.integer("resolution", resolution, 2)
+    count = resolution**2
+    checks.memory("resolution", 100 * count)  # start, end, counters and where it came to
     (left, right), (low, high) = checks.window(problem.window if window is None else window)
     x, y = np.linspace(left, right, resolution), np.linspace(low, high, resolution)
     minima = np.array(problem.minima)
@@ -98,14 +100,14 @@ def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolu
     radius = 0.25 * apart if radius is None else checks.real("radius", radius, 0.0, open_low=True)
     if t_end is None:
         t_end = 20 / min(np.linalg.eigvalsh(problem.hess(m))[0] for m in minima)
-    places = [(i, j) for i in range(resolution) for j in range(resolution)] if flow is None else []
+    places = range(0 if flow is None else count, count + 1)  # of the flow's starts; the last is the optimizer
     exact = Discretization(gradient_flow(), dormand_prince, 1e-3, rtol=1e-6, atol=1e-8)
     found = {"flow": np.full((resolution, resolution), -1), "optimizer": np.full((resolution, resolution), -1)}
 
     def work(place):
-        if place is None:
+        if place == count:
             return run_optimizer()
-        i, j = place
+        i, j = divmod(place, resolution)
         run = inner_run(exact, problem, [x[j], y[i]], 100_000, 100_000, t_end=t_end)
         found["flow"][i, j] = _nearest(run, minima, radius)
 
@@ -121,12 +123,12 @@ def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolu
         if flow.flow.shape != found["flow"].shape or not (np.array_equal(flow.x, x) and np.array_equal(flow.y, y)):
             raise ValueError("flow must be a Basins on the same grid")
         found["flow"] = flow.flow
-    _, interrupted = gather([*places, None], work, progress=progress,
-                            describe=lambda place: "optimizer" if place is None else f"row {place[0] + 1}")
+    _, interrupted = gather(places, work, progress=progress, describe=lambda place: (
+        "optimizer" if place == count else f"row {place // resolution + 1}"))
     reached = found["flow"] >= 0
     same = float((found["optimizer"] == found["flow"])[reached].mean()) if reached.any() else float("nan")
     lost = int((found["optimizer"] < 0).sum())
-    words = f"{lost} of {resolution**2} starts reach no minimum" + ("; interrupted" if interrupted else "")
+    words = f"{lost} of {count} starts reach no minimum" + ("; interrupted" if interrupted else "")
     return Basins(repr(optimizer), problem.name, x, y, minima, found["optimizer"], found["flow"], same, words,
                   optimizer.spec())
 

@@ -116,6 +116,7 @@ def tune(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, st
         An optimizer without learning rate; every trial diverged; "mean log" without a known minimum.
     """
     grid = checks.integer("grid", grid, 3)
+    checks.memory("grid", 100 * grid)
     golden = checks.integer("golden", golden)
     steps = checks.integer("steps", steps, 1)
     span = checks.real("span", span, 1.0, open_low=True)

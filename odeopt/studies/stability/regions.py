@@ -76,6 +76,7 @@ def stability_region(method: Method | Scheme, window: Any = None, *, resolution:
     if not isinstance(method, (Optimizer, Scheme)):
         raise TypeError(f"method must be an Optimizer or a Scheme, got {type(method).__name__}")
     resolution = checks.integer("resolution", resolution, 3)
+    checks.memory("resolution", 100 * resolution**2)  # a matrix and its eigenvalues for each point
     optimizer = isinstance(method, Optimizer)
     preconditioner = checks.positive("preconditioner", preconditioner)
     size = method.step / preconditioner if optimizer else 1.0

@@ -272,8 +272,12 @@ def test_isotropic_noise_makes_a_gibbs_law_of_the_sde_and_not_quite_of_sgd():
     (lambda: W.weak_order_nonlinear(oo.Momentum(0.1), BOWL, st.gaussian(0.1), 1.0, 1.0, (-4, 4)), "GradientDescent"),
     (lambda: W.weak_order_nonlinear(oo.GradientDescent(0.1), BOWL, st.gaussian(9.0), 1.0, 1.0, (-1, 1)),
      "interval must hold every step"),
-], ids=range(2))  # fmt: skip
-def test_the_transfer_operator_refuses(call, words):
+    (lambda: W.weak_order_nonlinear(oo.GradientDescent(0.1), BOWL, st.gaussian(0.1), 1.0, 1.0, (-4, 4), levels=99),
+     "levels must be at most 54, got 99"),
+    (lambda: W.weak_order(oo.GradientDescent(0.1), H, C, X0, 1.0, levels=99), "levels must be at most 54, got 99"),
+    (lambda: W.integrator_order("euler_maruyama", H, C, X0, 1.0, levels=99), "levels must be at most 54, got 99"),
+], ids=range(5))  # fmt: skip
+def test_weak_orders_refuse(call, words):
     with pytest.raises(ValueError, match=words):
         call()
 

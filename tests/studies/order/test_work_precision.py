@@ -132,3 +132,9 @@ class Ran(list):
     def __init__(self, gradients):
         super().__init__([0])
         self.n_grad = [gradients]
+
+
+def test_a_level_without_a_step_before_the_end_has_no_error():
+    """One step beyond t_end was compared at the start alone, where the distance is 0."""
+    study = oo.work_precision([oo.GradientDescent(0.01)], oo.problems.beale(), t_end=0.0025, levels=4, repeats=1)
+    assert np.isnan(study.error[0, :2]).all() and (study.error[0, 2:] > 0).all()
