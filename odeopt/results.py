@@ -1,4 +1,4 @@
-"""``Result``: what every result has: rows, a data frame, files, a table for notebooks.
+"""``Result``: what every result has: rows, a data frame, files, a table and a picture for notebooks.
 
 The ending of a file decides: ``.npz`` keeps every bit and ``.json`` every number (not-a-number becomes null), and
 both load back; ``.csv`` and ``.tex`` (booktabs) are the rows, for reading elsewhere. No file holds a pickle.
@@ -6,6 +6,7 @@ both load back; ``.csv`` and ``.tex`` (booktabs) are the rows, for reading elsew
 
 import csv
 import html
+import importlib
 import io
 import math
 import re
@@ -79,6 +80,11 @@ class Result:
     def _repr_html_(self):
         """The table for notebooks."""
         return html_table(self.rows(), self.headline())
+
+    def _repr_png_(self):
+        """The picture for notebooks and what is printed from them; None where there is none."""
+        # By its name: results know nothing of pictures, and whoever shows none loads no matplotlib.
+        return importlib.import_module(f"{__package__}.plotting.notebook").png(self)
 
 
 def coordinates(x: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Pictures: every function draws on the Axes it gets, refuses what it cannot draw, and repeats to the pixel."""
 
 import hashlib
+import io
 
 import matplotlib
 import numpy as np
@@ -642,6 +643,24 @@ def test_command_line_refuses(tmp_path, capsys):
     assert main(["figures", "--examples", str(tmp_path), "--out", str(tmp_path)]) == 2
     for line in capsys.readouterr().err.strip().splitlines():
         assert line.startswith("odeopt ")
+
+
+def test_notebooks_have_pictures(comparisons):
+    """Of each result of which there is a picture; it loads and is not empty. The table stands in any case."""
+    bowl = oo.problems.quadratic([1.0, 4.0])
+    results = [comparisons[0].run, *comparisons, oo.convergence(oo.GradientDescent(0.05), bowl, levels=4),
+               oo.work_precision([oo.GradientDescent(0.05)], bowl, steps=8, levels=2, repeats=1),
+               oo.sweep(oo.GradientDescent(0.05), bowl, None, 10, grid={"lr": [0.1, 0.2, 0.3]}, measure="gap"),
+               oo.basins(oo.GradientDescent(0.01), oo.problems.himmelblau(), resolution=8, steps=20),
+               oo.stability_region(oo.schemes.heun, resolution=31),
+               oo.spectral_radius_map(oo.Momentum(0.1), lr=[0.1, 0.2, 0.3], momentum=[0.0, 0.5, 0.9])]
+    for result in results:
+        data = result._repr_png_()
+        assert plt.imread(io.BytesIO(data)).shape[0] > 200, type(result)
+        assert "<table>" in result._repr_html_()
+    assert not plt.get_fignums()
+    study = tune(oo.GradientDescent(0.1), bowl, steps=3, grid=3, golden=0)
+    assert study._repr_png_() is None and oo.ensemble(oo.Adam(0.1), bowl, [[1.0, 1.0]], steps=2)._repr_png_() is None
 
 
 def test_notebooks_show_tables(comparisons):
