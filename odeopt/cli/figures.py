@@ -56,21 +56,27 @@ def run(args):
     wrong = []
 
     def work(path):
-        if args.check:
-            for i, pair in enumerate(gallery.load(path).main()):
-                deviation, tolerance = gallery.check(pair)
-                if not deviation <= tolerance:
-                    wrong.append(path)
-                    print(f"{path.stem}: number {i + 1} is off by {deviation:.3g}, allowed {tolerance:.3g}",
-                          file=sys.stderr)
         try:
-            written = gallery.write(path, folder)
+            written = _work(path)
         except Exception as error:  # one broken example must not cost the others their figures
             wrong.append(path)
             print(f"{path.stem}: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
             return
         for file in written:
             print(f"{pathlib.Path(file)}  {file.stat().st_size / 1000:.0f} kB", flush=True)
+
+    def _work(path):
+        module = gallery.load(path)
+        if gallery.missing(module):
+            print(f"{path.stem}: skipped, {gallery.missing(module)}", file=sys.stderr)
+            return []
+        for i, pair in enumerate(module.main() if args.check else []):
+            deviation, tolerance = gallery.check(pair)
+            if not deviation <= tolerance:
+                wrong.append(path)
+                print(f"{path.stem}: number {i + 1} is off by {deviation:.3g}, allowed {tolerance:.3g}",
+                      file=sys.stderr)
+        return gallery.write(path, folder)
 
     _output.each(files, work, lambda f: f.stem)
     return 1 if wrong else 0

@@ -2,7 +2,8 @@
 
 An example has ``main()``, which returns pairs (computed, theory) or triples with an absolute tolerance
 (default: 1 % of the theory, 1e-9 where that is 0), and at least one of ``draw(ax)``, ``draw_figure(fig)``
-and ``movie(fig)``; ``SIZE`` is the figure's in inches. Figures carry the example's name.
+and ``movie(fig)``; ``SIZE`` is the figure's in inches, ``NEEDS`` the extra (and package) without which it does not
+run. Figures carry the example's name.
 """
 
 import importlib.util
@@ -45,6 +46,14 @@ def load(path):
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def missing(module):
+    """What an example needs and this installation does not have, in words; "" for nothing."""
+    name = getattr(module, "NEEDS", None)
+    if name is None or importlib.util.find_spec(name) is not None:
+        return ""
+    return f"{name} is not installed: pip install 'odeopt-schemes[{name}]'"
 
 
 def check(pair):
@@ -111,6 +120,8 @@ def show(example):
     import matplotlib.pyplot as plt
 
     module = example if isinstance(example, types.ModuleType) else load(example)
+    if missing(module):
+        raise ImportError(missing(module))
     print((module.__doc__ or "").strip().split("\n")[0])
     for pair in module.main():
         deviation, tolerance = check(pair)

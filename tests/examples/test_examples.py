@@ -10,6 +10,7 @@ import pytest
 
 matplotlib.use("Agg")
 
+from odeopt.cli import main
 from odeopt.plotting import gallery
 
 FOLDER = places.EXAMPLES
@@ -19,6 +20,8 @@ FILES = gallery.find(FOLDER)
 @pytest.mark.parametrize("path", FILES, ids=[f.stem for f in FILES])
 def test_claim(path):
     module = gallery.load(path)
+    if gallery.missing(module):
+        pytest.skip(gallery.missing(module))
     pairs = module.main()
     assert pairs, "an example without a number proves nothing"
     for i, pair in enumerate(pairs):
@@ -26,6 +29,16 @@ def test_claim(path):
         assert deviation <= tolerance, f"pair {i}: computed {pair[0]}, theory {pair[1]}, off by {deviation:.3g}"
     assert gallery.pictures(module), "an example without a picture"
     assert module.__doc__.strip()
+
+
+def test_an_example_says_what_it_lacks(tmp_path, capsys):
+    text = '"""A claim."""\nNEEDS = "no_such_package"\n\n\ndef main():\n    return [(1, 1)]\n'
+    (tmp_path / "01_claim.py").write_text(text)
+    words = "no_such_package is not installed: pip install 'odeopt-schemes[no_such_package]'"
+    with pytest.raises(ImportError, match="no_such_package is not installed"):
+        gallery.show(tmp_path / "01_claim.py")
+    assert main(["figures", "--check", "--examples", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert f"01_claim: skipped, {words}" in capsys.readouterr().err
 
 
 def test_numbers_are_unique():
