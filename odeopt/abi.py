@@ -176,8 +176,11 @@ def _source(value):
 
 def inlined(dispatcher: Any) -> Any:
     """``dispatcher`` to be compiled as a part of whoever calls it, so that what the caller knows (two
-    unknowns, say) shapes its code; a kernel compiled by other rules than :func:`kernel`'s stays itself.
+    unknowns, say) shapes its code, and references to arrays need not be counted; a kernel compiled by other rules than
+    :func:`kernel`'s, or not compiled at all, stays itself.
     """
+    if not is_compiled(dispatcher):  # NUMBA_DISABLE_JIT
+        return dispatcher
     options = dispatcher.targetoptions
     if options.get("error_model") != "numpy" or options.get("fastmath"):
         return dispatcher

@@ -19,29 +19,24 @@ def sum_of_squares(g):
 
     Squares are taken in the vector's own precision, which is faster; again in float64 where they overflow or vanish.
     """
-    total = _sum_of_squares(g, g.dtype.type)
-    if not LOST < total < np.inf:
-        cold_path()
-        total = _sum_of_squares(g, np.float64)
-    return total
-
-
-@kernel
-def _sum_of_squares(g, real):
-    """The sum of squares taken in the precision ``real``."""
+    real = g.dtype.type
     s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
     quarter = g.size // 4
     for i in range(quarter):
-        a, b = real(g[i]), real(g[i + quarter])
-        c, d = real(g[i + 2 * quarter]), real(g[i + 3 * quarter])
+        a, b, c, d = g[i], g[i + quarter], g[i + 2 * quarter], g[i + 3 * quarter]
         s0 += a * a
         s1 += b * b
         s2 += c * c
         s3 += d * d
     total = (s0 + s1) + (s2 + s3)
     for i in range(4 * quarter, g.size):
-        a = real(g[i])
-        total += a * a
+        total += g[i] * g[i]
+    narrow = np.float64(real(1.0) / real(3.0)) != 1.0 / 3.0  # known when compiled
+    if narrow and not LOST < total < np.inf:
+        cold_path()
+        total = 0.0
+        for i in range(g.size):
+            total += np.float64(g[i]) * np.float64(g[i])
     return total
 
 

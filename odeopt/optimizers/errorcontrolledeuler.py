@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from ..abi import kernel, precision
 from ..flows import gradient_flow
 from ..schemes import explicit_euler
-from ..sums import scaled_norm
 from .base import Optimizer, positive
 from .normalizedgd import move
 
@@ -34,9 +33,7 @@ from .normalizedgd import move
 def error_controlled_euler(k, p, x, g, s):
     """p = (tol); no slots. Returns gamma, the flow time of the step."""
     precision(x, g, s)  # refuses integers
-    scale, length = scaled_norm(g)
-    move(x, g, p[0], scale, length)
-    return p[0] / scale / length if length != 0.0 else 0.0
+    return move(x, g, p[0])
 
 
 @dataclass(frozen=True)

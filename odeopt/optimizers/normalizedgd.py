@@ -17,33 +17,40 @@ Sources: [A000], eq. 9-10; Cortes, Automatica 42 (2006).
 
 from dataclasses import dataclass
 
-from ..abi import kernel, precision
+import numpy as np
+
+from ..abi import cold_path, inlined, kernel, precision
 from ..flows import normalized_flow
 from ..schemes import explicit_euler
-from ..sums import scaled_norm
+from ..sums import SAFE, scaled_norm, sum_of_squares
 from .base import Optimizer, positive
 
 
+@inlined
 @kernel
-def move(x, g, distance, scale, length):
-    """x <- x - distance g/|g| with |g| = scale * length; nothing where g = 0."""
-    if scale == 1.0:
-        step = distance / length  # float64 for float32 arrays too: it may exceed them
+def move(x, g, distance):
+    """x <- x - distance g/|g|, nothing where g = 0; returns distance/|g|, 0 there."""
+    square = sum_of_squares(g)
+    if SAFE < square < 1.0 / SAFE:
+        step = distance / np.sqrt(square)  # float64 for float32 arrays too: it may exceed them
         for i in range(x.size):
             x[i] = x[i] - step * g[i]
-    elif scale > 0.0:
-        for i in range(x.size):
-            x[i] = x[i] - distance * ((g[i] / scale) / length)
+        return step
+    cold_path()
+    scale, length = scaled_norm(g)
+    if length == 0.0:
+        return 0.0
+    for i in range(x.size):
+        x[i] = x[i] - distance * ((g[i] / scale) / length)
+    return distance / scale / length
 
 
 @kernel
 def normalized_gd(k, p, x, g, s):
-    """p = (lr); no slots. The norm is scaled, so that it neither overflows nor underflows."""
+    """p = (lr); no slots."""
     precision(x, g, s)  # refuses integers
-    lr = p[0]
-    scale, length = scaled_norm(g)
-    move(x, g, lr, scale, length)
-    return lr
+    move(x, g, p[0])
+    return p[0]
 
 
 @dataclass(frozen=True)
