@@ -25,7 +25,7 @@ suppress_warnings = ["config.cache"]  # sphinx-gallery's order of sections is a 
 # sphinxcontrib-katex, furo has the rest.
 html_theme = "furo"
 html_title = f"odeopt {release}"
-html_static_path = ["_static"]
+html_static_path, html_favicon = ["_static"], "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False

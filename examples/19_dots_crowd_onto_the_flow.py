@@ -18,7 +18,7 @@ PROBLEM = oo.problems.beale()
 WINDOW = ((0.4, 3.5), (-1.25, 1.55))
 # The coarsest of each, and to which flow time it runs.
 METHODS = ((oo.GradientDescent(0.03), 1.3), (oo.Momentum(0.03, momentum=0.6), 5.0), (oo.Adam(0.24, beta1=0.5), 4.0))
-HALVINGS, FRAMES, REST, FPS = 4.0, 60, 14, 15
+HALVINGS, FRAMES, REST = 4.0, 64, 18
 
 
 @functools.cache
@@ -66,9 +66,7 @@ def movie(fig):
         return [title, *dots]
 
     settle(fig)
-    made = FuncAnimation(fig, draw, frames=FRAMES + 2 * REST, interval=1000 / FPS, blit=False)
-    made.odeopt_fps, made.odeopt_frames = FPS, FRAMES + 2 * REST
-    return made
+    return FuncAnimation(fig, draw, frames=FRAMES + 2 * REST, interval=55, blit=False)
 
 
 if __name__ == "__main__":

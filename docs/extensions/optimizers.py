@@ -61,7 +61,8 @@ def display(formulas, names=()):
 
 
 def literal(text):
-    """A block as it stands."""
+    """A block as it stands, without marks of emphasis."""
+    text = re.sub(r"\*\*|``", "", text)
     return "::\n\n" + "\n".join(f"   {line}" for line in text.splitlines()) + "\n\n"
 
 
@@ -103,6 +104,8 @@ def body(cls):
         if name == "Update":
             clauses = re.split(r";\s+|\n|,\s{2,}|,\s+(?=\w+ = )", value)
             text += [title(name, "-"), display(clauses, names) or literal(value)]
+        elif name and any(re.search(r"^ |\S {3,}\S", line) for line in value.splitlines()):  # in columns
+            text.append(f"**{name}.**\n\n{literal(value)}")
         elif name:
             words = "\n".join(plain.escaped(" ".join(part.split())) for part in value.split("\n\n"))
             text.append(f"**{name}.** {words}\n\n")

@@ -4,8 +4,10 @@ import doctest
 import importlib
 import inspect
 import re
+import runpy
 import sys
 
+import matplotlib.pyplot as plt
 import places
 import pytest
 
@@ -127,6 +129,15 @@ def test_examples_become_pages_and_notebooks(path):
     compile(text, str(path), "exec")
     assert "show(sys.modules[__name__])" in text and "__file__" not in text
     assert gallery.picture(path.stem).exists()
+
+
+def test_a_notebook_of_the_gallery_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    path = tmp_path / "plot.py"
+    path.write_text(gallery.staged(places.EXAMPLES / "01_gradient_descent_is_euler.py"), encoding="utf-8")
+    runpy.run_path(str(path), run_name="notebook")
+    assert "off the theory by" in capsys.readouterr().out
+    plt.close("all")
 
 
 def test_docstrings_are_numpydoc():
