@@ -26,6 +26,7 @@ from .sam import sam_flow
 from .shampoo import shampoo_flow
 from .sign import sign_flow
 from .sign_inclusion import SignInclusion, sign_inclusion
+from .sign_of_mean import SignOfMean, sign_of_mean
 from .soap import soap_flow
 
 ALL = {
@@ -50,6 +51,7 @@ ALL = {
     "adadelta": adadelta_flow,
     "sign": sign_flow,
     "sign-inclusion": sign_inclusion,
+    "sign-of-mean": sign_of_mean,
     "normalized": normalized_flow,
     "polyak": polyak_flow,
     "newton": newton_flow,
@@ -62,5 +64,6 @@ __all__ = [
     "high_resolution_flow", "high_resolution_start", "linear_test_flow", "linear_test_problem",
     "look_ahead_flow", "mean_age", "modified_gradient_flow", "modified_root_flow", "ModifiedFlow", "muon_flow",
     "nadam_flow", "nag_sc_flow", "nesterov_flow", "newton_flow", "normalized_flow", "polyak_flow", "rmsprop_flow",
-    "sam_flow", "shampoo_flow", "sign_flow", "sign_inclusion", "SignInclusion", "soap_flow",
+    "sam_flow", "shampoo_flow", "sign_flow", "sign_inclusion", "SignInclusion", "sign_of_mean", "SignOfMean",
+    "soap_flow",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ about it with an amplitude of size h, which is why no explicit scheme with fixed
 better than order 1. The error divided by h jumps with h between two bounds, for the grid x0 + h Z lies otherwise to
 the surfaces: :func:`odeopt.convergence` takes the mean over many steps. Explicit Euler is sign descent with decoupled
 decay, of order 1. Lion at *fixed* betas has the same limit: its memory spans 1/(1 - beta2) steps, a time of order h.
-With beta_i = 1 - h/tau_i the memory remains, x' in -Sign(m) - decay x, tau2 m' = g - m, another system.
+With beta_i = 1 - h/tau_i the memory remains, another system: sign_of_mean.py.
 
 ``rhs`` is the value with sign(0) = 0; :func:`odeopt.reference` solves the inclusion
 (:mod:`odeopt.reference.filippov`), for which it needs Hessian products.

@@ -3,13 +3,16 @@
 Update     c = beta1 m + (1 - beta1) g;  m <- beta2 m + (1 - beta2) g
            x <- x - lr (sign(c) + weight_decay x)
 Flow       at fixed betas the differential inclusion x' in -Sign(g) - weight_decay x (``flows.sign_inclusion``):
-           the memory spans 1/(1 - beta2) steps, a time of order h that vanishes with it. With
-           beta_i = 1 - h/tau_i the limit is another one, x' in -Sign(m) - weight_decay x, tau2 m' = g - m; c
-           differs from m by a term of size h only
-Scheme     none: that of the inclusion, explicit Euler, has no memory; h = lr
-Order      1, from steps on in which the memory is short: 1/(1 - beta2) of them, about 100 by default
+           the memory spans 1/(1 - beta2) steps, a time of order h that vanishes with it. Where the memory lasts,
+           beta_i = 1 - h/tau_i, the limit is another one, x' in -Sign(m) - weight_decay x, tau2 m' = g - m
+           (``flows.sign_of_mean``); c differs from m by a term of size h only
+Reading    "short_memory" or "lasting_memory": which of the two limits, that is what :meth:`refined` does to the betas.
+           The steps are the same
+Scheme     none: that of the inclusion, explicit Euler, has no memory; h = lr. With a lasting memory and
+           beta1 = beta2 (signum) semi-implicit Euler, else that but for c, the mean a part of a step ahead
+Order      1, with a short memory from steps on in which it is short: 1/(1 - beta2) of them, about 100 by default
 Stability  it never settles: each coordinate moves by lr in every step
-Scaling    lr ~ h, betas and weight_decay (1/flow time) fixed
+Scaling    lr ~ h, weight_decay (1/flow time) fixed, betas fixed, or beta_i = 1 - h/tau_i
 Limit      where it converges (with sum lr infinite), the limit is a KKT point of min f subject to
            |x|_inf <= 1/weight_decay
 
@@ -23,9 +26,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..abi import kernel, precision
-from ..flows import sign_inclusion
+from ..flows import sign_inclusion, sign_of_mean
 from ..method import Slot
-from .base import Optimizer, fraction, nonnegative, positive
+from ..schemes import semi_implicit_euler
+from .base import Optimizer, fraction, nonnegative, positive, variant
 
 
 @kernel
@@ -55,6 +59,8 @@ class Lion(Optimizer):
     beta1, beta2 : float in [0, 1), defaults 0.9 and 0.99
     weight_decay : float >= 0, default 0
         Decoupled, in 1/flow time.
+    reading : {"short_memory", "lasting_memory"}
+        Whether the betas stay when the step is refined, or the times that they span.
     """
 
     title = "Lion"
@@ -65,6 +71,7 @@ class Lion(Optimizer):
     beta1: float = fraction(default=0.9)
     beta2: float = fraction(default=0.99)
     weight_decay: float = nonnegative(default=0.0)
+    reading: str = variant("short_memory", "lasting_memory")
 
     kernel = staticmethod(lion)
 
@@ -74,7 +81,20 @@ class Lion(Optimizer):
 
     @property
     def flow(self):
+        if self._lasts:
+            return sign_of_mean(self.lr / (1 - self.beta2), self.weight_decay)
         return sign_inclusion(self.weight_decay)
+
+    @property
+    def scheme(self):
+        return semi_implicit_euler if self._lasts and self.beta1 == self.beta2 else None
+
+    @property
+    def _lasts(self):
+        return self.reading == "lasting_memory"
+
+    def scaling(self):
+        return super().scaling() | dict.fromkeys(("beta1", "beta2") if self._lasts else (), "1 - c h")
 
     @property
     def forgetting(self):

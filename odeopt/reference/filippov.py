@@ -3,8 +3,9 @@
 In a phase every coordinate has a sign, or slides (:mod:`odeopt.flows.sign_inclusion` has the mathematics), and the
 field is smooth: scipy's explicit solvers integrate it. A phase ends where on the dense output a coordinate's
 gradient reaches 0, or the control of a sliding one leaves [-1, 1]; then the quadratic program decides what slides
-from there. Events are looked for at eight points of each step, and a step is at most 1/64 of the interval: two
-crossings of one surface that lie closer together than that may be missed.
+from there. For the sign of a mean (:mod:`odeopt.flows.sign_of_mean`) it ends where a coordinate of the mean reaches
+0, and what slides has m_i = g_i = 0. Events are looked for at eight points of each step, and a step is at most 1/64
+of the interval: two crossings of one surface that lie closer together than that may be missed.
 """
 
 import itertools
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..flows import SignOfMean
 from ..schemes.base import LEAST_ATOL
 
 _STEPS, _SAMPLES = 64, 8  # least number of steps, points of each at which events are looked for
@@ -24,22 +26,21 @@ SOLVERS = ("auto", "DOP853", "RK45", "RK23")
 
 
 def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, allowed=50_000):
-    """The solution from ``z0`` (1, n) on [t0, t_end], with the attributes of ``solve_ivp``'s result that
+    """The solution from ``z0`` (rows, n) on [t0, t_end], with the attributes of ``solve_ivp``'s result that
     :mod:`odeopt.reference.solvers` names, and ``phases``, a list of (t, signs), 0 for what slides."""
     from scipy import integrate
 
     name = "DOP853" if solver == "auto" else solver
-    system = _System(problem, flow.constants["decay"], allowed)
+    system = (_Memory if isinstance(flow, SignOfMean) else _System)(problem, flow.constants, allowed)
     times, pieces, phases, message, still = [float(t0)], [], [], "", 0
-    x, t = z0[0].copy(), float(t0)
-    first = problem.grad(x)
+    x, t = z0.ravel().copy(), float(t0)
+    first = problem.grad(z0[0])
     if not np.isfinite(first).all():
         return SimpleNamespace(t=np.array(times), sol=None, success=False, nfev=1, solver=name, phases=[],
                                message=f"state or field are not finite at the start, t = {t0:.6g}")
     system.small = _ZERO * max(np.abs(first).max(), 1e-300)
-    signs = np.sign(first)
     try:
-        signs = system.choose(x, signs, np.flatnonzero(np.abs(first) <= system.small))
+        signs = system.begin(x, first)
         while t < t_end:
             if len(phases) == _PHASES or still == _STANDSTILL:
                 raise _NoWay("modes change ever faster")
@@ -79,8 +80,13 @@ class _NoWay(Exception):
 class _System:
     """Gradients, sliding velocities and controls on one problem."""
 
-    def __init__(self, problem, decay, allowed):
-        self.problem, self.decay, self.allowed, self.count, self.small = problem, decay, allowed, 0, 0.0
+    def __init__(self, problem, constants, allowed):
+        self.problem, self.constants, self.allowed, self.count, self.small = problem, constants, allowed, 0, 0.0
+        self.decay = constants["decay"]
+
+    def begin(self, x, g):
+        """The first mode."""
+        return self.choose(x, np.sign(g), np.flatnonzero(np.abs(g) <= self.small))
 
     def spend(self, count):
         self.count += count
@@ -89,11 +95,17 @@ class _System:
 
     def columns(self, x, indices):
         """Rows of H that belong to ``indices``."""
+        if not self.problem.has_hessian:
+            raise _NoWay("a coordinate slides, and the problem has no Hessian product")
         self.spend(len(indices))
         unit = np.eye(x.size)
         return np.array([self.problem.hessp(x, unit[i]) for i in indices]).reshape(len(indices), x.size)
 
     def velocity(self, x, signs):
+        """The field of this mode."""
+        return self.sliding(x, signs)
+
+    def sliding(self, x, signs):
         """x' where the coordinates with sign 0 slide."""
         self.spend(1)
         v = -signs - self.decay * x
@@ -106,7 +118,7 @@ class _System:
 
     def control(self, x, signs):
         """The value u of Sign(g) that x' = -u - decay x has in this mode."""
-        return -self.velocity(x, signs) - self.decay * x
+        return -self.sliding(x, signs) - self.decay * x
 
     def values(self, x, signs):
         """Positive inside the mode: |g_i| with its sign kept, and 1 - |u_i| of what slides."""
@@ -146,6 +158,33 @@ class _System:
         v = -signs - self.decay * x
         signs[active] = _modes(h[:, active], h @ v)
         return signs
+
+
+class _Memory(_System):
+    """The same for the sign of a mean: y is x and then m; a coordinate with sign 0 slides on m_i = g_i = 0."""
+
+    def begin(self, y, g):
+        m = np.split(y, 2)[1]
+        return np.where(np.abs(m) > self.small, np.sign(m), np.where(np.abs(g) > self.small, np.sign(g), 0.0))
+
+    def velocity(self, y, signs):
+        x, m = np.split(y, 2)
+        return np.append(self.sliding(x, signs), (self.problem.grad(x) - m) / self.constants["tau"])
+
+    def values(self, y, signs):
+        """Positive inside the mode: |m_i| with its sign kept, and 1 - |u_i| of what slides."""
+        x, m = np.split(y, 2)
+        return np.where(signs == 0, 1.0 - np.abs(self.control(x, signs)), signs * m)
+
+    def onto(self, y, signs):
+        x, m = np.split(y, 2)
+        return np.append(super().onto(x, signs), np.where(signs == 0, 0.0, m))
+
+    def next(self, y, signs, who):
+        x = np.split(y, 2)[0]
+        crossed = np.sign(self.problem.grad(x))  # of m beyond its surface, since m_i' = g_i/tau there
+        left = np.sign(self.control(x, signs))
+        return np.where(np.isin(np.arange(x.size), who), np.where(signs == 0, left, crossed), signs)
 
 
 def _solution(a, b):
@@ -247,7 +286,8 @@ class _Lookout:
             if low is None:
                 roots.append(self.t)
                 continue
-            found: Any = brentq(value, low, high, args=(i,), xtol=1e-300, rtol=np.float64(1e-15))
+            close = max(1e-18 * abs(high), 1e-300)  # for a root at 0, which rtol does not end
+            found: Any = brentq(value, low, high, args=(i,), xtol=close, rtol=np.float64(1e-15))
             roots.append(found)
         roots = np.array(roots)
         return float(roots.min()), who[roots <= roots.min() + 1e-13 * abs(high)]
