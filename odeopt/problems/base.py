@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -216,7 +217,7 @@ class Problem(Portable):
                                 window=window, convex=convex)
 
     @classmethod
-    def from_torch(cls, module, loss, data, *, name=None):
+    def from_torch(cls, module: Any, loss: Callable[..., Any], data: Any, *, name: str | None = None) -> "Problem":
         """A problem from a torch module: its parameters are the variables (extra ``torch``).
 
         Parameters
@@ -263,7 +264,7 @@ class Problem(Portable):
         return cls._of_network(TorchNetwork(module, loss, data), name)
 
     @classmethod
-    def from_jax(cls, fun, params, data=None, *, name=None):
+    def from_jax(cls, fun: Callable[..., Any], params: Any, data: Any = None, *, name: str | None = None) -> "Problem":
         """A problem from a function of jax: the numbers in ``params`` are the variables (extra ``jax``).
 
         Parameters

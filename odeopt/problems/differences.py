@@ -220,6 +220,14 @@ def _point(x):
     return f"({', '.join(f'{one:.4g}' for one in x[:4])}{', ...' if x.size > 4 else ''})"
 
 
+def no_mean(values, samples, f, g, tolerance):
+    """Why a network's loss is no mean over its samples; "" where it is."""
+    try:
+        return mean_missed(values, samples, f, g, tolerance)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:  # of a network that takes all samples only
+        return f"a half of them gave {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
 def hessian_missed(network):
     """Whether the Hessian product of a network is off by half or more where it starts, as that of an operation is
     whose backward pass is not differentiated. No look where a gradient takes a tenth of a second."""

@@ -16,7 +16,7 @@ import numpy as np
 from .. import checks
 from ..abi import by_value, resolved
 from . import differences
-from .network_vector import NetworkVector, data_array, digest, kind_of, lengths
+from .network_vector import NetworkVector, data_array, digest, kind_of, lengths, takes_data
 
 _AGREE = {"float32": 1e-4, "float64": 1e-9}  # of two evaluations of one number
 
@@ -94,6 +94,8 @@ class JaxFunction(NetworkVector):
             except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
                 raise TypeError("fun must be one that jax can trace, of jax.numpy in place of numpy and without "
                                 f"branches on values: {str(error).splitlines()[0]}") from None
+            except (RuntimeError, TypeError, ValueError, IndexError, KeyError) as error:
+                raise takes_data("fun", "params and data", error) from error
             if not hasattr(out, "shape") or out.shape != () or out.dtype.kind != "f":
                 got = f"shape {out.shape} of {out.dtype}" if hasattr(out, "shape") else checks.shown(out)
                 raise TypeError(f"fun must return one real number, got {got}")
@@ -110,8 +112,8 @@ class JaxFunction(NetworkVector):
             raise ValueError(f"fun must be finite at params, got {f}")
         if self.samples > 1:
             nothing = np.zeros(1)  # the values say it: a gradient would be one more function to compile
-            missed = differences.mean_missed(lambda batch: (self._loss(x, self._part(batch)), nothing), self.samples,
-                                             f, nothing, _AGREE[str(self.dtype)])
+            missed = differences.no_mean(lambda batch: (self._loss(x, self._part(batch)), nothing), self.samples, f,
+                                         nothing, _AGREE[str(self.dtype)])
             if missed:
                 differences.warn_no_mean("fun", missed)
                 self.samples = 0

@@ -6,6 +6,7 @@ when a problem is made of one.
 
 from __future__ import annotations
 
+import abc
 import hashlib
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from .. import checks
 
 
-class NetworkVector:
+class NetworkVector(abc.ABC):
     """A network's loss on its data as a function of one float64 vector.
 
     Attributes
@@ -42,25 +43,25 @@ class NetworkVector:
     twice: bool
     identity: str
 
+    @abc.abstractmethod
     def fg(self, x, g, data):
         """Kernel FG of :mod:`odeopt.abi`, in plain Python."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def hv(self, x, v, out, data):
         """Kernel HV."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def fgb(self, x, g, data, batch):
         """Kernel FGB."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def unflatten(self, x: np.ndarray) -> Any:
         """The parameters that ``x`` stands for."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def flatten(self, parameters: Any) -> np.ndarray:
         """The vector of these parameters."""
-        raise NotImplementedError
 
     def split(self, x: Any) -> list[Any]:
         """Views of the vector ``x``, one of each shape."""
@@ -76,17 +77,17 @@ class NetworkVector:
 
     # What odeopt.train asks of a network ---------------------------------------------------------------
 
+    @abc.abstractmethod
     def initial(self, seed: int) -> np.ndarray:
         """Parameters (n,) to begin with, in the network's dtype."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss_and_grad(self, w: np.ndarray, inputs: Any, targets: Any) -> tuple[float, np.ndarray]:
         """``(loss, gradient)`` at ``w`` on a batch, the gradient in the dtype of ``w``."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss_and_accuracy(self, w: np.ndarray, inputs: Any, targets: Any) -> tuple[float, float]:
         """``(loss, share of right classes)`` at ``w``; nan where the outputs are no scores of classes."""
-        raise NotImplementedError
 
 
 def lengths(arrays: Any) -> int:
@@ -112,6 +113,11 @@ def data_array(one: Any) -> np.ndarray:
     if not np.isfinite(found).all():
         raise ValueError(f"data must be finite, got {found[~np.isfinite(found)][0]} in it")
     return found
+
+
+def takes_data(what, data, error):
+    """The error for a function that fails on ``data``, in a line."""
+    return ValueError(f"{what} must take {data}, and gave {type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
 def kind_of(name: str, dtypes: Any) -> np.dtype:

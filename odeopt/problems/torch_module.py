@@ -18,7 +18,7 @@ import numpy as np
 from .. import checks
 from ..abi import by_value, resolved
 from . import differences
-from .network_vector import NetworkVector, data_array, digest, kind_of, lengths
+from .network_vector import NetworkVector, data_array, digest, kind_of, lengths, takes_data
 
 _AGREE = {"float32": 1e-4, "float64": 1e-9}  # of two evaluations of one number
 _WITH_GRAD = contextlib.nullcontext()
@@ -67,8 +67,9 @@ class TorchNetwork(NetworkVector):
 
     def _tensors(self, data: Any) -> list[Any]:
         """The data as tensors beside the parameters, floating ones in their dtype."""
+        torch = self.torch
         data = getattr(data, "tensors", data)  # of a TensorDataset
-        if isinstance(data, (self.torch.Tensor, np.ndarray)):
+        if isinstance(data, (torch.Tensor, np.ndarray)):
             data = (data,)
         if not isinstance(data, (tuple, list)) or not data:
             raise TypeError("data must be a tensor, an array or a tuple of them, (inputs, targets), got "
@@ -76,7 +77,9 @@ class TorchNetwork(NetworkVector):
         found = []
         for one in data:
             # torch.tensor copies: what the caller does to the arrays later is no matter
-            tensor = one.detach().clone() if isinstance(one, self.torch.Tensor) else self.torch.tensor(data_array(one))
+            tensor = one.detach().clone() if isinstance(one, torch.Tensor) else torch.tensor(data_array(one))
+            if tensor.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32):
+                tensor = tensor.long()  # what losses take as classes
             if tensor.is_floating_point():
                 tensor = tensor.to(self._flat.dtype)
                 if not tensor.isfinite().all():
@@ -87,12 +90,16 @@ class TorchNetwork(NetworkVector):
 
     def _look(self) -> None:
         """Errors for what is no function of the parameters; sets ``samples`` and ``twice``."""
+        torch = self.torch
         buffers = {name: one.clone() for name, one in self.module.named_buffers()}
         g, tolerance = np.empty(self.x0.size), _AGREE[str(self.dtype)]
-        with self._with_grad():
-            value = self._value(self.tensors)
-        if not isinstance(value, self.torch.Tensor) or value.numel() != 1 or not value.is_floating_point():
-            got = f"shape {tuple(value.shape)} of {value.dtype}" if isinstance(value, self.torch.Tensor) else (
+        try:
+            with self._with_grad():
+                value = self._value(self.tensors)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise takes_data("module and loss", "the data", error) from error
+        if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.is_floating_point():
+            got = f"shape {tuple(value.shape)} of {value.dtype}" if isinstance(value, torch.Tensor) else (
                 checks.shown(value))
             raise TypeError(f"loss must return one real number, the mean over the samples, got {got}")
         if not value.requires_grad:
@@ -109,10 +116,11 @@ class TorchNetwork(NetworkVector):
             raise ValueError(f"module must give one loss at the same parameters, and gave {f:.6g} and {again:.6g} (as "
                              "Dropout does in training mode): call module.eval() first")
         self.samples = len(self.tensors[0])
-        missed = self.samples > 1 and differences.mean_missed(self._on_part, self.samples, f, g, tolerance)
-        if missed:
-            differences.warn_no_mean("loss", missed)
-            self.samples = 0
+        if self.samples > 1:
+            missed = differences.no_mean(self._on_part, self.samples, f, g, tolerance)
+            if missed:
+                differences.warn_no_mean("loss", missed)
+                self.samples = 0
         try:
             self.twice = not differences.hessian_missed(self)
         except (RuntimeError, NotImplementedError):  # an operation without a second derivative

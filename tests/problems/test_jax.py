@@ -194,6 +194,8 @@ def test_rules_of_ones_own():
     (lambda p, d: (p > 0).sum(), np.ones(3), X, r"fun must return one real number, got shape \(\) of int64"),
     (lambda p: np.sin(p).sum(), np.ones(3), None, "fun must be one that jax can trace, of jax.numpy"),
     (lambda p: p[0] if p[0] > 0 else p[1], np.ones(3), None, "fun must be one that jax can trace, of jax.numpy"),
+    (mean_square, np.ones(4), X, "fun must take params and data, and gave TypeError: dot_general"),
+    (lambda p: p.sum(), np.ones(3), X, "fun must take params and data, and gave TypeError: .* takes 1 positional"),
     (lambda p: jnp.log(-p).sum(), np.ones(3), None, "fun must be finite at params, got nan"),
     (mean_square, np.ones(3), (X, X[:-1]), "data must have one length along the first axis, .* got 12 and 11"),
     (mean_square, np.ones(3), np.where(X > 1, np.inf, X), "data must be finite, got inf in it"),

@@ -334,10 +334,33 @@ def test_losses_that_are_none(loss, words):
     ((X, ["a"] * 12), "data must be an array or a tuple of arrays of real numbers"),
     ((X, [[1.0], [1.0, 2.0]] * 6), "data must be an array or a tuple of arrays of real numbers"),
     ((np.ma.masked_less(X, 0), Y), "data must hold numbers, got masked values"),
+    ((X[:, :2], Y), "module and loss must take the data, and gave RuntimeError: mat1 and mat2 shapes"),
+    ((np.ones((12, 3), np.uint8), Y), "module and loss must take the data, and gave RuntimeError: .* dtype"),
+    (torch.utils.data.DataLoader([1, 2]), "data must be a tensor, an array or a tuple of them"),
 ])
 def test_data_that_are_none(data, words):
     with pytest.raises((TypeError, ValueError), match=f"^{words}"):
         oo.Problem.from_torch(nn.Linear(3, 3, **DOUBLE), nn.MSELoss(), data)
+
+
+def test_classes_may_be_small_integers():
+    module, labels = nn.Linear(3, 3, **DOUBLE), np.arange(12) % 3
+    values = {oo.Problem.from_torch(module, nn.CrossEntropyLoss(), (X, labels.astype(kind))).fun(np.ones(12))
+              for kind in (np.int64, np.int32, np.uint8)}
+    assert len(values) == 1
+
+
+class Fixed(nn.Linear):
+    """A module for one number of samples."""
+
+    def forward(self, x):
+        return super().forward(x).reshape(12, 3)
+
+
+def test_a_module_that_takes_all_samples_only():
+    with pytest.warns(RuntimeWarning, match="no mini-batches: a half of them gave RuntimeError: shape"):
+        problem = oo.Problem.from_torch(Fixed(3, 3, **DOUBLE), nn.MSELoss(), (X, Y))
+    assert problem.samples == 0 and problem.check().ok
 
 
 def test_a_sum_has_no_mini_batches_and_says_so():
