@@ -27,7 +27,6 @@ from ..method import Slot
 from ..schemes import semi_implicit_euler
 from ..sums import scaled_norm, sum_of_squares
 from .base import Optimizer, nonnegative, number
-from .normalizedgd import move
 
 
 @kernel
@@ -37,11 +36,15 @@ def adagrad_norm(k, p, x, g, s):
     scale, length = scaled_norm(g)
     b = np.hypot(np.float64(s[0, 0]), scale * length)
     s[0, 0] = b
-    if b < 1e-140:  # lr/b might overflow
-        move(x, g, p[0], b, 1.0)
-    else:
-        move(x, g, p[0], 1.0, b)
-    return p[0] * p[0]
+    lr = p[0]
+    if 0.0 < b < 1e-140:  # lr/b might overflow
+        for i in range(x.size):
+            x[i] = x[i] - lr * (g[i] / b)
+    elif b != 0.0:
+        step = lr / b  # float64 for float32 arrays too: it may exceed them
+        for i in range(x.size):
+            x[i] = x[i] - step * g[i]
+    return lr * lr
 
 
 @kernel
