@@ -10,7 +10,9 @@ from numba.extending import overload
 
 from .abi import kernel
 
-BLOCK = 256  # rows of a block of a symmetric product: smaller ones lose more in speed than is saved
+BLOCKS = (256, 512)  # rows of a block of a symmetric product: smaller ones lose more in speed than is saved, and in
+# larger ones little more is saved, while threads wait for each other at the end of each
+TILE = 64  # rows and columns of a piece that is mirrored: two of them stay in cache
 SWEEPS = 60  # of Jacobi's rotations, at most; ten are many
 
 
@@ -40,44 +42,52 @@ def load(values, x, tall, scale, length):
 
 
 @kernel
-def symmetric_product(x, out, work):
-    """``out`` <- x x^T, of which half is computed, block by block; ``work`` is a vector of out's size."""
+def symmetric_product(x, out, work, of_x, of_product, of_one):
+    """``out`` <- of_product x x^T + of_x x + of_one, of which half is computed, block by block, and mirrored tile by
+    tile, so that both sides stay in cache; ``of_x`` is 0 unless x is square. ``work`` is a vector of its size."""
     r, c = x.shape
-    if r < 2 * BLOCK:
-        np.dot(x, x.T, out)
-        return
-    begin = 0
+    step, begin = r if r < 2 * BLOCKS[0] else min(max(r // 2, BLOCKS[0]), BLOCKS[1]), 0
     while begin < r:
-        end = min(begin + BLOCK, r)
+        end = min(begin + step, r)
         block = work[: (end - begin) * end].reshape(end - begin, end)
         np.dot(x[begin:end], x[:end].T, block)
-        out[begin:end, :end] = block
-        out[:end, begin:end] = block.T
+        for i in range(begin, end):
+            if of_x != 0.0:
+                for j in range(end):
+                    out[i, j] = of_x * x[i, j] + of_product * block[i - begin, j]
+            else:
+                for j in range(end):
+                    out[i, j] = of_product * block[i - begin, j]
+        for top in range(begin, end, TILE):
+            bottom = min(top + TILE, end)
+            for left in range(0, begin, TILE):
+                for j in range(left, min(left + TILE, begin)):
+                    for i in range(top, bottom):
+                        out[j, i] = out[i, j]
         begin = end
+    for i in range(r):
+        out[i, i] = out[i, i] + of_one
 
 
 @kernel
 def newton_schulz(x, y, gram, work, steps, a, b, c):
-    """``steps`` times X <- a X + (b A + c A^2) X with A = X X^T; the result is in ``x``.
+    """``steps`` times X <- (a + b A + c A^2) X with A = X X^T; the result is in ``x``.
 
     ``x`` and ``y`` are (r, c) with r <= c, ``gram`` (r, r), ``work`` a vector of r max(r, c) entries; |X| must not
     exceed 1.
     """
-    r, columns = x.shape
+    r = x.shape[0]
     real = x.dtype.type
-    of_x, of_gram, of_square = real(a), real(b), real(c)
-    square = work[: r * r].reshape(r, r)
-    spare = y.reshape(y.size)  # free while the products of A are made
+    factor, zero = work[: r * r].reshape(r, r), real(0.0)
+    there, other = x, y
     for _ in range(steps):
-        symmetric_product(x, gram, spare)
-        symmetric_product(gram, square, spare)
-        for i in range(r):
-            for j in range(r):
-                gram[i, j] = of_gram * gram[i, j] + of_square * square[i, j]
-        np.dot(gram, x, y)
-        for i in range(r):
-            for j in range(columns):
-                x[i, j] = of_x * x[i, j] + y[i, j]
+        spare = other.reshape(other.size)  # free until the product with X
+        symmetric_product(there, gram, spare, zero, real(1.0), zero)
+        symmetric_product(gram, factor, spare, real(b), real(c), real(a))
+        np.dot(factor, there, other)
+        there, other = other, there
+    if steps % 2:
+        x[:, :] = y
 
 
 @kernel

@@ -7,10 +7,10 @@ run on one thread, in the same process and minute: read the ratios, not the digi
 
 import time
 
-from . import ensembles, explorer, formulas, kernels, loops, peers, real
+from . import ensembles, explorer, formulas, kernels, loops, muon, peers, real
 
-SECTIONS = {"loops": loops.rows, "kernels": kernels.rows, "peers": peers.rows, "ensembles": ensembles.rows,
-            "real": real.rows, "formulas": formulas.rows, "explorer": explorer.rows}
+SECTIONS = {"loops": loops.rows, "kernels": kernels.rows, "peers": peers.rows, "muon": muon.rows,
+            "ensembles": ensembles.rows, "real": real.rows, "formulas": formulas.rows, "explorer": explorer.rows}
 
 
 def machine():

@@ -1,9 +1,9 @@
 """Measure the loops, kernels and ensembles against C, numpy, torch and optax, as ratios in one run.
 
 Sections: loops (steps per second on 2-D Rosenbrock), kernels (fraction of the memory's bandwidth),
-peers (one Adam step over n parameters), ensembles (trajectories at once), real (sparse least
-squares, softmax regression, a network), formulas (kernels from a text against those written by
-hand), explorer (a picture of the page, in milliseconds). CPU times, best of several (wall times
+peers (one Adam step over n parameters), muon (one step of a matrix), ensembles (trajectories at once),
+real (sparse least squares, softmax regression, a network), formulas (kernels from a text against those
+written by hand), explorer (a picture of the page, in milliseconds). CPU times, best of several (wall times
 where ours takes several threads); notes below each table say what its columns are and which peers
 are not installed.
 """
@@ -13,7 +13,7 @@ import sys
 
 from . import _things
 
-SECTIONS = ("loops", "kernels", "peers", "ensembles", "real", "formulas", "explorer")
+SECTIONS = ("loops", "kernels", "peers", "muon", "ensembles", "real", "formulas", "explorer")
 
 
 def add_arguments(parser):

@@ -8,7 +8,7 @@ import pytest
 
 import odeopt as oo
 from odeopt import bench, threads
-from odeopt.bench import _clock, ensembles, kernels, loops, peers, real
+from odeopt.bench import _clock, ensembles, kernels, loops, muon, peers, real
 from odeopt.cli import main
 
 
@@ -93,6 +93,23 @@ def test_real_problems_reach_what_they_say():
     assert all(row["reached"] == pytest.approx(rows[0]["reached"], rel=1e-6) for row in rows[1:])
 
 
+def test_muons_take_the_same_step(capsys):
+    """Ours and torch's in float32, where torch is installed; without it a sentence takes its place."""
+    muon.report(1, (16,))
+    rows, notes = json.loads(capsys.readouterr().out)
+    assert {row["step"] for row in rows} >= {"odeopt update", "15 products"} and all(row["threads"] == 1 for row in rows)
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        assert len(notes) == 2 and all("skipped, No module named 'torch'" in note for note in notes)
+        return
+    g = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
+    ours, theirs = np.zeros_like(g), np.zeros_like(g)
+    muon._ours(ours, g)
+    muon._torch(theirs, g, 1, True)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
 def test_peers_are_timed_on_one_blas_thread(monkeypatch):
     """Threads that wait for each other made scikit-learn and L-BFGS-B look thirteen and two times as slow."""
     threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
@@ -112,7 +129,7 @@ def test_peers_are_timed_on_one_blas_thread(monkeypatch):
 
 
 def test_sections_and_command_line(capsys, monkeypatch):
-    assert set(bench.SECTIONS) == {"loops", "kernels", "peers", "ensembles", "real", "formulas", "explorer"}
+    assert set(bench.SECTIONS) == {"loops", "kernels", "peers", "muon", "ensembles", "real", "formulas", "explorer"}
     monkeypatch.setitem(bench.SECTIONS, "loops", lambda quick: ([{"loop": "x", "ns": 1.0}], ["a note"]))
     assert main(["bench", "loops"]) == 0
     out = capsys.readouterr().out
