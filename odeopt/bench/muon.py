@@ -15,8 +15,8 @@ SIZES = {True: (256,), False: (1024,)}  # quick or not
 THREADS = (1, 2)
 NOTES = ["ms per step: best lap, of CPU time on one thread and of wall time on more, as threads wait for each other "
          "(on a busy machine for long); times ours: median of paired laps",
-         "torch makes its Newton-Schulz steps in bfloat16, for which some processors have units of their own (AMX, "
-         "AVX512-BF16); in float32: with that taken out, the arithmetic that ours does",
+         "torch makes its Newton-Schulz steps in bfloat16, quick where the processor multiplies matrices of it (AMX); "
+         "ONEDNN_MAX_CPU_ISA=AVX512_CORE shows it without; in float32: with that taken out, the arithmetic of ours",
          "15 products: as many of n x n matrices as five steps have, by numpy's BLAS; of 10 of them ours makes a half"]
 
 

@@ -97,7 +97,7 @@ def test_muons_take_the_same_step(capsys):
     """Ours and torch's in float32, where torch is installed; without it a sentence takes its place."""
     muon.report(1, (16,))
     rows, notes = json.loads(capsys.readouterr().out)
-    assert {row["step"] for row in rows} >= {"odeopt update", "15 products"} and all(row["threads"] == 1 for row in rows)
+    assert {row["step"] for row in rows} >= {"odeopt update", "15 products"}
     try:
         import torch  # noqa: F401
     except ImportError:
