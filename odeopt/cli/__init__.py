@@ -44,7 +44,7 @@ def _as_typed(message, arguments):
     """The message in one line, its argument under the option's name: ``t_end must ...`` as ``--time must ...``."""
     message = " ".join(message.split())
     name, _, rest = message.partition(" ")
-    option = {"t_end": "time", "intrinsic_time": "time"}.get(name, name)
+    option = {"t_end": "time", "intrinsic_time": "time", "path": "out"}.get(name, name)
     typed = getattr(arguments, option, None) is not None and option not in _POSITIONAL
     return f"--{option.replace('_', '-')} {rest}" if typed else message
 
@@ -61,7 +61,9 @@ def main(argv=None):
         try:
             if not argv:
                 parser().print_help()
-            elif argv[0].lower() in _commands():
+            elif argv[0].lower() == "help":
+                argv = [*argv[1:2], "--help"]
+            if argv and argv[0].lower() in _commands():
                 argv[0] = argv[0].lower()
             arguments = parser().parse_args(_words.joined(argv))
             command = arguments.command

@@ -105,14 +105,28 @@ def out_folder(args):
     return _writable(pathlib.Path(args.out))
 
 
-def out_file(args, default, endings):
-    """The path of --out, its folder made and writable before anything is computed.
+def add_file(parser, endings, default):
+    """--out and --format of one picture."""
+    words = [ending[1:] for ending in endings]
+    parser.add_argument("--format", type=str.lower, choices=words, help="of the picture, where --out does not say "
+                                                                        f"(default: {words[0]})")
+    parser.add_argument("--out", metavar="FILE", help=f"{', '.join(endings)} (default: {default}{endings[0]})")
 
-    ValueError for another ending, OSError as :func:`out_folder`.
+
+def out_file(args, default, endings):
+    """The path of --out, or ``default`` with the ending of --format, its folder made and writable before anything is
+    computed.
+
+    ValueError for another ending, or one that is not that of --format; OSError as :func:`out_folder`.
     """
-    path = pathlib.Path(default if args.out is None else args.out)
+    kind = getattr(args, "format", None)
+    path = pathlib.Path(f"{default}.{kind or endings[0][1:]}" if args.out is None else args.out)
+    if kind and not path.suffix and path.name:
+        path = path.with_name(f"{path.name}.{kind}")
     if path.suffix.lower() not in endings:
         raise ValueError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {path.name!r}")
+    if kind and path.suffix.lower() != f".{kind}":
+        raise ValueError(f"--format must be that of --out, {path.name!r}, got {kind!r}")
     _writable(path.parent)
     try:
         if stat.S_ISDIR(path.stat().st_mode):

@@ -19,8 +19,12 @@ class Parser(argparse.ArgumentParser):
         if rest:
             word = rest[0].partition("=")[0]
             if word.startswith("-"):
-                near = difflib.get_close_matches(word, self._option_string_actions, 1, 0.5)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                others = _commands_with(word.lower())
+                near = difflib.get_close_matches(word.lower(), self._option_string_actions, 1, 0.5)
+                hint = (f"; {word} is an option of {', '.join(others)}" if others and word.lower() not in near else
+                        f"; did you mean {near[0]!r}?" if near else "")
+            elif re.fullmatch(r"[-+]?\.?\d[-+\d.,eE]*", word):
+                hint = "; coordinates are written with commas and no blanks, as -3,3"
             else:  # most often one that stands at another's place
                 hint = next((f"; {one} is {kind_of(one)}" for one in (getattr(found, "problem", ""), word)
                              if kind_of(one) and (one == word or not kind_of(one).startswith("a problem"))), "")
@@ -37,6 +41,14 @@ class Parser(argparse.ArgumentParser):
             message = f"{name} must be one of {choices}, got {word!r}{near}"
         message = re.sub(r"^(\S+): (must )", r"\1 \2", message)
         self.exit(2, f"{self.prog}: {message} (usage: {self.prog} --help)\n")
+
+
+def _commands_with(option):
+    """The commands that have an option of this name."""
+    from . import parser
+
+    commands = parser()._subparsers._group_actions[0].choices  # pyright: ignore
+    return [name for name, command in commands.items() if option in command._option_string_actions]
 
 
 def _hint(word, choices):
@@ -58,6 +70,8 @@ def kind_of(word):
         return "a problem: it stands after the command (and, in plot, after the kind)"
     if key.replace("-", "") in (*optimizers.ALL, *optimizers.ALIASES):
         return f"an optimizer: --optimizers {word}"
+    if key == "race":
+        return "an animation: odeopt animate PROBLEM"
     if key in KINDS:
         return f"a kind of picture: odeopt plot {key} PROBLEM"
     if key in _commands():

@@ -2,7 +2,7 @@
 
 At equal gradient counts or at equal flow time (--pace), with suggested or tuned learning rates
 (--tune: the same search for each, printed); the caption says which. GIF, MP4 (where ffmpeg is
-installed) or an HTML page, by the ending of --out.
+installed) or an HTML page, by the ending of --out, or --format.
 """
 
 import sys
@@ -10,6 +10,8 @@ import sys
 from ..progress import progress_bar
 from . import _output, _things, plot
 from ._words import count
+
+ENDINGS = (".gif", ".mp4", ".html")
 
 
 def add_arguments(parser):
@@ -24,7 +26,7 @@ def add_arguments(parser):
     parser.add_argument("--fps", type=count, default=18, metavar="N", help="frames per second, 1 to 100 (default 18)")
     _output.add_look(parser)
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
-    parser.add_argument("--out", metavar="FILE", help=".gif, .mp4 or .html (default: race-PROBLEM.gif)")
+    _output.add_file(parser, ENDINGS, "race-PROBLEM")
 
 
 def run(args):
@@ -32,7 +34,7 @@ def run(args):
     problem, x0 = _things.problem_of(args)
     if problem.dim != 2:
         raise ValueError(f"animate needs a problem of 2 variables, {problem.name} has {problem.dim}")
-    path = _output.out_file(args, f"race-{_output.stem(problem)}.gif", (".gif", ".mp4", ".html"))
+    path = _output.out_file(args, f"race-{_output.stem(problem)}", ENDINGS)
     from .. import plotting
 
     plotting.animation.writable(path)

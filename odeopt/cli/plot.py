@@ -10,6 +10,7 @@ import sys
 from . import _output, _things
 
 KINDS = ("paths", "errors", "objective", "gradient", "rate", "step", "clock", "surface", "phase")
+ENDINGS = tuple(f".{name}" for name in _output.FORMATS)
 WITHOUT_FLOW = ("objective", "gradient", "rate", "step", "clock", "surface")
 
 
@@ -22,9 +23,7 @@ def add_arguments(parser):
     _output.add_length(parser, 200)
     parser.add_argument("--tune", action="store_true", help="tune each learning rate first (19 runs each)")
     _output.add_look(parser)
-    parser.add_argument("--format", type=str.lower, choices=_output.FORMATS, default="png",
-                        help="of the picture, where --out does not say (default: png)")
-    parser.add_argument("--out", metavar="FILE", help="PNG, PDF or SVG (default: KIND-PROBLEM.FORMAT)")
+    _output.add_file(parser, ENDINGS, "KIND-PROBLEM")
 
 
 def chosen(args, problem, x0):
@@ -77,7 +76,7 @@ def run(args):
         raise ValueError(f"paths needs a problem of 2 variables or more, {problem.name} has {problem.dim}")
     if args.window and (problem.dim != 2 or args.kind not in ("paths", "surface")):
         raise ValueError("--window goes with the paths or the surface of a problem of 2 variables")
-    path = _output.out_file(args, f"{args.kind}-{_output.stem(problem)}.{args.format}", (".png", ".pdf", ".svg"))
+    path = _output.out_file(args, f"{args.kind}-{_output.stem(problem)}", ENDINGS)
     optimizers = chosen(args, problem, x0)
     if args.kind in WITHOUT_FLOW:
         results = recorded(args, problem, x0, optimizers)

@@ -264,6 +264,10 @@ def test_bad_words_get_one_line(words, said, here, capsys):
     (["compare", "beale", "--optimizer", "gd"], "did you mean '--optimizers'?"),
     (["plot", "paths", "beale", "errors"], "errors is a kind of picture"),
     (["converge", "beale", "compare"], "compare is a command"),
+    (["race", "beale"], "race is an animation: odeopt animate PROBLEM"),
+    (["plot", "paths", "beale", "--fps", "9"], "--fps is an option of animate"),
+    (["compare", "beale", "--OPTIMIZERS", "gd"], "did you mean '--optimizers'?"),
+    (["compare", "beale", "--start", "-3", "3"], "coordinates are written with commas and no blanks, as -3,3"),
 ])
 def test_swapped_words_get_a_hint(words, said, capsys):
     with pytest.raises(SystemExit) as stop:

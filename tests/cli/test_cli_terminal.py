@@ -152,6 +152,26 @@ def test_without_a_command_there_is_help(capsys):
     assert stop.value.code == 2 and "compare" in out and "animate" in out and error.startswith("odeopt: ")
 
 
+@pytest.mark.parametrize("words", [["help"], ["help", "compare"], ["HELP"]])
+def test_help_is_a_word_too(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert not stop.value.code and f"usage: odeopt {words[1] if words[1:] else '[-h]'}" in capsys.readouterr().out
+
+
+def test_the_format_of_one_picture(tmp_path, monkeypatch, capsys):
+    """--format where --out has no ending; one that says otherwise is refused before anything is drawn."""
+    monkeypatch.chdir(tmp_path)
+    run = ["beale", "--optimizers", "gd", "--steps", "3", "--dpi", "40"]
+    assert main(["plot", "objective", *run, "--out", "a", "--format", "pdf"]) == 0
+    assert main(["animate", *run, "--frames", "2", "--fps", "5", "--format", "HTML", "--title", "mine"]) == 0
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["a.pdf", "race-beale.html"]
+    capsys.readouterr()
+    assert main(["plot", "objective", *run, "--out", "b.png", "--format", "svg"]) == 2
+    assert "--format must be that of --out, 'b.png', got 'svg'" in capsys.readouterr().err
+    assert not (tmp_path / "b.png").exists()
+
+
 def test_optimizers_are_listed_with_their_hyperparameters(capsys):
     assert main(["list", "Optimizers"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
