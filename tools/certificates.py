@@ -1,6 +1,7 @@
 """Measure the order of every optimizer for the site's pages: ``python tools/certificates.py`` (``make certificates``).
 
-It takes some minutes, so the result is kept, in docs/data/certificates.json.
+It takes some minutes, so the result is kept, in docs/data/certificates.json. With names of optimizers, such as
+``adam dog``, only those are measured, and the others' rows stay.
 """
 
 import json
@@ -24,9 +25,15 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     import odeopt as oo
 
-    problem, t_end = oo.problems.sine_bowl(), 1.0
-    methods = [cls.default() for cls in oo.optimizers.ALL.values()]
+    problem, t_end, names = oo.problems.sine_bowl(), 1.0, sys.argv[1:] or list(oo.optimizers.ALL)
+    methods = [oo.optimizers.by_name(name).default() for name in names]
     found = oo.order_certificates([method for method in methods if method.flow], problem, t_end=t_end, progress=True)
     rows = [{name: rounded(row[name]) for name in COLUMNS} for row in found.rows()]
+    order = [cls.title for cls in oo.optimizers.ALL.values()]
+    if sys.argv[1:]:
+        measured = {method.title for method in methods}
+        rows += [row for row in json.loads(TARGET.read_text(encoding="utf-8"))["rows"]
+                 if row["optimizer"] in set(order) - measured]
+    rows.sort(key=lambda row: order.index(row["optimizer"]))
     text = json.dumps({"problem": found.problem, "t_end": t_end, "rows": rows}, indent=1, ensure_ascii=False)
     TARGET.write_text(text + "\n", encoding="utf-8")
