@@ -20,7 +20,7 @@ from ..progress import progress_bar
 from ..schedules import Schedule, driven
 from . import filippov
 from .scheduled import ScheduledMethod, ScheduledSolution
-from .solvers import DENSE_JACOBIAN, solve
+from .solvers import DENSE_JACOBIAN, IMPLICIT, solve
 
 METHODS = ("auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "RKC2", "ROCK2", "jitted")
 _KEPT = weakref.WeakKeyDictionary()  # problem -> {what was solved: Reference}, for reuse=True
@@ -116,10 +116,12 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
         Tolerances of ``solve_ivp``; an ``atol`` below 1e-100 is taken as that.
     solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "RKC2", "ROCK2", "jitted"}
         "auto": DOP853; from where that has spent 10,000 evaluations of the field, the flow is stiff
-        and LSODA, which switches to implicit steps by itself, goes on. For a state of more than 400
-        entries nothing implicit is affordable: there RKC2 goes on if a trial of 1,000 evaluations
-        shows it to be twice as fast (at tolerances of 1e-6 it may be ten times faster, and at 1e-10
-        an order of 2 hardly ever helps), else DOP853. After 50,000 evaluations
+        and LSODA, which switches to implicit steps by itself, goes on. A state of more than 400
+        entries is too large for that. There, after 3,000 evaluations, BDF goes on if the problem has Hessian
+        products, the field works on each coordinate by itself, so that systems of n unknowns do
+        (:mod:`odeopt.reference.structured`), and the largest eigenvalue is a decay; after 10,000 RKC2 (at
+        tolerances of 1e-6 it may be ten times faster than DOP853, and at 1e-10 an order of 2 hardly ever helps);
+        each if a trial of 1,000 evaluations shows it to be twice as fast, else DOP853. After 50,000 evaluations
         (a field that is not smooth, or a large one that is stiff) the solution ends and says so, one by
         a solver that was asked for by name after 500,000; with ``check`` it ends where the second
         solution parts from it by half of the digits asked for. Implicit methods get the exact Jacobian
@@ -204,7 +206,7 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
     if check and solver == "auto" and problem.compiled and z0.size > DENSE_JACOBIAN and not inclusion:
 
         def loosely(watch, reached):
-            return solve(flow, problem, z0, t0, t_end, *_loosened(rtol, atol), "DOP853", watch, reached)
+            return solve(flow, problem, z0, t0, t_end, *_loosened(rtol, atol), "auto", watch, reached)
 
         second = _Second(loosely)
     return _found(plain, flow, problem.dim, t0, t_end, rtol, atol, solver, check, second)
@@ -215,7 +217,7 @@ def _loosened(rtol, atol):
 
 
 class _Second(threading.Thread):
-    """The second solution, by DOP853, at the same time as the first: one evaluation of a large field takes long
+    """The second solution, at the same time as the first: one evaluation of a large field takes long
     enough for the two to run abreast, and compiled fields hold no lock."""
 
     class _Dropped(Exception):
@@ -269,9 +271,9 @@ def _checked(solve_to, flow, n, t0, t_end, rtol, atol, solver, check, second):
     exhausted = getattr(solution, "exhausted", False)
     end, uncertainty, nfev = float(solution.t[-1]), np.nan, solution.nfev
     if check and end > t0:
-        if second is not None and solution.solver == "DOP853":
-            loose = second.until(end)
-        else:
+        loose = second.until(end) if second is not None else None
+        alike = loose is not None and (loose.solver in IMPLICIT or loose.solver == solution.solver == "DOP853")
+        if not alike or loose.t[-1] < end and solution.success:
             again = solution.solver if solution.success else solver  # by name it would not end as early
             loose = solve_to(end, *_loosened(rtol, atol), again, "check")
         nfev += loose.nfev

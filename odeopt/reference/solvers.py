@@ -26,7 +26,9 @@ PATIENCE = 50_000  # evaluations after which "auto" ends
 PATIENCE_NAMED = 500_000  # evaluations after which a solver that was asked for by name ends
 _CREEPING = 1e-6  # of the interval: who does not come that far in PATIENCE_EXPLICIT evaluations, stands still
 _CREEPING_AUTO = 1e-3  # the same for "auto", which at such a pace would end at the two-hundredth part
-_TRIAL = 1000  # evaluations in which RKC2 shows what it can do
+PATIENCE_LARGE = 3000  # the same where BDF has no large systems to solve
+_TRIAL = 1000  # evaluations in which BDF or RKC2 shows what it can do
+_TRIAL_MOST = 10  # times as many with the products for Hessians
 DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 IMPLICIT, STABILIZED = ("Radau", "BDF", "LSODA"), ("RKC2", "ROCK2")
 _TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
@@ -64,21 +66,25 @@ class _Counted:
         return value
 
 
-def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol, atol, **options):
+def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, structure=None, *, rtol, atol, **options):
     """One of scipy's solvers, or RKC2 or ROCK2, step by step.
 
-    "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there, or where the state is too
-    large for implicit steps RKC2, if a trial shows it to be the faster; after PATIENCE it ends.
+    "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there. For a large state it is BDF after
+    PATIENCE_LARGE, where the field has a ``structure`` that spares it the systems of that size and its stiffness is
+    decay, or RKC2 after PATIENCE_EXPLICIT; each if a trial shows it to be the faster. After PATIENCE it ends.
     ``reached(t, y)`` may end it before.
     """
     from scipy import integrate  # here, so that `import odeopt` stays light
 
-    from . import stabilized
+    from . import stabilized, structured
 
     automatic, small = solver == "auto", np.size(y0) <= DENSE_JACOBIAN
+    # Who may go on, from which evaluation.
+    rivals = [] if not automatic else [(PATIENCE_EXPLICIT, "LSODA")] if small else [
+        (PATIENCE_LARGE, "BDF"), (PATIENCE_EXPLICIT, "RKC2")][structure is None:]
     solver = "DOP853" if automatic else solver
     field = _Counted(fun, jac, PATIENCE if automatic else PATIENCE_NAMED)
-    path, message, tried, mark = _Path(t0, y0), "", False, (0, t0)
+    path, message, mark = _Path(t0, y0), "", (0, t0)
     creeping = _CREEPING_AUTO if automatic else _CREEPING
     options = {"rtol": max(rtol, 2.3e-14), "atol": np.maximum(atol, LEAST_ATOL), **options}
     with contextlib.ExitStack() as stack:
@@ -90,6 +96,8 @@ def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol
                 warnings.filterwarnings("ignore", module=r"scipy\.integrate")  # its words for a step that fails
             exact = {"jac": field.jacobian} if jac and name in IMPLICIT else {}
             home = stabilized if name in STABILIZED else integrate
+            if name == "BDF" and structure is not None and structure.fits(float(t), y.reshape(structure.shape)):
+                home, exact = structured, {"structure": structure}
             return getattr(home, name)(field, t, y, t_end, **options, **exact)
 
         stack.enter_context(np.errstate(all="ignore"))
@@ -100,7 +108,7 @@ def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol
             run = begin(solver, t0, y0)
         while not message:
             piece, lost = _step(run, field)
-            watched = tried and not small if automatic else True
+            watched = not (small or rivals) if automatic else True
             if piece is not None and watched and field.count - mark[0] >= PATIENCE_EXPLICIT:
                 if run.t - mark[1] < creeping * (t_end - t0):
                     piece = None
@@ -114,16 +122,25 @@ def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, *, rtol
                     f"{solver} comes no further than t = {path.times[-1]:.6g} in {field.count} evaluations of the "
                     f"field: {words}")
                 break
-            path.add(run, piece, field)
+            path.add(run.t, run.y.copy(), piece, field.count)
             if (reached is not None and reached(run.t, path.y)) or run.status == "finished":
                 break
             if len(path.pieces) * path.y.size > _ENTRIES:
                 message = (f"{len(path.pieces)} steps of {path.y.size} entries are kept at t = {run.t:.6g}, "
                            "and no more are")
-            elif automatic and not tried and field.count > PATIENCE_EXPLICIT:
-                tried, rival = True, "LSODA" if small else "RKC2"
-                if small or _is_faster(begin(rival, run.t, path.y.copy()), field, path.pace(_TRIAL)):
-                    solver, run, mark = rival, begin(rival, run.t, path.y.copy()), (field.count, run.t)
+            elif rivals and field.count > rivals[0][0]:
+                rival = rivals.pop(0)[1]
+                if rival == "BDF" and not structure.invites(float(run.t), path.y.reshape(structure.shape)):
+                    continue
+                other = begin(rival, run.t, path.y.copy())
+                steps = () if small else _trial(other, field, path.pace(_TRIAL), structure)
+                if steps is not None:
+                    solver, run, rivals = rival, other, []
+                    for step in steps:
+                        path.add(*step)
+                    mark = field.count, run.t
+                    if run.status == "finished":
+                        break
     sol = integrate.OdeSolution(path.times, path.pieces) if path.pieces else None
     return SimpleNamespace(t=np.array(path.times), success=not message, message=message, nfev=field.count,
                            counts=path.counts, solver=solver, sol=sol)
@@ -135,11 +152,11 @@ class _Path:
     def __init__(self, t0, y0):
         self.times, self.pieces, self.counts, self.y = [float(t0)], [], [0], y0
 
-    def add(self, run, piece, field):
-        self.times.append(float(run.t))
+    def add(self, t, y, piece, count):
+        self.times.append(float(t))
         self.pieces.append(piece)
-        self.counts.append(field.count)
-        self.y = run.y.copy()
+        self.counts.append(count)
+        self.y = y
 
     def pace(self, evaluations):
         """Time per evaluation, over the last ``evaluations``."""
@@ -147,14 +164,27 @@ class _Path:
         return (self.times[-1] - self.times[i]) / (self.counts[-1] - self.counts[i])
 
 
-def _is_faster(run, field, pace):
-    """Whether ``run`` covers twice the time for an evaluation, in a trial whose steps are not kept."""
-    begin, count, good = run.t, field.count, True
-    while good and field.count - count < _TRIAL and run.status == "running":
-        good = _step(run, field)[0] is not None
-    spent = field.count - count
-    field.allowed += spent  # who goes on shall not lack them
-    return good and run.t - begin > 2 * pace * spent
+def _trial(run, field, pace, structure):
+    """The steps of ``run`` in a trial, or None if it does not cover twice the time for an evaluation, counted when it
+    has found its pace, in the second half; a Hessian product is an evaluation."""
+    def spent():
+        return field.count - begin + (structure.products - products if structure else 0)
+
+    begin, products, steps, half = field.count, structure.products if structure else 0, [], None
+    while field.count - begin < _TRIAL and run.status == "running":
+        if spent() > _TRIAL_MOST * _TRIAL:
+            break
+        piece = _step(run, field)[0]
+        if piece is None:
+            break
+        steps.append((run.t, run.y.copy(), piece, field.count))
+        if half is None and field.count - begin >= _TRIAL // 2:
+            half = spent(), run.t
+    else:
+        if run.status == "finished" or half and run.t - half[1] > 2 * pace * (spent() - half[0]):
+            return steps
+    field.allowed += field.count - begin  # who goes on shall not lack them
+    return None
 
 
 def _step(run, field):
@@ -211,8 +241,12 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
     if isinstance(flow, SignInclusion):
         allowed = PATIENCE if solver == "auto" else PATIENCE_NAMED
         return filippov.solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch, allowed)
+    from .structured import Structure
+
     rows, n = z0.shape
-    field, p, jac = flow.field(problem), np.array(flow.p), None
+    field, p, jac, structure = flow.field(problem), np.array(flow.p), None, None
+    if rows * n > DENSE_JACOBIAN and solver in ("auto", "BDF"):
+        structure = Structure.of(flow, problem)
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
 
         def jacobian(t, y):
@@ -228,7 +262,7 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
 
     if solver == "jitted":
         return _JittedSolution(flow, problem, fun, z0, t0, t_end, rtol, atol)
-    return integrate(fun, t0, z0.ravel(), t_end, solver, reached, jac, rtol=rtol, atol=atol)
+    return integrate(fun, t0, z0.ravel(), t_end, solver, reached, jac, structure, rtol=rtol, atol=atol)
 
 
 class _JittedSolution:
