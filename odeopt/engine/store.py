@@ -1,5 +1,10 @@
 """``Store``: the arrays into which the loops write their records."""
 
+import math
+import mmap
+import sys
+from typing import Any
+
 import numpy as np
 
 from .. import checks
@@ -24,8 +29,8 @@ class Store:
 
     Notes
     -----
-    Large arrays are moved by the operating system's page tables, not copied, so that the peak is what is kept and
-    at most a quarter more (numpy 2.5 holds each array twice while it is resized).
+    What grows lies in pages of its own, which the operating system moves by its tables and does not copy, so that the
+    peak is what is kept and at most a quarter more.
     """
 
     def __init__(self, dim, memory_rows, most, log=False):
@@ -34,8 +39,19 @@ class Store:
         self.capacity = most if self._each * most <= AT_ONCE else min(most, FIRST)
         shapes = [()] * 6 + [(dim,), (rows, dim)]  # k, n_grad, t, f, grad_norm, lr, x, memory
         kinds = [np.int64] * 2 + [np.float64] * 6
-        self.arrays = [np.empty((self.capacity, *shape), kind) for shape, kind in zip(shapes, kinds)]
-        self.log = np.empty((0, 4)) if log else None
+        grows = self.capacity < most
+        self._rows = [_Rows(self.capacity, shape, kind, grows) for shape, kind in zip(shapes, kinds)]
+        self._log = _Rows(0, (4,), np.float64, True) if log else None
+
+    @property
+    def arrays(self):
+        """Room for k, n_grad, t, f, grad_norm, lr, x and memory, to be asked for anew after each :meth:`reserve`."""
+        return [rows.array for rows in self._rows]
+
+    @property
+    def log(self):
+        """Room for the trial steps, or None; likewise."""
+        return None if self._log is None else self._log.array
 
     def rows(self, used, most):
         """How many rows may be added to ``used`` at once: ``most``, or fewer."""
@@ -50,47 +66,79 @@ class Store:
         needed = used + more
         if needed > self.capacity:
             capacity = max(needed, min(self.most, self.capacity + self.capacity // 4))
-            if not self._there(self._each * capacity, *((array, capacity) for array in self.arrays)):
+            if not self._there(self._each * capacity, *((rows, capacity) for rows in self._rows)):
                 return False
             self.capacity = capacity
         return True
 
     def reserve_log(self, rows):
         """Room for ``rows`` trial steps; False where there is no memory for them."""
-        if self.log is None or rows <= len(self.log):
+        if self._log is None or rows <= len(self._log.array):
             return True
-        rows = max(rows, len(self.log) + len(self.log) // 4)
-        return self._there(32 * rows + self._each * self.capacity, (self.log, rows))
+        rows = max(rows, len(self._log.array) + len(self._log.array) // 4)
+        return self._there(32 * rows + self._each * self.capacity, (self._log, rows))
 
     def _there(self, size, *wanted):
-        """Resize each array of ``wanted`` if the machine has ``size`` bytes, and say whether it was done.
+        """Resize each of ``wanted`` if the machine has ``size`` bytes, and say whether it was done.
 
         A system that promises more memory than it has would end the process instead.
         """
         try:
             checks.memory("records", size)
-            for array, rows in wanted:
-                _resize(array, rows)
-        except (ValueError, MemoryError):
+            for one, rows in wanted:
+                one.resize(rows)
+        except (ValueError, MemoryError, OSError):
             return False
         return True
 
     def columns(self, used):
         """What is filled, by the names of Trajectory. No more can be recorded after this."""
-        for array in self.arrays:
-            _resize(array, used)
+        for rows in self._rows:
+            rows.resize(used)
         names = ("k", "n_grad", "t", "f", "grad_norm", "lr", "x", "memory")
         return dict(zip(names, self.arrays)) | ({} if self.wanted else {"memory": None})
 
     def trials(self, used):
         """The log's columns, or None."""
-        if self.log is None:
+        if self._log is None:
             return None
-        _resize(self.log, used)
-        t, h, error, accepted = self.log.T
+        self._log.resize(used)
+        t, h, error, accepted = self._log.array.T
         return {"t": t, "h": h, "error": error, "accepted": accepted > 0}
 
 
-def _resize(array, rows):
-    # Nobody else holds a view of it: the loops get the arrays anew at each call.
-    array.resize((rows, *array.shape[1:]), refcheck=False)
+class _Rows:
+    """``array``, of (rows, *shape) entries, whose number of rows changes where it lies.
+
+    numpy's own ``resize`` copies a large array, because it advises large pages for a part of it alone, and parts of
+    different advice do not move together.
+    """
+
+    def __init__(self, rows, shape, kind, grows):
+        self._shape, self._kind, self._pages = shape, np.dtype(kind), None
+        if grows and sys.platform.startswith("linux"):  # elsewhere an anonymous map has one size
+            self._pages: Any = mmap.mmap(-1, self._bytes(rows), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                self._pages.madvise(mmap.MADV_HUGEPAGE)
+            self.array = self._view(rows)
+        else:
+            self.array = np.empty((rows, *shape), kind)
+
+    def resize(self, rows):
+        """Other views of the array must be gone (BufferError)."""
+        if self._pages is None:
+            self.array.resize((rows, *self._shape), refcheck=False)
+        else:
+            before, self.array = len(self.array), None  # pyright: ignore[reportAttributeAccessIssue]
+            try:
+                self._pages.resize(self._bytes(rows))
+                before = rows
+            finally:
+                self.array = self._view(before)
+
+    def _bytes(self, rows):
+        return max(1, rows * math.prod(self._shape) * self._kind.itemsize)
+
+    def _view(self, rows):
+        count = rows * math.prod(self._shape)
+        return np.frombuffer(self._pages, self._kind, count).reshape(rows, *self._shape)
