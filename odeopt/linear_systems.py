@@ -70,12 +70,15 @@ def begin(r, q, d):
 @kernel
 def advance(rr, alpha, beta, decay, r, q, hq, d):
     """One step of conjugate gradients, with H q given in ``hq``: the new |r|^2; -1, and no step, where q is not a
-    direction of positive curvature."""
+    direction of positive curvature, with NaN in ``d`` where H q is not finite."""
     curvature = 0.0
     for i in range(r.size):
         hq[i] = alpha * q[i] + beta * (hq[i] + decay * q[i])
         curvature += q[i] * hq[i]
-    if not curvature > 0.0:
+    if not np.isfinite(curvature):
+        for i in range(r.size):
+            d[i] = np.nan
+    if not 0.0 < curvature < np.inf:
         return -1.0
     step, new = rr / curvature, 0.0
     for i in range(r.size):

@@ -367,7 +367,8 @@ class Problem(Portable):
         return out
 
     def hess(self, x):
-        """The dense Hessian (n, n), for n up to 2000."""
+        """The dense Hessian (n, n), for n up to 2000. Where an entry is not finite, as f need not be there, it is kept
+        as it is."""
         if self.dim > _DENSE_LIMIT:
             raise ValueError(f"dense Hessian of n = {self.dim} refused (n <= {_DENSE_LIMIT}): use hessp")
         h = np.array([self.hessp(x, e) for e in np.eye(self.dim)])
@@ -397,13 +398,17 @@ class Problem(Portable):
 
     def curvature(self, x, iterations=12):
         """Largest |eigenvalue| of the Hessian at ``x``, by power iteration from a fixed start (with
-        differences of gradients where there is no Hessian product)."""
+        differences of gradients where there is no Hessian product). ValueError where it is not finite."""
         g = None if self.has_hessian else self.grad(x)
 
         def product(v):
             return self.hessp(x, v) if g is None else (self.grad(x + 1e-6 * v) - g) / 1e-6
 
-        return power_iteration(product, np.random.default_rng(0).standard_normal(self.dim), iterations)[0]
+        found = power_iteration(product, np.random.default_rng(0).standard_normal(self.dim), iterations)[0]
+        if not np.isfinite(found):
+            raise ValueError(f"x must be a point where the Hessian of problem {self.name!r} is finite, got curvature "
+                             f"{found}")
+        return found
 
     def need_hessian(self, what):
         """Raise ValueError unless the problem has a Hessian product."""

@@ -93,6 +93,8 @@ def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolu
     resolution = checks.integer("resolution", resolution, 2)
     count = resolution**2
     checks.memory("resolution", 100 * count)  # start, end, counters and where it came to
+    if flow is not None:
+        checks.instance("flow", flow, Basins, "a Basins, an earlier result on the same grid")
     (left, right), (low, high) = checks.window(problem.window if window is None else window)
     x, y = np.linspace(left, right, resolution), np.linspace(low, high, resolution)
     minima = np.array(problem.minima)
@@ -100,6 +102,9 @@ def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolu
     radius = 0.25 * apart if radius is None else checks.real("radius", radius, 0.0, open_low=True)
     if t_end is None:
         t_end = 20 / min(np.linalg.eigvalsh(problem.hess(m))[0] for m in minima)
+        if not 0.0 < t_end < np.inf:
+            raise ValueError(f"t_end must be given where the Hessian at a minimum of problem {problem.name!r} is not "
+                             "finite and positive definite")
     places = range(0 if flow is None else count, count + 1)  # of the flow's starts; the last is the optimizer
     exact = Discretization(gradient_flow(), dormand_prince, 1e-3, rtol=1e-6, atol=1e-8)
     found = {"flow": np.full((resolution, resolution), -1), "optimizer": np.full((resolution, resolution), -1)}

@@ -237,7 +237,11 @@ class _System:
         force, kick, s = g, 0.0, np.nan
         if oscillating:
             root = np.sqrt(p)
-            values, vectors = np.linalg.eigh(problem.hess(x) / np.outer(root, root))
+            hessian = problem.hess(x)
+            if not np.isfinite(hessian).all():
+                raise ValueError(f"problem must have a finite Hessian along the central flow, and that of "
+                                 f"{problem.name} at {checks.shown(x)} is not")
+            values, vectors = np.linalg.eigh(hessian / np.outer(root, root))
             s, m = values[-1], int((values > _NEAR).sum())
             sigma_before, sigma = sigma, np.zeros_like(sigma)
             if m:
