@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 from dataclasses import fields
 
 import numpy as np
@@ -93,6 +94,8 @@ def _interval(optimizer, name):
     high, open_high = _end(optimizer, name, words["high"], words["open_high"])
     if name == optimizer.step_name:  # a schedule may begin or end at 0
         low, open_low = 0.0, False
+    if name.startswith("eps") and getattr(optimizer, name) and low == 0.0:
+        open_low = True  # one that has vanished on the way is no eps
     return low, high, open_low, open_high
 
 
@@ -111,7 +114,7 @@ def _end(optimizer, name, end, is_open):
         return False
 
     largest, inside = np.finfo(np.float64).max, getattr(optimizer, name)
-    outside = float(np.clip(np.nextafter(end, inside) if is_open else end, -largest, largest))
+    outside = float(np.clip(math.nextafter(end, inside) if is_open else end, -largest, largest))
     if allowed(outside):
         return end, is_open
     while (middle := _between(inside, outside)) not in (inside, outside):

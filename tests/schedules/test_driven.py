@@ -73,3 +73,14 @@ def test_half_way_in_the_order_of_the_floats():
             a, b, count = a, middle, count + 1
             assert count < 65
         assert abs(np.float64(b) - a) <= 2 * np.spacing(max(abs(a), 5e-324))
+
+
+@pytest.mark.parametrize("optimizer, name", [
+    (oo.Adam(1e-2), "eps"), (oo.Adam(1e-2, eps_mode="inside"), "eps"), (oo.RMSprop(1e-2), "eps"),
+    (oo.AdaBelief(1e-2), "eps_root"), (oo.NovoGrad(), "eps"), (oo.LAMB(), "eps"),
+])  # fmt: skip
+@pytest.mark.parametrize("schedule, step", [(oo.schedules.linear(10), 10), (oo.schedules.exponential(1e-100), 4)])
+def test_an_eps_may_not_vanish_on_the_way(optimizer, name, schedule, step):
+    run = oo.record(optimizer, oo.problems.beale(), steps=30, schedule=schedule.driving(name))
+    assert run.status == "stalled" and run.final["k"] == step
+    assert f"stopped at step {step}" in run.message and f"schedule must keep {name} in (0, inf), got 0" in run.message
