@@ -32,15 +32,20 @@ _GARBLED = "it is cut off, garbled or of another format"
 # Names ---------------------------------------------------------------------------------------------
 
 
+def place(name, path) -> pathlib.Path:
+    """``path`` as one, or TypeError."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a string or a path, got {checks.shown(path)}")
+    return pathlib.Path(path)
+
+
 def path_of(path, endings=(".npz",)) -> pathlib.Path:
     """Where ``save(path)`` writes: ``path``, with the first of ``endings`` added where it has none of them.
 
     The ending decides on the format: TypeError for what is not a path, ValueError for another ending. What begins
     with a digit ends nothing: ``save("epoch.1")`` writes epoch.1.npz.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path must be a string or a path, got {checks.shown(path)}")
-    path = pathlib.Path(path)
+    path = place("path", path)
     if not path.name:
         raise ValueError(f"path must name a file, got {str(path)!r}")
     if path.suffix.lower() in endings:

@@ -137,6 +137,13 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def instance(name: str, value: Any, kind: type, words: str) -> Any:
+    """``value`` itself, or TypeError unless it is a ``kind``, in words "a Comparison of odeopt.compare"."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {words}, got {shown(value)}")
+    return value
+
+
 def switch(name: str, value: Any) -> bool:
     """``value`` as a bool, or ValueError naming ``name``."""
     return choice(name, value, (False, True))
@@ -171,8 +178,9 @@ def kept(name: str, value: Any, shape: Any) -> np.ndarray:
 
 
 def entries(name: str, value: Any) -> Any:
-    """The entries of a list, tuple or array as a tuple, or TypeError naming ``name``."""
-    if isinstance(value, (str, bytes, dict, set, frozenset)) or not np.iterable(value):
+    """The entries of a list, tuple or array as a tuple, or TypeError naming ``name``; of a masked array there are
+    none."""
+    if isinstance(value, (str, bytes, dict, set, frozenset)) or is_masked(value) or not np.iterable(value):
         raise TypeError(f"{name} must be a sequence, got {shown(value)}")
     return tuple(value)
 

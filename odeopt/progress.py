@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from . import checks
+
 
 class NoBar:
     """What :func:`progress_bar` gives where no bar is shown."""
@@ -31,7 +33,7 @@ def progress_bar(wanted: bool = True, **options: Any) -> Any:
 
     A context manager with ``update(n=1)``, ``set_description(desc)``, ``close()`` and ``n``, the sum of all updates.
     """
-    if not (wanted and (sys.stderr.isatty() or _in_a_notebook())):
+    if not (checks.switch("progress", wanted) and (sys.stderr.isatty() or _in_a_notebook())):
         return NoBar()
     from tqdm.auto import tqdm
 

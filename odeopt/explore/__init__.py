@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from .. import checks
+from .. import archive, checks
 from ..optimizers import Optimizer
 from ..problems import Problem
 from ..problems.base import checked
@@ -58,7 +58,7 @@ def explore(problem: Problem | str = "beale", methods: Sequence[Optimizer | str]
     if html is not None:
         from .static import write
 
-        write(state, html, given)
+        write(state, archive.place("html", html), given)
     elif in_notebook():
         from bokeh.io import output_notebook, show
 

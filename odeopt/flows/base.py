@@ -96,6 +96,15 @@ class Flow(abi.Portable):
             raise TypeError(f"constants must be a dict of names and numbers, got {checks.shown(self.constants)}")
         if not isinstance(self.slots, (list, tuple)) or not all(isinstance(slot, str) for slot in self.slots):
             raise TypeError(f"slots must be a tuple of names, got {checks.shown(self.slots)}")
+        if not all(isinstance(name, str) for name in self.constants):
+            raise TypeError(f"constants must have names that are str, got {checks.shown(dict(self.constants))}")
+        checks.switch("needs_hessian", self.needs_hessian)
+        for name, part, signature in (("jacobian", self.jacobian, "jacobian(t, z, g, hessian, p)"),
+                                      ("evaluations", self.evaluations, "evaluations(n)")):
+            if part is not None:
+                checks.takes(name, part, signature)
+        if self.dim is not None:
+            checks.integer("dim", self.dim, 1)
         constants = {name: checks.real(name, value) for name, value in self.constants.items()}
         object.__setattr__(self, "slots", tuple(self.slots))
         object.__setattr__(self, "constants", MappingProxyType(constants))

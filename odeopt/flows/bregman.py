@@ -40,7 +40,7 @@ def bregman_flow(p=2.0, C=0.25, *, friction=None):
 
     Below p = 2 the force is infinite at t = 0. ``friction`` replaces p + 1 in (p + 1)/t.
     """
-    p = checks.real("p", p, 2.0)
+    p = checks.real("p", p, 2.0, 1e6)
     c = checks.real("C", C, 0.0, open_low=True)
     r = p + 1 if friction is None else checks.real("friction", friction, 0.0)
     return Flow("Bregman", f"x'' + ({r:g}/t) x' + {c * p * p:g} t^{p - 2:g} g = 0", rhs,

@@ -50,8 +50,10 @@ def linear_test_flow():
 def linear_test_problem(coefficients):
     """The data of the test equation for complex ``coefficients`` (n,), starting at z = 1."""
     c = np.asarray(coefficients)
-    if checks.is_masked(coefficients) or c.dtype.kind not in "iufc" or not c.size or not np.isfinite(c).all():
-        raise ValueError(f"coefficients must be finite complex numbers, at least one, got {checks.shown(coefficients)}")
+    if checks.is_masked(coefficients) or c.ndim > 1 or c.dtype.kind not in "iufc" or not (
+            c.size and np.isfinite(c).all()):
+        raise ValueError("coefficients must be a vector of finite complex numbers, at least one, "
+                         f"got {checks.shown(coefficients)}")
     c = np.array(c, dtype=np.complex128).ravel()
     return Problem.from_kernels("linear test equation", _nothing, None, dim=2 * c.size, data=c.view(np.float64),
                                 x0=np.tile((1.0, 0.0), c.size))

@@ -133,7 +133,7 @@ def mean_age(beta, ahead=False):
     """Mean age in steps of what a running memory with factor ``beta`` holds; with look-ahead (Nesterov) the share
     beta of it counts."""
     beta = checks.real("beta", beta, 0.0, 1.0, open_high=True)
-    return beta * (beta if ahead else 1.0) / (1 - beta)
+    return beta * (beta if checks.switch("ahead", ahead) else 1.0) / (1 - beta)
 
 
 @factory
@@ -141,7 +141,7 @@ def modified_gradient_flow(h, c, *, order=2, decay=0.0, drift=0.0, name="gradien
     """x' = -(g + c H g); ``h`` is the flow time of a step and ``c`` a time, ``decay`` in the unit of curvature
     and ``drift`` in 1/flow time. Order 3 is gradient descent's own (``c`` = h/2, no ``drift``); order 1
     leaves ``c`` out."""
-    order = checks.choice("order", order, (1, 2, 3))
+    order, name = checks.choice("order", order, (1, 2, 3)), checks.text("name", name)
     h, c = checks.real("h", h), checks.real("c", c)
     decay, drift = checks.real("decay", decay), checks.real("drift", drift)
     c = 0.0 if order == 1 else c
@@ -165,11 +165,11 @@ def modified_root_flow(h, beta1, beta2, eps, *, order=2, eps_mode="inside", deca
     """x' = -g/D - (h/2) (k1 - k2 w)/D H(g/D); ``eps`` in the unit of g^2 (of g outside the root), ``decay`` in
     that of curvature, ``drift`` in 1/flow time. Of ``beta1`` and ``beta2`` only the lags beta/(1 - beta), in
     steps, of the numerator and of the root matter."""
-    order = checks.choice("order", order, (1, 2))
+    order, name = checks.choice("order", order, (1, 2)), checks.text("name", name)
     h, eps = checks.nonnegative("h", h), checks.nonnegative("eps", eps)
     decay, drift = checks.real("decay", decay), checks.real("drift", drift)
-    beta1, beta2 = (checks.real(name, beta, open_high=True, high=1.0)
-                    for name, beta in (("beta1", beta1), ("beta2", beta2)))
+    beta1, beta2 = (checks.real(label, beta, open_high=True, high=1.0)
+                    for label, beta in (("beta1", beta1), ("beta2", beta2)))
     k1, k2 = ((1 + beta) / (1 - beta) for beta in (beta1, beta2))
     inside = checks.choice("eps_mode", eps_mode, EPS_MODES) == "inside"
     if order == 1:

@@ -122,13 +122,14 @@ def muon_flow(tau, shape, *, steps=None, coefficients=QUINTIC, eps=0.0, adjust="
     if pair is None:
         raise TypeError("shape must be a pair (rows, columns), got None")
     rows, columns = pair
+    drift = checks.real("drift", drift)
     a, b, c = checks.array("coefficients", coefficients, (3,))
     number = 0 if steps is None else checks.integer("steps", steps, 1)
     code = ADJUSTMENTS.index(checks.choice("adjust", adjust, ADJUSTMENTS))
     phi = f"NS{number}(m)" if number else "polar(m)"
     scale = "" if adjust == "none" else f"{adjust} scale × "
     equation = f"W' = -{scale}{phi}{' - drift W' if drift else ''}, tau m' = G - m"
-    constants = {"tau": checks.positive("tau", tau), "drift": checks.real("drift", drift), "rows": float(rows),
+    constants = {"tau": checks.positive("tau", tau), "drift": drift, "rows": float(rows),
                  "columns": float(columns), "adjustment": float(code), "steps": float(number), "a": a, "b": b, "c": c,
                  "eps": checks.nonnegative("eps", eps)}
     return Flow("Muon", equation, rhs, constants, ("mean",), dim=rows * columns if min(pair) > 0 else None)

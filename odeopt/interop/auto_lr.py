@@ -34,6 +34,8 @@ of R: the package's own.
 
 import numpy as np
 
+from .. import checks
+from ..optimizers import Optimizer
 from ..spectrum import spectrum_ends
 
 MARGIN = 1.1
@@ -69,6 +71,10 @@ def auto_lr(cls, product, n, *, at=None, steps=10_000, **given):
         A class whose steps are proportional to the gradients, but without a stability limit; a Hessian that is
         zero or not finite at the start.
     """
+    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
+        raise TypeError(f"cls must be a subclass of Optimizer, got {checks.shown(cls)}")
+    checks.takes("product", product, "product(v)")
+    n = checks.integer("n", n, 1)
     probe = check_auto_lr(cls, **given)
     if probe.limit_from_start() is None:
         return _by_length(cls, product, at, steps, given)
@@ -76,6 +82,7 @@ def auto_lr(cls, product, n, *, at=None, steps=10_000, **given):
     _check_curvature(estimate)
     largest = MARGIN * estimate
     limit = probe.limit_from_start()
+    assert limit is not None
     if probe.slots or not mu > 0:
         lr, rule = 0.5 * limit.value / largest, f"half of the stability limit {limit.formula}, over L"
     else:

@@ -202,7 +202,7 @@ class MinimizeMethod:
 
 
 def _settings(given):
-    tol = given.pop("tol", None)
+    tol = checks.real_or_none("tol", given.pop("tol", None), low=0.0)
     values = {"maxiter": 10_000, "gtol": 1e-5 if tol is None else tol, "ftol": 0.0, "xtol": 0.0,
               "disp": False, "return_all": False} | {k: v for k, v in given.items() if v is not None}
     if isinstance(values["maxiter"], (float, np.floating)) and values["maxiter"].is_integer():

@@ -70,8 +70,8 @@ def solver_class(method: Any, problem: Problem | None = None, *, rows: int = 1, 
     A state that is not finite ends the run with ``status`` -1.
     """
     checks.choice("start", start, ("cold", "consistent"))
+    rows = checks.integer("rows", rows, 1)
     if isinstance(method, Scheme):
-        rows = checks.integer("rows", rows, 1)
         if problem is not None:
             raise ValueError("problem must be None for a Scheme, which integrates the fun it is given "
                              "(use Discretization(flow, scheme, h) for a flow of a problem)")
@@ -83,4 +83,6 @@ def solver_class(method: Any, problem: Problem | None = None, *, rows: int = 1, 
         raise TypeError(f"method must be a Scheme, Discretization or Optimizer, got {type(method).__name__}")
     if problem is None:
         raise ValueError("problem must be given: solve_ivp hands over the field, not the gradient")
+    if rows != 1:
+        raise ValueError(f"rows must be 1 for a {type(method).__name__}, which knows its own, got {rows}")
     return made(method, problem, start)

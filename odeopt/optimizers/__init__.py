@@ -33,6 +33,7 @@ def class_of(key, module=None):
     own = {**ALL, **WRAPPERS}
     if module is None:
         return own[checks.choice("method", key, tuple(own))]
+    checks.text("module", module)
     found = [cls for cls in _subclasses(Optimizer) if cls.__module__ == module and cls.__name__.lower() == key]
     if found:  # of a module that was loaded again, the class of now
         return next((cls for cls in found if getattr(sys.modules.get(module), cls.__name__, None) is cls), found[-1])

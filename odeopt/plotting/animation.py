@@ -12,6 +12,7 @@ from matplotlib import animation as mpl_animation
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from .. import archive, checks
+from .arguments import picture
 from .data import flow_path, inside, lines, plane, window_around
 from .layout import below
 from .maps import contours, followed, handle
@@ -23,6 +24,7 @@ _FORMATS = (".gif", ".mp4", ".html")
 PACES = {"gradients": "equal gradient evaluations", "time": "equal flow time"}
 
 
+@picture()
 def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, frames=90, fps=18, trail=60, labels=None,
          flow=True, caption=None, linear=0.0, title=None):
     """An animation of runs racing on the contour map.
@@ -154,7 +156,7 @@ def settle(fig):
 
 def writable(path):
     """``path`` as a Path; ValueError for any ending but .gif, .mp4 and .html, or for .mp4 without ffmpeg."""
-    path = pathlib.Path(path)
+    path = archive.place("path", path)
     checks.choice("path ending", path.suffix.lower(), _FORMATS)
     if path.suffix.lower() == ".mp4" and not mpl_animation.writers.is_available("ffmpeg"):
         raise ValueError(f"path must end in .gif or .html where ffmpeg is not installed, got {path.name!r}")
@@ -184,6 +186,11 @@ def save_animation(made, path, *, fps=None, colors=96, progress=None):
         Another ending; ``.mp4`` where ffmpeg is not installed; fps or colors out of range.
     """
     path = writable(path)
+    if not isinstance(made, mpl_animation.Animation):
+        raise TypeError(f"made must be a matplotlib Animation, such as odeopt.plotting.race makes, "
+                        f"got {checks.shown(made)}")
+    if progress is not None:
+        checks.takes("progress", progress, "progress(frame, frames)")
     fps = _fps(getattr(made, "odeopt_fps", 18) if fps is None else fps)
     if not 8 <= checks.integer("colors", colors) <= 256:
         raise ValueError(f"colors must be 8 to 256, got {colors}")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .arguments import picture
 from .data import axis_name, lines, positive
 from .layout import below, fitted
 
@@ -42,6 +43,7 @@ def _times(ax, ends):
         ax.set_xscale("log")
 
 
+@picture()
 def errors(comparisons, ax, *, labels=None, legend=True, local=False):
     """Distance |x_n - x(t_n)| between run and flow, against flow time.
 
@@ -140,6 +142,7 @@ def _drawn(kind, runs, ax, against, labels, legend, f_min=None):
     return fitted(ax)
 
 
+@picture()
 def objectives(runs, ax, *, f_min=None, against="gradients", labels=None, legend=True):
     """Objective against gradient evaluations (or ``against="time"``, ``"steps"``).
 
@@ -149,26 +152,31 @@ def objectives(runs, ax, *, f_min=None, against="gradients", labels=None, legend
     return _drawn("objective", runs, ax, against, labels, legend, f_min)
 
 
+@picture()
 def gradient_norms(runs, ax, *, against="gradients", labels=None, legend=True):
     """Gradient norm at the iterates, on a logarithmic scale."""
     return _drawn("gradient", runs, ax, against, labels, legend)
 
 
+@picture()
 def learning_rates(runs, ax, *, against="steps", labels=None, legend=True):
     """The learning rate (tolerance, step) that each recorded step uses."""
     return _drawn("rate", runs, ax, against, labels, legend)
 
 
+@picture()
 def step_lengths(runs, ax, *, labels=None, legend=True):
     """The flow time of each step (the mean between two records): what an adaptive method chose."""
     return _drawn("step", runs, ax, "steps", labels, legend)
 
 
+@picture()
 def clocks(runs, ax, *, labels=None, legend=True):
     """Flow time against the step number: a straight line for constant steps, a time change otherwise."""
     return _drawn("clock", runs, ax, "steps", labels, legend)
 
 
+@picture()
 def controller_log(log, ax, *, limit=None, legend=True):
     """What a step-size rule believed and what was true: h lambda of every trial, rejected ones as crosses.
 

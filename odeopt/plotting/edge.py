@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .arguments import picture
 from .data import positive
 from .layout import below
 
@@ -11,6 +12,7 @@ _COLORS = {
 }  # fmt: skip
 
 
+@picture("Edge", "sharpness limit theory flow_sharpness")
 def edge(study, axes, *, legend=True):
     """Sharpness, loss and distance of each theory beside the run, averaged over two steps.
 

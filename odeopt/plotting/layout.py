@@ -12,6 +12,9 @@ from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import LogFormatter, LogFormatterSciNotation
 
+from .. import checks
+from .arguments import picture
+
 _ROUNDS = 24  # of laying out and growing; the largest legends need four
 _LEAST = (1.0, 0.8)  # inches of an axes
 _LEAST_IN_SPACE = (2.8, 2.4)
@@ -235,9 +238,12 @@ def label(text):
     return text
 
 
+@picture()
 def below(ax, handles=None, title=None, columns=None):
     """A legend under the axes, where it covers no data: as many columns as its words allow, long words in lines."""
     handles = handles if handles is not None else _handles(ax)
+    if not all(hasattr(one, "get_label") for one in handles):
+        raise TypeError(f"handles must be artists of matplotlib, got {checks.shown(handles)}")
     spec, font = ax.get_subplotspec(), FontProperties(size=_WORDS)
     room = 72 * ax.figure.get_size_inches()[0] * (_share(ax)[0] if spec is not None else 1.0) - 2 * _WORDS
     names = [label(h.get_label()) for h in handles]

@@ -6,6 +6,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from .. import checks
+from .arguments import picture
 from .data import equal_scale, flow_path, inside, lines, plane, spread, window_around, window_of
 from .layout import below, fitted
 from .style import MAP
@@ -46,6 +47,7 @@ def levels_of(f, f_min=None, count=_LEVELS):
     return 0.0, MaxNLocator(count).tick_values(lowest, top), False
 
 
+@picture()
 def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_only=False):
     """Contour map of a plane problem; levels are logarithmic in f - f* where its range asks for it.
 
@@ -93,6 +95,7 @@ def contours(problem, ax, window=None, *, resolution=_GRID, minima=True, lines_o
     return fitted(ax)
 
 
+@picture()
 def trajectories(problem, runs, ax, window=None, *, labels=None, flow=True, legend=True, markers=11, background=True):
     """Iterates as dots on the contour map, each beside the exact flow that it discretises.
 
@@ -199,6 +202,7 @@ def _legend(ax, chosen, flows, minima, start):
     below(ax, handles, title)
 
 
+@picture()
 def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
     """Paths in n dimensions on the plane of their two principal directions.
 

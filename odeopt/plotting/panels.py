@@ -4,10 +4,13 @@
 columns look well); those that are left over are switched off. Labels stand on the outer panels.
 """
 
+import math
+
 import numpy as np
 from matplotlib.lines import Line2D
 
 from .. import checks
+from .arguments import picture
 from .curves import SERIES, keep_in_view, series
 from .data import inside, lines, positive, window_around
 from .layout import fitted
@@ -21,10 +24,12 @@ _GREY = Line2D([], [], color=_OTHERS, label="the others")
 
 def panel_shape(count):
     """``(rows, columns)`` for ``count`` panels, a little wider than high."""
-    columns = int(np.ceil(np.sqrt(1.25 * count)))
+    count = checks.integer("count", count, 1)
+    columns = math.ceil(math.sqrt(1.25 * count))
     return -(-count // columns), columns
 
 
+@picture()
 def path_panels(problem, runs, axes, window=None, *, labels=None):
     """Each run's iterates on the map, beside the flow that it discretises.
 
@@ -73,6 +78,7 @@ def path_panels(problem, runs, axes, window=None, *, labels=None):
     return axes
 
 
+@picture()
 def error_panels(comparisons, axes, *, labels=None):
     """Each run's distance |x_n - x(t_n)| to its flow against flow time, with those of the others in grey.
 
@@ -95,6 +101,7 @@ def error_panels(comparisons, axes, *, labels=None):
     return axes
 
 
+@picture()
 def curve_panels(kind, runs, axes, *, against="gradients", f_min=None, labels=None):
     """Each run's objective, gradient norm, learning rate, step or clock, with those of the others in grey.
 
@@ -123,6 +130,7 @@ def curve_panels(kind, runs, axes, *, against="gradients", f_min=None, labels=No
     return axes
 
 
+@picture()
 def surface_panels(problem, runs, axes, window=None, *, labels=None):
     """Each run's path on the surface of a plane problem (``axes`` made with ``projection="3d"``)."""
     chosen = lines(runs, labels)
@@ -134,6 +142,7 @@ def surface_panels(problem, runs, axes, window=None, *, labels=None):
     return axes
 
 
+@picture()
 def phase_panels(runs, axes, *, coordinate=0, labels=None):
     """Each run's position against its velocity, beside its flow of second order."""
     chosen = lines(runs, labels)

@@ -5,12 +5,14 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
 from .. import checks
+from .arguments import picture
 from .data import inside, lines, plane, spread, window_around, window_of
 from .layout import below, fitted
 from .maps import grid, levels_of
 from .style import MAP
 
 
+@picture()
 def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
     """Surface of a plane problem with paths on it (``ax`` made with ``projection="3d"``).
 
@@ -83,6 +85,7 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
     return fitted(ax)
 
 
+@picture()
 def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
     """Position against velocity of a second-order flow: iterates as dots, the exact flow as a line.
 

@@ -4,6 +4,7 @@ from itertools import cycle
 
 import numpy as np
 
+from .arguments import picture
 from .layout import below
 from .palette import PALETTE as COLOURS
 from .palette import assign
@@ -24,6 +25,7 @@ def ellipse(covariance, scale=2.0, points=181):
     return scale * (vectors * np.sqrt(np.maximum(values, 0))) @ np.array([np.cos(angle), np.sin(angle)])
 
 
+@picture("Stationary", "discrete sampled ou paths")
 def stationary(study, ax, *, samples=None):
     """Two-sigma ellipses of a Stationary study of two dimensions or more: exact, sampled, SDE.
 
@@ -41,6 +43,7 @@ def stationary(study, ax, *, samples=None):
     return ax
 
 
+@picture("WeakOrder", "h error order what")
 def weak_orders(studies, ax):
     """Weak error against step, log-log, of one or more WeakOrder studies."""
     studies = list(studies)
@@ -52,6 +55,7 @@ def weak_orders(studies, ax):
     return ax
 
 
+@picture("NormEquilibrium", "norm2 predicted lr weight_decay k")
 def norm_equilibrium(study, ax):
     """lr/|w|^2 against lr wd steps, one curve per pair, of a NormEquilibrium study."""
     for i, colour in enumerate(_colours(study.lr.size)):
@@ -64,6 +68,7 @@ def norm_equilibrium(study, ax):
     return ax
 
 
+@picture("LagDistance", "lag distance half_width plateau")
 def lag_distance(studies, ax):
     """E|W_T - W_{T+d}|^2 against the lag, each over its last value, with intervals; the plateau where there is one."""
     studies = list(studies)
@@ -79,6 +84,7 @@ def lag_distance(studies, ax):
     return ax
 
 
+@picture("FunctionMixing", "memory parameters intrinsic_time")
 def function_mixing(study, ax):
     """What the start still decides about predictions, against lr wd steps, with intervals."""
     for i, colour in enumerate(_colours(study.lr.size)):

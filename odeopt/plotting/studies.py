@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .. import checks
+from .arguments import picture
 from .data import positive
 from .layout import below, fitted
 from .maps import contours
@@ -18,6 +19,7 @@ _BASINS = ("#9EC5E5", "#F2B48A", "#8FCBB3", "#D7A6C4", "#EED58B", "#B4B2DA", "#A
 _NOWHERE = "#5A5F66"
 
 
+@picture("Convergence", "h error order")
 def convergence(studies, ax, *, labels=None, legend=True, triangle=True):
     """Error against step, log-log, with a triangle that shows each order.
 
@@ -35,13 +37,13 @@ def convergence(studies, ax, *, labels=None, legend=True, triangle=True):
     studies = list(studies) if isinstance(studies, (list, tuple)) else [studies]
     if not studies:
         raise ValueError("studies must hold at least one convergence study, got none")
-    words = labels or _names(studies)
+    words = _names(studies) if labels is None else labels
     chosen = looks([getattr(s, "spec", None) or getattr(s, "label", "") for s in studies], words)
     shown = {}
     for study, style in zip(studies, chosen):
         h, error = np.asarray(study.h, dtype=float), positive(study.error)
         order = float(study.order)
-        text = f"{style.label}: order {order:.2f}" if np.isfinite(order) and not labels else style.label
+        text = f"{style.label}: order {order:.2f}" if np.isfinite(order) and labels is None else style.label
         ax.plot(h, error, "-", color=style.color, marker=style.marker, mec="white", ms=7, label=text)
         if np.isfinite(order) and np.isfinite(error).sum() > 2:
             key = round(2 * order) / 2
@@ -81,6 +83,7 @@ def _slope(ax, h, error, order):
                 fontsize=10.5, color="#444444")
 
 
+@picture("WorkPrecision", "specs labels")
 def work_precision(study, ax, *, cost="gradients", of="error", legend=True):
     """Error against cost, log-log: lower and further left is better.
 
@@ -108,6 +111,7 @@ def work_precision(study, ax, *, cost="gradients", of="error", legend=True):
     return fitted(ax)
 
 
+@picture("StabilityRegion", "key re im radius limit")
 def stability_region(study, ax, *, mark=True):
     """Region of the complex plane where the spectral radius is at most 1, darker where it is smaller.
 
@@ -128,6 +132,7 @@ def stability_region(study, ax, *, mark=True):
     return fitted(ax)
 
 
+@picture("SpectralRadiusMap", "radius lr momentum mu L")
 def spectral_radius_map(study, ax, *, colorbar=True):
     """Spectral radius over learning rate and momentum; the thick line is the stability limit, radius 1."""
     top = 1.6
@@ -151,6 +156,7 @@ def spectral_radius_map(study, ax, *, colorbar=True):
     return fitted(ax)
 
 
+@picture("Basins", "flow optimizer minima x y")
 def basins(study, ax, *, flow=False, problem=None, legend=True):
     """Which minimum each start reaches; dark where it reaches none.
 

@@ -11,8 +11,9 @@ import matplotlib
 import matplotlib.style
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-from .. import method, optimizers
+from .. import checks, method, optimizers
 from . import layout, palette
+from .arguments import picture
 
 STYLE_SHEET = pathlib.Path(__file__).with_name("odeopt.mplstyle")
 
@@ -70,7 +71,7 @@ def look(name):
     on white; methods of one family share a hue region and differ in marker and lightness, so that pictures also read
     without colour.
     """
-    key = str(name).lower().replace("-", "").replace("_", "").replace(" ", "")
+    key = checks.text("name", name).lower().replace("-", "").replace("_", "").replace(" ", "")
     key = optimizers.ALIASES.get(key, key)
     cls = _pages().get(key)
     if cls is not None and cls.look:
@@ -95,12 +96,15 @@ def shade(color, place, of):
 def described(thing):
     """``(command-line name, hyperparameters)`` of a method, of its ``spec``, or of words of any kind."""
     if not isinstance(thing, (dict, str)):
+        if isinstance(thing, type) or not hasattr(thing, "spec"):
+            raise TypeError(f"methods must hold methods, their specs or words, got {checks.shown(thing)} in it")
         thing = thing.spec()
     if isinstance(thing, str):
         return thing.partition("(")[0], {}
     return thing.get("method", ""), {name: value for name, value in thing.items() if name != "method"}
 
 
+@picture()
 def looks(methods, labels=None, titles=None):
     """A :class:`Look` for each method of one figure, given as a method, its ``spec`` or words.
 
@@ -109,6 +113,9 @@ def looks(methods, labels=None, titles=None):
     differ in lightness and marker. ``titles`` are for optimizers that the package does not know.
     """
     found = [described(m) for m in methods]
+    for name, words in (("labels", labels), ("titles", titles)):
+        if words is not None and len(words) != len(found):
+            raise ValueError(f"{name} must have one entry per method, got {len(words)} for {len(found)}")
     names = [name for name, _ in found]
     places = [names[:i].count(name) for i, name in enumerate(names)]
     wanted = []
@@ -123,7 +130,8 @@ def looks(methods, labels=None, titles=None):
         if names.count(name) > 1 and marker in _MARKERS:
             marker = _MARKERS[(_MARKERS.find(marker) + places[i]) % len(_MARKERS)]
         markers.append(marker)
-        names_of.append(cls.title if cls else (titles and titles[i]) or name)
+        names_of.append(cls.title if cls else (titles is not None and titles[i]) or name)
         shown.append(cls.step_name if cls and isinstance(cls.step_name, str) else "lr")
-    words = labels or method.labels(names_of, [values for _, values in found], shown)
-    return [Look(color, marker, layout.label(label)) for color, marker, label in zip(colors, markers, words)]
+    if labels is None:
+        labels = method.labels(names_of, [values for _, values in found], shown)
+    return [Look(color, marker, layout.label(label)) for color, marker, label in zip(colors, markers, labels)]

@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.colors import LogNorm
 
+from .. import checks
+from .arguments import picture
 from .data import positive
 from .layout import below, fitted
 from .style import look, shade
@@ -10,6 +12,7 @@ from .style import look, shade
 _LABELS = {"error": r"$\max_n |x_n - x(t_n)|$", "gap": "$f - f^*$ at the end", "order": "order"}
 
 
+@picture("Sweep", "names combinations value method")
 def sweep(study, ax, *, kind=None, colorbar=True, legend=True):
     """The measure of ``oo.sweep(..., measure=...)`` over one or two hyperparameters.
 
@@ -27,8 +30,8 @@ def sweep(study, ax, *, kind=None, colorbar=True, legend=True):
     ValueError
         Another kind; a map of something else than two hyperparameters that are numbers.
     """
-    if kind not in (None, "curves", "map"):
-        raise ValueError(f"kind must be 'curves' or 'map', got {kind!r}")
+    if kind is not None:
+        checks.choice("kind", kind, ("curves", "map"))
     columns = [list(dict.fromkeys(c[i] for c in study.combinations)) for i in range(len(study.names))]
     whole = len(study.combinations) == np.prod([len(c) for c in columns])
     numbers = [all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in c) for c in columns]

@@ -35,6 +35,8 @@ def least_squares(residuals, jacobian, x0, *, minima=(), f_min=None, window=None
     for label, part in (("residuals", residuals), ("jacobian", jacobian)):
         if not callable(part):
             raise TypeError(f"{label} must be callable, got {checks.shown(part)}")
+    if name is not None:
+        checks.text("name", name)
     x0 = checks.point("x0", x0)
     rows = _real("residuals", residuals(x0.copy()))
     if rows.ndim != 1:

@@ -182,6 +182,8 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
     inclusion = isinstance(flow, SignInclusion)
     if inclusion:
         checks.choice("solver", solver, filippov.SOLVERS)
+    if schedule is None and steps is not None:
+        raise ValueError(f"steps must be None without a schedule, whose steps it counts, got {checks.shown(steps)}")
     if schedule is not None:
         steps = 100_000 if steps is None else checks.integer("steps", steps, 1)
         moving = _moving(method, schedule, t0)
@@ -343,7 +345,7 @@ def _moving(method, schedule, t0):
     if t0 != 0.0:
         raise ValueError(f"t0 must be 0 under a schedule, got {t0:g}")
     schedules = tuple(schedule) if isinstance(schedule, (list, tuple)) else (schedule,)
-    if not all(isinstance(s, Schedule) for s in schedules):
+    if not schedules or not all(isinstance(s, Schedule) for s in schedules):
         raise TypeError("schedule must be a Schedule or a sequence of them: "
                         "decisions by the objective have no flow of their own")
     for s in schedules:

@@ -48,10 +48,13 @@ class Schedule(abi.Portable):
             raise TypeError(f"kernel must be compiled (see odeopt.abi.kernel), got {checks.shown(self.kernel)}")
         if not isinstance(self.drives, str):
             raise TypeError(f"drives must be the name of a hyperparameter, got {checks.shown(self.drives)}")
+        checks.text("name", self.name)
         machine_code.refresh(self.kernel)
+        object.__setattr__(self, "parts", checks.entries("parts", self.parts))
         if not all(isinstance(part, Schedule) for part in self.parts):
             raise TypeError(f"parts must be Schedules, got {checks.shown(self.parts)}")
-        object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in self.constants))
+        object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in
+                                                       checks.entries("constants", self.constants)))
         if (self.kernel, len(self.constants)) not in _INSIDE and not self.parts:
             for k in (0.0, 1.0):
                 checks.stays_inside(f"the kernel of schedule {self.name!r} must stay inside its "

@@ -203,7 +203,7 @@ class StepDecay(PlateauRule):
     every: int = 1
 
     def __post_init__(self):
-        levels = tuple(checks.real("below", level) for level in self.below)
+        levels = tuple(checks.real("below", level) for level in checks.entries("below", self.below))
         if any(a <= b for a, b in itertools.pairwise(levels)):
             raise ValueError(f"below must decrease, got {levels}")
         if self.period is None and not levels:

@@ -322,6 +322,7 @@ def ramp(start, end, steps, drives="momentum"):
 
     Hinton's momentum: small at first (0.5), raised later (0.9) ([A003]).
     """
+    start, end = checks.nonnegative("start", start), checks.nonnegative("end", end)
     return piecewise((0.0, _length(steps)), (start, end), absolute=True, drives=drives)
 
 

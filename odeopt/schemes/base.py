@@ -63,9 +63,8 @@ class Scheme(abi.Portable):
             checks.takes("check", self.check, "check(flow, problem)")
         for name, least in (("order", 1), ("stages", 0), ("embedded_order", 0), ("matrix_up_to", 0)):
             object.__setattr__(self, name, checks.integer(name, getattr(self, name), least))
-        if not isinstance(self.constants, (list, tuple, np.ndarray)):
-            raise TypeError(f"constants must be a tuple of numbers, got {checks.shown(self.constants)}")
-        object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in self.constants))
+        constants = checks.entries("constants", self.constants)
+        object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in constants))
 
     def fit(self, flow, problem):
         """ValueError or TypeError where the scheme cannot integrate ``flow`` on ``problem``.

@@ -21,6 +21,7 @@ Sources: van der Houwen, Sommeijer (1980), the first-order member; Eftekhari, Va
 Vilmart, Zygalakis, arXiv:1805.07199.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +100,9 @@ def chebyshev_coefficients(stages, damping=0.05):
     t_old, t_new, d_old, d_new = 1.0, w0, 0.0, 1.0
     for _ in range(s - 1):
         t_old, t_new, d_old, d_new = t_new, 2 * w0 * t_new - t_old, d_new, 2 * t_new + 2 * w0 * d_new - d_old
+    if not math.isfinite(d_new):
+        raise ValueError(f"damping must be so small that the stability polynomial is finite, got {damping:g} for {s} "
+                         "stages")
     w1 = t_new / d_new
     return ChebyshevCoefficients(s, w0, w1, 2 * w0 / w1, (w0 + 1) / w1, (w0 - 1) / w1, 1 / t_new)
 

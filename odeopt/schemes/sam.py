@@ -25,6 +25,6 @@ from .runge_kutta import explicit_runge_kutta
 @factory
 def sam(ratio=1.0):
     """The scheme with the radius ``ratio`` times the step, a real number."""
-    ratio = checks.real("ratio", ratio)
+    ratio = checks.real("ratio", ratio, -1e100, 1e100)
     return explicit_runge_kutta(f"SAM, radius {ratio:g} h", [[0, 0], [-ratio, 0]], [0, 1],
                                 order=2 if ratio == -0.5 else 1)

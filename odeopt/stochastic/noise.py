@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import checks, machine_code
 from ..abi import Portable, is_compiled, kernel, plain_by_wish
+from ..problems.base import checked
 
 _INSIDE = set()  # (kernel, dimensions, constants) that stay inside their arrays
 
@@ -223,7 +224,8 @@ def state_dependent(function, constants=(0.0,), *, dim=0, size=0, name=None):
     dim, size = checks.integer("dim", dim), checks.integer("size", size)
     if dim and not size:
         size = dim
-    return Noise(name or function.__name__, function, checks.point("constants", constants), dim, size, False)
+    name = function.__name__ if name is None else checks.text("name", name)
+    return Noise(name, function, checks.point("constants", constants), dim, size, False)
 
 
 def batch_covariance(problem, x, batch):
@@ -245,6 +247,7 @@ def batch_covariance(problem, x, batch):
     ValueError
         No finite sum; a batch larger than the data.
     """
+    checked(problem)
     if not isinstance(batch, Minibatch):
         raise TypeError(f"batch must be a Minibatch, got {type(batch).__name__}")
     batch.check(problem)

@@ -25,7 +25,7 @@ from ..problems.base import checked
 from . import loops
 from .noise import Noise
 from .paths import Paths, cut_short, ended, flow_times, recorded_steps, start_points
-from .streams import Streams, run_blocks
+from .streams import Streams, root_sequence, run_blocks
 
 SCHEMES = {"euler_maruyama": loops.euler_maruyama, "weak_second_order": loops.weak_second_order}
 
@@ -76,6 +76,7 @@ class SDE:
     equation: str = field(default="")
 
     def __post_init__(self):
+        checks.text("equation", self.equation)
         if not isinstance(self.flow, Flow):
             raise TypeError(f"flow must be a Flow, got {checks.shown(self.flow)}")
         object.__setattr__(self, "strength", checks.real("strength", self.strength))
@@ -161,7 +162,7 @@ def simulate(equation: SDE, problem: Problem, noise: Any, x0: ArrayLike | None =
         loop(rhs, problem.fg, problem.hv, problem.data, p, 0.0, h, step, noise.kernel, noise.c, equation.strength,
              equation.row, additive, xi, now, every, steps, stopped[rows], z[rows], out[rows])
 
-    streams = Streams(seed, paths, noise, problem)
+    streams = Streams(root_sequence(seed), paths, noise, problem)
     reached = run_blocks(advance, streams, [stopped, z], 0, steps, drawn, threads, progress, compiled)
     status, message = ended(stopped, reached, interrupted=reached < steps)
     if reached < steps:

@@ -240,7 +240,7 @@ def test_flows_and_schemes_of_plain_python_run_in_the_interpreter():
     (lambda: oo.flows.modified_root_flow(0.1, 0.9, 0.9, 0.0, eps_mode="x"), "eps_mode must be one of"),
     (lambda: oo.flows.modified_gradient_flow(0.1, 0.0, order=7), "order must be one of"),
     (lambda: oo.flows.high_resolution_start([1.0], [1.0, 2.0], 0.1), "g must have shape"),
-    (lambda: oo.flows.linear_test_problem([np.nan]), "coefficients must be finite"),
+    (lambda: oo.flows.linear_test_problem([np.nan]), "coefficients must be a vector of finite"),
     (lambda: oo.schemes.partitioned_euler((1, 0), look_ahead="yes"), "look_ahead must be one of"),
     (lambda: oo.schemes.partitioned_euler((1.5, 0)), "stages must be an integer"),
     (lambda: oo.schemes.catching_up_euler(0), "row must be at least 1"),

@@ -245,7 +245,7 @@ def test_choices_of_flows_are_checked(make):
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: schemes.runge_kutta_chebyshev(10**9), "stages must be at most 10000, got 1000000000"),
     (lambda: schemes.explicit_runge_kutta(5, [[0.0]], [1.0], order=1), "name must be a str, got 5"),
-    (lambda: dataclasses.replace(schemes.heun, constants=5), "constants must be a tuple of numbers, got 5"),
+    (lambda: dataclasses.replace(schemes.heun, constants=5), "constants must be a sequence, got 5"),
     (lambda: flows.Flow(3, "x' = -g", flows.gradient_flow().rhs), "name must be a str, got 3"),
     (lambda: flows.Flow("x", None, flows.gradient_flow().rhs), "equation must be a str, got None"),
     (lambda: flows.Flow("x", "", flows.gradient_flow().rhs, 5), "constants must be a dict of names and numbers, got 5"),

@@ -7,12 +7,13 @@ import numpy as np
 from ... import checks
 from ...optimizers import GradientDescent
 from ...problems import normalized_mlp
+from ...problems.base import checked
 from ...problems.classifier import class_probabilities, model_of
 from ...stochastic import Minibatch
 from ..base import Study
 from ..inner import columns, inner_sample, partial_results
 from ..noise.stationary import completed, mean_interval
-from .scale_invariance import directions
+from .scale_invariance import directions, pairs_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +50,9 @@ class Generalisation(Study):
 
 def random_starts(problem, count, seed, norm=None):
     """(count, n) starts, standard normal or of length ``norm``."""
-    x = np.random.default_rng((seed, 2)).standard_normal((count, problem.dim))
+    count, seed = checks.integer("count", count, 1), checks.integer("seed", seed, high=None)
+    norm = checks.real_or_none("norm", norm, low=0.0, open_low=True)
+    x = np.random.default_rng((seed, 2)).standard_normal((count, checked(problem).dim))
     return x if norm is None else norm * directions(x)
 
 
@@ -65,6 +68,7 @@ def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start
     problem = normalized_mlp() if problem is None else problem
     x0 = random_starts(problem, checks.integer("seeds", seeds, 2), seed, start_norm)
     labels = model_of(problem).labels()
+    steps, records = checks.integer("steps", steps, 1), checks.integer("records", records, 1)
     every = max(1, steps // records)
 
     def measured(pair):
@@ -78,4 +82,4 @@ def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start
         mean, half = mean_interval(right, level)
         return lr, decay, mean, half, right.std(ddof=1), np.mean([problem.fun(w) for w in run.end])
 
-    return Generalisation(problem.name, seeds, steps, level, *columns("pairs", pairs, measured))
+    return Generalisation(problem.name, seeds, steps, level, *columns("pairs", pairs_of(pairs), measured))

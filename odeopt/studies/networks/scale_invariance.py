@@ -14,6 +14,7 @@ import numpy as np
 
 from ... import checks, problems, schedules
 from ...optimizers import GradientDescent, Momentum
+from ...problems.base import checked
 from ...spectrum import power_iteration
 from ...stochastic import Minibatch
 from ..base import Study
@@ -27,7 +28,7 @@ def rescaled(optimizer, factor):
     For GradientDescent and Momentum of forms heavy_ball and torch (buffers scale by factor and
     1/factor; from cold starts they are 0).
     """
-    factor = checks.real("factor", factor, 0.0, open_low=True)
+    factor = checks.real("factor", factor, 1e-150, 1e150)  # its square is a number
     _check_decayed(optimizer)
     return optimizer.changed(lr=optimizer.lr * factor**2, weight_decay=optimizer.weight_decay / factor**2)
 
@@ -37,7 +38,7 @@ def _check_decayed(optimizer):
         return
     if not (isinstance(optimizer, Momentum) and optimizer.form in ("heavy_ball", "torch")):
         raise ValueError("optimizer must be GradientDescent or Momentum of form heavy_ball or torch, "
-                         f"got {optimizer!r}")
+                         f"got {checks.shown(optimizer)}")
 
 
 def growth_factor(optimizer):
@@ -46,6 +47,7 @@ def growth_factor(optimizer):
     GradientDescent: 1 - lr wd. Momentum: the larger root of a^2 - (1 + momentum - lr wd) a + momentum = 0
     (Li, Arora, theorem 2.12). ValueError where the roots are complex (lr wd > (1 - sqrt(momentum))^2).
     """
+    _check_decayed(optimizer)
     product = optimizer.lr * optimizer.weight_decay
     mu = getattr(optimizer, "momentum", 0.0)
     b = 1 + mu - product
@@ -83,12 +85,21 @@ def growing_equivalent(optimizer, x0, slots=None):
     alpha = growth_factor(optimizer)
     plain = optimizer.changed(lr=optimizer.lr / alpha, weight_decay=0.0)
     schedule = schedules.exponential(alpha**-2)
-    start = np.zeros((len(plain.slots), np.size(x0)))
+    x0 = checks.point("x0", x0)
+    start = np.zeros((len(plain.slots), x0.size))
+    if slots is not None:
+        start += checks.array("slots", slots, start.shape, of=repr(plain))
     if momentum:
-        start[0] = (alpha - 1) / (optimizer.lr * alpha) * np.asarray(x0)
-        if slots is not None:
-            start += slots
+        start[0] += (alpha - 1) / (optimizer.lr * alpha) * x0
     return plain, schedule, start
+
+
+def pairs_of(pairs):
+    """``pairs`` as a list of (lr, weight_decay), or one line."""
+    found = [checks.entries("pairs", pair) for pair in checks.entries("pairs", pairs)]
+    if not all(len(pair) == 2 for pair in found):
+        raise ValueError(f"pairs must hold pairs (lr, weight_decay), got {checks.shown(pairs)}")
+    return [decayed(*pair) for pair in found]
 
 
 def directions(x):
@@ -98,19 +109,26 @@ def directions(x):
 
 def norm_recursion(n0, lr, weight_decay, sigma2, steps):
     """(steps + 1,) squared norms n+ = (1 - lr wd)^2 n + lr^2 sigma2/n from n0; sigma2 = |gradient|^2 at |w| = 1."""
-    n = [float(n0)]
-    for _ in range(steps):
-        n.append((1 - lr * weight_decay) ** 2 * n[-1] + lr**2 * sigma2 / n[-1])
+    n = [checks.positive("n0", n0)]
+    lr, weight_decay, sigma2 = checks.positive("lr", lr), checks.nonnegative("weight_decay", weight_decay), (
+        checks.nonnegative("sigma2", sigma2))
+    shrink = 1 - lr * weight_decay
+    for _ in range(checks.integer("steps", steps)):
+        n.append(shrink * shrink * n[-1] + lr * lr * sigma2 / n[-1])
     return np.array(n)
 
 
 def equilibrium_norm2(lr, weight_decay, sigma2):
     """Its fixed point |w|^2 = sqrt(lr sigma2/(wd (2 - lr wd)))."""
+    sigma2 = checks.nonnegative("sigma2", sigma2)
+    lr, weight_decay = checks.positive("lr", lr), checks.positive("weight_decay", weight_decay)
+    checks.real("lr * weight_decay", lr * weight_decay, 0.0, 2.0, open_low=True, open_high=True)
     return math.sqrt(lr * sigma2 / (weight_decay * (2 - lr * weight_decay)))
 
 
 def equilibrium_angle(intrinsic):
     """Angle of one step at the equilibrium, arctan sqrt((1 - lr wd)^-2 - 1): about sqrt(2 lr wd)."""
+    intrinsic = checks.real("intrinsic", intrinsic, 0.0, 1.0, open_high=True)
     return math.atan(math.sqrt((1 - intrinsic) ** -2 - 1))
 
 
@@ -211,8 +229,9 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
     -----
     Ctrl-C keeps the finished pairs.
     """
-    problem = problems.normalized_logistic() if problem is None else problem
-    paths = checks.integer("paths", paths, 2)
+    problem = problems.normalized_logistic() if problem is None else checked(problem)
+    paths, records = checks.integer("paths", paths, 2), checks.integer("records", records, 1)
+    seed = checks.integer("seed", seed, high=None)
     if noise is None and problem.fgb is not None:
         noise = Minibatch(32)
     steps = None if steps is None else checks.integer("steps", steps, 1)
@@ -241,7 +260,7 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
                 effective_half, float(relaxed), balance, balance_half, run.k)
 
     lr, decay, mean, half, sigma2, predicted, end, end_half, effective, effective_half, relaxed, balance, \
-        balance_half, k = columns("pairs", [decayed(*pair) for pair in pairs], measured)
+        balance_half, k = columns("pairs", pairs_of(pairs), measured)
     return NormEquilibrium(problem.name, paths, level, lr, decay, k, mean, half, sigma2, predicted, end, end_half,
                            effective, effective_half, relaxed, balance, balance_half)
 
@@ -317,7 +336,8 @@ def instability(lrs, problem=None, *, intrinsic=0.02, x0=None, steps=1500):
     ``problem``: scale-invariant, default x^2/(x^2 + y^2) (:func:`odeopt.problems.rayleigh`). Ctrl-C keeps the finished
     learning rates.
     """
-    problem = problems.rayleigh() if problem is None else problem
+    problem = problems.rayleigh() if problem is None else checked(problem)
+    intrinsic, steps = checks.nonnegative("intrinsic", intrinsic), checks.integer("steps", steps, 1)
 
     def measured(lr):
         decay = intrinsic / lr

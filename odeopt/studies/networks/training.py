@@ -7,7 +7,7 @@ with ``initial(seed)``, ``loss_and_grad(w, images, labels)`` and
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,10 +99,12 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
         is none.
     """
     epochs, batch = checks.integer("epochs", epochs, 1), checks.integer("batch", batch, 1)
-    if clip_norm is not None or clip_value is not None:
-        optimizer = Clipped(optimizer, *clipping.bounds(clip_norm, clip_value, ("clip_norm", "clip_value")))
+    seed = checks.integer("seed", seed, high=None)
+    _check(optimizer, network, data, rule)
     if isinstance(network, Problem):
         network = network.as_network("train")
+    if clip_norm is not None or clip_value is not None:
+        optimizer = Clipped(optimizer, *clipping.bounds(clip_norm, clip_value, ("clip_norm", "clip_value")))
     images, labels = data["train"]
     if batch > len(labels):
         raise ValueError(f"batch must be at most the {len(labels)} training images, got {batch}")
@@ -136,11 +138,35 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
                     network.loss_and_accuracy(w, *data["test"])[1], w)  # pyright: ignore[reportCallIssue]
 
 
+def _check(optimizer, network, data, rule):
+    """TypeError or ValueError in one line for what cannot be trained."""
+    checks.instance("optimizer", optimizer, Optimizer, "an Optimizer")
+    for name in () if isinstance(network, Problem) else ("initial", "loss_and_grad", "loss_and_accuracy"):
+        if not callable(getattr(network, name, None)):
+            raise TypeError(f"network must have a method {name}, as odeopt.problems.lenet.LeNet5 has, "
+                            f"got {checks.shown(network)}")
+    if not isinstance(data, Mapping) or not {"train", "validation", "test"} <= set(data):
+        raise TypeError('data must be a dict of "train", "validation" and "test", as split gives it, '
+                        f"got {checks.shown(data)}")
+    for name in ("train", "validation", "test"):
+        pair = data[name]
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"data[{name!r}] must be a pair (images, labels), got {checks.shown(pair)}")
+    if rule is not None:
+        checks.instance("rule", rule, PlateauRule, "a PlateauRule, such as odeopt.schedules.ReduceLROnPlateau, or None")
+
+
 def split(images, labels, sizes, seed=0):
     """Shuffle once and cut into "train", "validation" and "test" of ``sizes`` (the data of :func:`train`)."""
+    sizes = tuple(checks.integer("sizes", size) for size in checks.entries("sizes", sizes))
+    if len(sizes) != 3:
+        raise ValueError(f"sizes must be three numbers, of train, validation and test, got {checks.shown(sizes)}")
+    images, labels = np.asarray(images), np.asarray(labels)
+    if not images.ndim or not labels.ndim or len(images) != len(labels):
+        raise ValueError(f"images and labels must be as many, got shapes {images.shape} and {labels.shape}")
     if sum(sizes) > len(labels):
         raise ValueError(f"sizes must add up to at most {len(labels)}, got {sizes}")
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = np.random.default_rng(checks.integer("seed", seed, high=None)).permutation(len(labels))
     ends = np.cumsum((0, *sizes))
     return {name: (images[order[a:b]], labels[order[a:b]])
             for name, a, b in zip(("train", "validation", "test"), ends, ends[1:], strict=False)}
@@ -183,6 +209,15 @@ def learning_rate_decay(network: Any, data: Any, optimizer: Optimizer, rule: Pla
     ``epochs`` is a dict ``{lr: number of epochs}``; ``optimizer`` gives the other hyperparameters. Ctrl-C keeps the
     finished trainings; KeyboardInterrupt where there is none.
     """
+    _check(optimizer, network, data, rule)
+    if not isinstance(epochs, Mapping):
+        raise TypeError("epochs must be a dict from learning rates to numbers of epochs, "
+                        f"got {checks.shown(epochs)}")
+    for lr, count in epochs.items():
+        checks.positive("epochs, a learning rate in it,", lr)
+        checks.integer("epochs, a number of them,", count, 1)
+    seeds = tuple(checks.integer("seeds", seed, high=None) for seed in checks.entries("seeds", seeds))
+
     def one(job):
         (lr, count), used, seed = job
         run = train(optimizer.changed(lr=lr), network, data, count, batch=batch, rule=used, seed=seed,

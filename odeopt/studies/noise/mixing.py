@@ -19,7 +19,7 @@ from ...stochastic import Minibatch, gaussian
 from ..base import Study
 from ..inner import columns, inner_sample, partial_results
 from ..networks.generalisation import random_starts
-from ..networks.scale_invariance import decayed
+from ..networks.scale_invariance import pairs_of
 from .stationary import (
     completed,
     dense_quadratic,
@@ -39,8 +39,8 @@ def lag_distance(optimizer, hessian, covariance, lags):
     p = stationary_covariance(optimizer, hessian, covariance, full=True)
     a, _ = step_matrices(optimizer, hessian)
     n = np.shape(hessian)[0]
-    return np.array([2 * np.trace((p - np.linalg.matrix_power(a, checks.integer("lags", int(d))) @ p)[:n, :n])
-                     for d in lags])
+    return np.array([2 * np.trace((p - np.linalg.matrix_power(a, checks.integer("lags", d)) @ p)[:n, :n])
+                     for d in checks.entries("lags", lags)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,6 +83,7 @@ class LagDistance(Study):
 def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1, paths=4000, level=0.99, seed=0,
                            threads=None, progress=False):
     """Sample E|W_T - W_{T+d}|^2 on a quadratic, d = stride, 2 stride, ..., lags stride, with the exact values."""
+    stride = checks.integer("stride", stride, 1, 2**40)
     lag = stride * np.arange(1, checks.integer("lags", lags, 2) + 1)
     exact = lag_distance(optimizer, hessian, covariance, lag)
     sigma = stationary_covariance(optimizer, hessian, covariance)
@@ -104,7 +105,9 @@ def lag_distance_network(optimizer, problem=None, *, burn=4000, lags=40, stride=
     motion; ``raw`` takes the weights as they are.
     """
     problem = normalized_mlp() if problem is None else problem
-    raw = checks.switch("raw", raw)
+    raw, stride = checks.switch("raw", raw), checks.integer("stride", stride, 1)
+    burn, lags, origins = (checks.integer(name, value, 1) for name, value in (
+        ("burn", burn), ("lags", lags), ("origins", origins)))
     if burn % stride:
         raise ValueError(f"burn must be a multiple of stride = {stride}, got {burn}")
     run = inner_sample(optimizer, problem, Minibatch(batch), random_starts(problem, paths, seed, 1.0),
@@ -275,7 +278,7 @@ def function_mixing(pairs, problem=None, *, intrinsic_time=4.0, records=16, batc
         return lr, decay, run.k, *np.array(disagreement).T, 1 - cosine, (predicted != labels).mean(axis=(0, 2))
 
     return FunctionMixing(problem.name, paths, level,
-                          *columns("pairs", [decayed(*pair) for pair in pairs], measured))
+                          *columns("pairs", pairs_of(pairs), measured))
 
 
 def _disagreement(predicted, paths, level):

@@ -77,6 +77,7 @@ def square_root_scaled(optimizer, factor):
     lr sqrt(factor), 1 - beta -> factor (1 - beta) for each running average, eps/sqrt(factor); take
     1/factor as many steps. ValueError where a beta would leave [0, 1) or the method has no lr.
     """
+    factor = checks.real("factor", factor, 0.0, open_low=True)
     return _scaled(optimizer, factor, math.sqrt(factor))
 
 
@@ -127,8 +128,9 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
     problem = sine_bowl() if problem is None else problem
     factor, steps = checks.real("factor", factor, 0.0, open_low=True), checks.integer("steps", steps, 1)
     paths, variance = checks.integer("paths", paths, 2), checks.real("variance", variance, 0.0, open_low=True)
-    few = round(steps / factor)
-    if abs(few * factor - steps) > 1e-9:
+    seed = checks.integer("seed", seed, high=None)
+    few = round(min(steps / factor, checks.LARGEST))
+    if few < 1 or abs(few * factor - steps) > 1e-9:
         raise ValueError(f"steps must be a multiple of factor = {factor:g}, got {steps}")
     runs = ((optimizer, variance, steps), (square_root_scaled(optimizer, factor), variance / factor, few),
             (linearly_scaled(optimizer, factor), variance / factor, few))

@@ -227,8 +227,10 @@ def covariance_interval(samples, level=0.99):
     the hundreds and more. With fewer samples S is skew and the intervals miss more often: at level 0.99
     one 2 x 2 matrix in 40 for N = 100, one in 17 for N = 30.
     """
-    samples = np.asarray(samples)
+    samples = checks.array("samples", samples, (None, None), finite=False)
     level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    if len(samples) < 2:
+        raise ValueError(f"samples must be at least 2, got {len(samples)}")
     s = np.atleast_2d(np.cov(samples, rowvar=False))
     n = s.shape[0]
     z = NormalDist().inv_cdf(1 - (1 - level) / (n * (n + 1)))

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import checks
-from ...optimizers import GradientDescent
-from ...stochastic import gaussian, sde
+from ...optimizers import GradientDescent, Optimizer
+from ...problems.base import checked
+from ...stochastic import Noise, gaussian, sde
 from ...stochastic.sde import one_step
 from ..base import Study
 from ..order.fit import refinements
@@ -29,7 +30,7 @@ def discrete_moments(optimizer, hessian, covariance, x0, steps, *, z0=None):
     """``(mean, covariance)`` of x after ``steps`` steps from ``x0`` (memory 0, or all of ``z0``), exact."""
     h, c = _checked(hessian, covariance)
     a, b = step_matrices(optimizer, h)
-    z = np.zeros(a.shape[0])
+    z, steps = np.zeros(a.shape[0]), checks.integer("steps", steps)
     z[: h.shape[0]] = checks.point("x0", x0, h.shape[0])
     if z0 is not None:
         z = checks.point("z0", z0, a.shape[0])
@@ -54,7 +55,7 @@ def sde_moments(optimizer, hessian, covariance, x0, t, *, order=1):
     """``(mean, covariance)`` of X at flow time ``t`` for the optimizer's SDE from rest, exact (Van Loan 1978)."""
     h, c = _checked(hessian, covariance)
     f, d = sde_matrices(optimizer, h, order)
-    z = np.zeros(f.shape[0])
+    z, t = np.zeros(f.shape[0]), checks.nonnegative("t", t)
     z[: h.shape[0]] = checks.point("x0", x0, h.shape[0])
     return _moments(f, d @ c @ d.T, z, t, h.shape[0])
 
@@ -129,6 +130,7 @@ def weak_order(optimizer, hessian, covariance, x0, t_end, *, order=1, levels=6):
     """
     levels = len(refinements(levels, 2.0, 2))
     t_end = checks.real("t_end", t_end, 0.0, open_low=True)
+    checks.instance("optimizer", optimizer, Optimizer, "an Optimizer")
     steps = round(t_end / optimizer.h)
     if steps < 1 or abs(steps * optimizer.h - t_end) > 1e-9 * t_end:
         raise ValueError(f"t_end must be a multiple of the step h = {optimizer.h:.6g}, got {checks.shown(t_end)}")
@@ -148,6 +150,8 @@ def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, 
     The integrator's own one-step map is probed, its moments follow exactly.
     """
     h_matrix, c = _checked(hessian, covariance)
+    t_end, coarsest = checks.positive("t_end", t_end), checks.integer("coarsest", coarsest, 1, 2**20)
+    levels = len(refinements(levels, 2.0, 2))
     equation = sde(GradientDescent(lr=0.1) if optimizer is None else optimizer)
     problem, noise = dense_quadratic(h_matrix), gaussian(c)
     n, rows, m = problem.dim, equation.flow.rows, noise.fitted(problem.dim)
@@ -156,7 +160,7 @@ def integrator_order(scheme, hessian, covariance, x0, t_end, *, optimizer=None, 
     z0[:n] = checks.point("x0", x0, n)
     exact = _second_moment(_moments(f, d @ c @ d.T, z0, t_end, n))
     steps, errors = [], []
-    for level in range(len(refinements(levels, 2.0, 2))):
+    for level in range(levels):
         count = coarsest * 2**level
         h = t_end / count
         a = np.array([one_step(equation, problem, noise, e.reshape(rows, n), np.zeros(m), h, scheme).ravel()
@@ -207,10 +211,17 @@ def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, orde
     ValueError
         Another optimizer or dimension; a step that leaves the interval by more than a thousandth of it.
     """
-    if not isinstance(optimizer, GradientDescent) or problem.dim != 1:
-        raise ValueError(f"optimizer must be GradientDescent on a problem of one dimension, got {optimizer.title} and "
-                         f"dimension {problem.dim}")
-    low, high = (checks.real("interval", end) for end in interval)
+    checks.instance("noise", noise, Noise, "a Noise, such as odeopt.stochastic.gaussian(0.1)")
+    if not isinstance(optimizer, GradientDescent) or checked(problem).dim != 1:
+        raise ValueError(f"optimizer must be GradientDescent on a problem of one dimension, got "
+                         f"{checks.shown(optimizer)} and {checks.shown(problem)}")
+    ends = tuple(checks.real("interval", end) for end in checks.entries("interval", interval))
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(f"interval must be (low, high) with low < high, got {checks.shown(interval)}")
+    (low, high), nodes = ends, checks.integer("nodes", nodes, 2, 10_000)
+    t_end, levels = checks.positive("t_end", t_end), len(refinements(levels, 2.0, 2))
+    substeps, start = checks.integer("substeps", substeps, 2), checks.real("x0", x0, low, high)
+    checks.takes("test", test, "test(x)")
     x = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.pi * np.arange(nodes) / (nodes - 1))
     steps = round(t_end / optimizer.h)
     if steps < 1 or abs(steps * optimizer.h - t_end) > 1e-9 * t_end:
@@ -227,8 +238,8 @@ def weak_order_nonlinear(optimizer, problem, noise, x0, t_end, interval, *, orde
         return total
 
     h, error, values = [], [], test(x)
-    at = _interpolation(x, np.array([float(x0)]))[0]
-    for level in range(len(refinements(levels, 2.0, 2))):
+    at = _interpolation(x, np.array([start]))[0]
+    for level in range(levels):
         finer = optimizer.refined(2**level)
         equation, count = sde(finer, order), steps * 2**level
 

@@ -30,7 +30,7 @@ from ...flows import SignInclusion
 from ...method import STARTS, Method, checked_method
 from ...problems import Problem
 from ...problems.base import checked
-from ...reference.reference import reference, start_state
+from ...reference.reference import METHODS, reference, start_state
 from ...reference.solvers import DENSE_JACOBIAN
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
@@ -218,6 +218,9 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
     factors = refinements(levels, factor, 3)
     checks.choice("against", against, ("reference", "richardson"))
     checks.choice("start", start, STARTS)
+    checks.choice("solver", solver, METHODS)
+    if refine is not None:
+        checks.takes("refine", refine, "refine(f)")
     ladder = _Ladder(method, problem, x0, t_end, start, refine)
     given = expected
     expected = expected_order(method, start) if given is None else checks.real("expected", given)
@@ -345,7 +348,7 @@ def solve(flow, problem, z0, t_end, rtol, atol, solver, t0=0.0):
 
 def expected_order(method: Method, start: str = "cold") -> float:
     """The order that the method declares for this start; nan where it declares none."""
-    order = method.declared_order(start)
+    order = checked_method(method).declared_order(start)
     return math.nan if order is None else float(order)
 
 
@@ -406,6 +409,10 @@ class _Ladder:
                 raise ValueError(f"t_end must hold more steps at each level, got {self.t_end:.6g} with "
                                  f"{', '.join(map(str, steps))} steps of h = {float(np.max(self.method.h)):.6g}, ...")
 
+    def _refined(self, f):
+        assert self.refine is not None
+        return checked_method(self.refine(f), "refine must return an Optimizer")
+
     def run(self, f):
         """``(h, t, x)`` of the level with steps ``f`` times smaller; x is inf where it diverged."""
         method, t_end = self.method, self.t_end
@@ -415,7 +422,7 @@ class _Ladder:
         if self.refine is not None:
             h = method.h / f
             steps = max(1, round(steps_within(t_end, t_end / h)))
-            run = inner_run(self.refine(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
+            run = inner_run(self._refined(f), self.problem, self.x0, steps, self._stride(steps), start=self.start)
             t = run.k * h
         else:
             finer = method.refined(f)

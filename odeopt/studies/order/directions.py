@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ... import checks
 from ...flows import gradient_flow
+from ...method import checked_method
 from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.base import checked
@@ -78,6 +79,7 @@ def directions(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = No
         The problem's minimum is not known; gradient flow does not come to rest and ``t_orbit`` is missing.
     """
     checked(problem)
+    checked_method(optimizer, "optimizer must be an Optimizer or a Discretization")
     t_orbit = checks.real_or_none("t_orbit", t_orbit, low=0.0, open_low=True)
     if problem.f_min is None:
         raise ValueError(f"problem must have a known f_min, and {problem.name} has none")
@@ -98,6 +100,8 @@ def directions(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = No
 
 def orbit(problem, x0, t_end=None):
     """Points on the gradient flow's orbit from ``x0``, (m, n), dense where it moves."""
+    x0 = checks.point("x0", x0, checked(problem).dim)
+    t_end = checks.real_or_none("t_end", t_end, low=0.0, open_low=True)
     g0 = np.linalg.norm(problem.grad(x0))
     t = (1 + np.linalg.norm(x0)) / max(g0, 1e-300) if t_end is None else t_end
     solver = "jitted" if problem.compiled else "auto"

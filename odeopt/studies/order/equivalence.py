@@ -15,6 +15,7 @@ from ...discretization import Discretization
 from ...flows import Flow
 from ...optimizers import Optimizer
 from ...problems import Problem
+from ...problems.base import checked
 from ...reference.reference import reference
 from ..inner import inner_run
 
@@ -62,10 +63,12 @@ class Side:
             run = inner_run(self.method, problem, x0 if self.start is None else self.start, steps * self.every,
                          self.every, memory=True)
         elif callable(self.method):
-            return np.asarray(self.method(problem, x0.copy(), steps * self.every))[:: self.every]
+            points = checks.array("method, called as method(problem, x0, steps),", self.method(
+                problem, x0.copy(), steps * self.every), (steps * self.every + 1, None), finite=False)
+            return points[:: self.every]
         else:
-            raise TypeError("method must be an Optimizer, a Discretization, a Flow or a callable, "
-                            f"got {type(self.method).__name__}")
+            raise TypeError("first and second must hold an Optimizer, a Discretization, a Flow or a callable, "
+                            f"got {checks.shown(self.method)}")
         if not run.ok or len(run) != steps + 1:
             raise ValueError(f"steps must be a number that both sides can do, {run.method} ended: {run.message}")
         return run.x if self.observe is None else self.observe(run.x, run.memory)
@@ -111,7 +114,11 @@ def deviation(first: Any, second: Any, problem: Problem, steps: int = 200, *, re
     >>> oo.deviation(adam, same, oo.problems.beale()) < 1e-12
     True
     """
+    checked(problem)
     steps, relative = checks.integer("steps", steps, 1), checks.switch("relative", relative)
+    for name, side in (("first", first), ("second", second)):
+        if isinstance(side, tuple) and len(side) != 2:
+            raise ValueError(f"{name} must be a Side, a method or a pair (method, start), got {checks.shown(side)}")
     sides = [s if isinstance(s, Side) else Side(*s) if isinstance(s, tuple) else Side(s) for s in (first, second)]
     a, b = (side.points(problem, steps) for side in sides)
     if a.shape != b.shape:
@@ -125,6 +132,9 @@ def two_step(lr, momentum, first=1.0):
 
     ``first`` scales the first step: x_1 = x_0 - first * lr g(x_0); 1/2 is a Verlet step from rest.
     """
+
+    lr, momentum, first = (checks.real(name, value) for name, value in (
+        ("lr", lr), ("momentum", momentum), ("first", first)))
 
     def run(problem, x0, steps):
         x = np.empty((steps + 1, x0.size))
@@ -143,7 +153,9 @@ def own_scheme(optimizer, problem, x0=None, steps=200):
     A method that chooses its step (error-controlled Euler, Barzilai-Borwein) is compared with the scheme at the
     steps that it chose in its first ``steps`` steps.
     """
-    flow, scheme = optimizer.flow, optimizer.scheme
+    checked(problem)
+    checks.instance("optimizer", optimizer, Optimizer, "an Optimizer")
+    flow, scheme, steps = optimizer.flow, optimizer.scheme, checks.integer("steps", steps, 1)
     if flow is None or scheme is None:
         raise ValueError(f"optimizer must have a classical flow and a scheme, and {optimizer.title} does not")
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)

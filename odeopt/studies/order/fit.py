@@ -71,7 +71,14 @@ def fit_order(h, error, *, floor=0.0, agree=AGREE, drift=True):
     Slopes that drift one way faster and faster are no tail, however close they are (unless ``drift`` is False, for
     errors that fluctuate).
     """
-    h, error = np.asarray(h, dtype=float), np.asarray(error, dtype=float)
+    h = checks.point("h", h)
+    error = checks.array("error", error, h.shape, finite=False, of="the steps h")
+    agree = checks.positive("agree", agree)
+    if isinstance(floor, (int, float)) and not math.isfinite(floor):  # of a reference that failed: nothing is clear
+        floor = math.inf
+    else:
+        floor = checks.nonnegative("floor", floor)
+    drift = checks.switch("drift", drift)
     with np.errstate(all="ignore"):
         slopes = np.log(error[:-1] / error[1:]) / np.log(h[:-1] / h[1:])
     slopes[~np.isfinite(slopes)] = np.nan

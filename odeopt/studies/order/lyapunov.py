@@ -189,10 +189,11 @@ def lyapunov(method: Method | Flow, problem: Problem, x0: ArrayLike | None = Non
     function, needs_velocity, needs = ENERGIES[energy]
     if needs_velocity and flow.order_of_position != 2:
         raise ValueError(f"energy must be one without velocity for {flow.name}, got {checks.shown(energy)}")
-    if "mu" in needs:
-        if mu is None:
-            raise ValueError(f"mu must be given for the energy {energy!r}")
-        mu = checks.real("mu", mu, 0.0, open_low=True)
+    mu = checks.real_or_none("mu", mu, low=0.0, open_low=True)
+    if "mu" in needs and mu is None:
+        raise ValueError(f"mu must be given for the energy {energy!r}")
+    if t_end is not None and not isinstance(method, Flow):
+        raise ValueError(f"t_end must be None for a method that takes steps, got {checks.shown(t_end)}")
     if minimiser is None and not problem.minima:
         raise ValueError(f"minimiser must be given: problem {problem.name!r} knows none")
     star = checks.point("minimiser", problem.minima[0] if minimiser is None else minimiser, problem.dim)

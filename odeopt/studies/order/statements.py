@@ -232,7 +232,8 @@ class Equivalences(Study):
 @partial_results
 def equivalences(names: Sequence[str] | None = None, *, progress: bool = False) -> Equivalences:
     """Execute the statements ``names`` (default: all of :data:`STATEMENTS`)."""
-    names = list(STATEMENTS) if names is None else [checks.choice("names", n, STATEMENTS) for n in names]
+    names = list(STATEMENTS) if names is None else [
+        checks.choice("names", n, STATEMENTS) for n in checks.entries("names", names)]
 
     def work(name):
         statement = STATEMENTS[name]

@@ -23,7 +23,7 @@ from ...method import labels as told_apart
 from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.base import checked
-from ...reference.reference import start_state
+from ...reference.reference import METHODS, start_state
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
 from .convergence import check_reached, solve
@@ -157,10 +157,11 @@ def work_precision(methods: Sequence[Method], problem: Problem, x0: ArrayLike | 
     checked(problem)
     levels, repeats = len(refinements(levels, factor, 1)), checks.integer("repeats", repeats, 1)
     checks.choice("start", start, STARTS)
+    checks.choice("solver", solver, METHODS)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     steps = checks.integer("steps", steps, 1)
-    methods = list(methods)
-    labels = None if labels is None else [str(label) for label in labels]
+    methods = list(checks.entries("methods", methods))
+    labels = None if labels is None else [str(label) for label in checks.entries("labels", labels)]
     if labels is not None and len(labels) != len(methods):
         raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(labels)}")
     for method in methods:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from ... import checks
 from ...optimizers import GradientDescent, Optimizer
 from ...problems import Problem
+from ...problems.base import checked
 from ..inner import inner_run
 
 COURANT = 0.25
@@ -27,6 +28,7 @@ FLAT = 1e-12  # curvatures below this count as zero
 
 def path_curvature(problem, x0, steps=200):
     """``(L, end)``: largest curvature along gradient descent from ``x0``, and where it ended."""
+    x0, steps = checks.point("x0", x0, checked(problem).dim), checks.integer("steps", steps, 1)
     largest = max(problem.curvature(x0), FLAT)
     for _ in range(12):
         run = inner_run(GradientDescent(0.5 / largest), problem, x0, steps, max(1, steps // 10))
@@ -61,6 +63,7 @@ def suggest(cls: type[Optimizer], problem: Problem, x0: ArrayLike | None = None,
     """
     if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
         raise TypeError(f"cls must be a subclass of Optimizer, got {checks.shown(cls)}")
+    checked(problem)
     steps = checks.integer("steps", steps)
     names = [f.name for f in dataclasses.fields(cls)]
     unknown = [key for key in given if key not in names]

@@ -59,7 +59,8 @@ def stability_limit(method: Any, curvature: float = 1.0, *, vary: str = "lr",
     3.8
     """
     checks.choice("vary", vary, ("lr", "curvature"))
-    curvature = checks.real("curvature", curvature, 0.0, open_low=True)
+    curvature = checks.real("curvature", curvature, 1e-250, 1e250)  # so that every step tried is a float
+    preconditioner = checks.real("preconditioner", preconditioner, 1e-250, 1e250)
     amplification_matrix(method, curvature, preconditioner=preconditioner)  # refuses what has none
     fixed = isinstance(method, Scheme) or vary == "curvature"
     size = 1.0 if isinstance(method, Scheme) else float(np.ravel(method.step)[0])

@@ -52,7 +52,7 @@ class Tuning:
 
 def _interval(mu, L):
     mu = checks.real("mu", mu, 0.0, open_low=True)
-    return mu, checks.real("L", L, mu)
+    return mu, checks.real("L", L, mu, 1e30 * mu)  # beyond, momenta round to 1
 
 
 def gradient_descent(mu, L):
@@ -104,6 +104,9 @@ def chebyshev(mu, L, n):
 def rkc(mu, L, stages):
     """Runge-Kutta-Chebyshev descent whose stability polynomial is the best one of degree ``stages`` on [mu, L]."""
     mu, L = _interval(mu, L)
+    stages = checks.integer("stages", stages, 1, 10_000)
+    if not mu < L:
+        raise ValueError(f"L must be above mu = {mu:g}, got {L:g}")
     damping = 2 * stages**2 * mu / (L - mu)
     c = chebyshev_coefficients(stages, damping)
     method = Discretization(gradient_flow(), runge_kutta_chebyshev(stages, damping), (c.w0 - 1) / (c.w1 * mu))
@@ -141,6 +144,7 @@ class TuningTable(Study):
 def tuning_table(mu, L, *, stages=8):
     """All tunings of this module for [``mu``, ``L``]; the Chebyshev ones with ``stages`` gradients per cycle."""
     mu, L = _interval(mu, L)
+    stages = checks.integer("stages", stages, 1, 10_000)
     if not mu < L:
         raise ValueError(f"L must be above mu = {mu:g}, got {L:g}")
     c = np.concatenate([np.geomspace(mu, L, 65), np.linspace(mu, L, 400)])
@@ -166,8 +170,10 @@ def gradient_descent_bound(L, R, steps, lr=None):
 
     L R^2/(4 N L lr + 2) (Drori, Teboulle, arXiv:1206.3209), attained by :func:`worst_huber`.
     """
+    L, R = checks.positive("L", L), checks.positive("R", R)
+    steps = checks.integer("steps", steps)
     lr = 1 / L if lr is None else checks.real("lr", lr, 0.0, 1 / L, open_low=True)
-    return L * R**2 / (4 * steps * L * lr + 2)
+    return L * R * R / (4 * steps * L * lr + 2)
 
 
 def worst_huber(L, R, steps):
@@ -175,12 +181,16 @@ def worst_huber(L, R, steps):
     R/(2 N + 1), as a Problem."""
     from ...problems import Problem
 
-    knee = checks.real("R", R, 0.0, open_low=True) / (2 * steps + 1)
+    L, R = checks.positive("L", L), checks.positive("R", R)
+    knee = R / (2 * checks.integer("steps", steps) + 1)
     return huber(knee, L, R, Problem)
 
 
 def huber(knee, L, x0, make):
     """Huber's function in one dimension: (L/2) x^2 up to ``knee``, linear beyond (``make``: Problem)."""
+    knee, L, x0 = checks.positive("knee", knee), checks.positive("L", L), checks.real("x0", x0)
+    if not callable(make):
+        raise TypeError(f"make must be Problem or a function of its arguments, got {checks.shown(make)}")
 
     def fun(x):
         size = abs(x[0])

@@ -157,7 +157,7 @@ def period_two_orbit(optimizer: Optimizer, curvature: float = 1.0) -> PeriodTwoO
         stability limit; no such orbit near the formula's (an eps that is not small beside
         lr * curvature stops the method at the minimum instead).
     """
-    c = checks.real("curvature", curvature, 0.0, open_low=True)
+    c = checks.real("curvature", curvature, 1e-100, 1e100)  # the orbit holds powers of it
     formula, z, signs, moving = _orbit_by_formula(optimizer, c)
     problem = quadratic([c])
 
@@ -254,7 +254,9 @@ def simulated_growth(optimizer: Optimizer, curvature: float = 1.0, *, steps: int
     problem = quadratic([orbit.curvature])
     weights = np.array([True, *(slot.role != "weight" for slot in optimizer.slots)])
     z = orbit.state[:, None].copy()
-    z[:, 0] *= 1 + size * weights * np.random.default_rng(seed).standard_normal(len(z))
+    size = checks.real("size", size, 0.0, 1.0, open_low=True)
+    draw = np.random.default_rng(checks.integer("seed", seed, high=None)).standard_normal(len(z))
+    z[:, 0] *= 1 + size * weights * draw
     y, sign = [], 1.0
     for _ in range(checks.integer("steps", steps, 10)):
         y.append((sign * z[0, 0] - orbit.state[0]) / orbit.amplitude)

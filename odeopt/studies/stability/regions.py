@@ -78,7 +78,7 @@ def stability_region(method: Method | Scheme, window: Any = None, *, resolution:
     resolution = checks.integer("resolution", resolution, 3)
     checks.memory("resolution", 100 * resolution**2)  # a matrix and its eigenvalues for each point
     optimizer = isinstance(method, Optimizer)
-    preconditioner = checks.positive("preconditioner", preconditioner)
+    preconditioner = checks.real("preconditioner", preconditioner, 1e-250, 1e250)
     size = method.step / preconditioner if optimizer else 1.0
     limit = stability_limit(method, vary="curvature", preconditioner=preconditioner) * size
 

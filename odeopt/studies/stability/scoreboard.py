@@ -163,7 +163,7 @@ def edge(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, st
     directions = checks.integer("directions", directions, 1, problem.dim)
     system = Averaged(optimizer, problem, x0)
     known = theories_of(optimizer)
-    chosen = known if theories is None else tuple(checks.choice("theories", name, known) for name in theories)
+    chosen = known if theories is None else tuple(checks.choice("theories", name, known) for name in _named(theories))
     at = Measured(system, directions)
     if at.sharpness(x0, system.v0) > at.limit * (1 + 1e-9):
         raise ValueError(f"x0 must be where the method is stable: the sharpness there is "
@@ -178,6 +178,13 @@ def edge(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, st
     return Edge(repr(optimizer), problem.name, system.formula, at.limit, k + 0.5, sharpness, loss,
                 chosen[: len(done)], flow_sharpness, flow_loss, distance, np.array([one[3] for one in done]),
                 tuple(one[4] for one in done))
+
+
+def _named(theories):
+    found = checks.entries("theories", theories)
+    if not found:
+        raise ValueError("theories must name at least one theory, got none")
+    return found
 
 
 class Measured:

@@ -166,7 +166,7 @@ def step_control(problem: Problem, x0: ArrayLike | None = None, t_end: float = 1
     tol = checks.real("tol", tol, 0.0, open_low=True)
     steps = checks.integer("steps", steps, 1)
     pair = schemes.ALL[checks.choice("scheme", scheme, tuple(k for k, s in schemes.ALL.items() if s.embedded_order))]
-    for rule in rules:
+    for rule in checks.entries("rules", rules):
         checks.choice("rules", rule, RULES)
 
     def log(rule):
@@ -255,6 +255,7 @@ def _curvature(problem, x):
 def stability_function(scheme, z):
     """R(z) of a one-step scheme for real z <= 0 (a number or an array), probed by steps of length -z on
     f = x^2/2 from x = 1."""
+    checks.instance("scheme", scheme, schemes.Scheme, "a Scheme")
     lengths = -checks.point("z", z if checks.dimensions(z) else [z])
     ends, _ = _advance(quadratic([1.0], x0=[1.0]), scheme, np.ones((lengths.size, 1)), lengths, 1)
     return ends[:, 0] if np.ndim(z) else float(ends[0, 0])

@@ -42,7 +42,7 @@ def test_it_is_saved_and_drawn(tmp_path):
     assert [line.get_label() for line in lines] == ["momentum 0.5", "momentum 0.8", "momentum 0.9"]
     finite = [v if v < math.inf else math.nan for c, v in zip(study.combinations, study.value) if c[1] == 0.5]
     np.testing.assert_array_equal(lines[0].get_ydata(), finite)
-    with pytest.raises(ValueError, match="kind must be 'curves' or 'map', got 'bars'"):
+    with pytest.raises(ValueError, match="kind must be one of 'curves', 'map', got 'bars'"):
         plotting.sweep(study, Figure().subplots(), kind="bars")
 
 
