@@ -5,6 +5,8 @@
 
 import functools
 import importlib
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -47,6 +49,12 @@ def _images():
 def _edge():
     edge = importlib.import_module("odeopt.studies.stability.scoreboard").edge
     return edge(PLAIN, BEALE, steps=4, every=2)
+
+
+def _checkpoint():
+    path = Path(tempfile.mkdtemp(), "checkpoint.npz")
+    oo.save_checkpoint(path, ADAM, ADAM.init(np.ones(2)), np.ones(2))
+    return path
 
 
 def _field(fg, hv, data, t, p, z, dz):
@@ -108,6 +116,9 @@ TOP = {
     "explore": {"problem": "beale", "methods": ["gd"], "x0": None, "steps": 5, "html": "/nowhere/page.html"},
     "learning_rate_decay": {"network": LENET, "data": IMAGES, "optimizer": PLAIN, "rule": None, "epochs": {0.01: 1},
                             "batch": 4, "seeds": (0,), "progress": False},
+    "load_checkpoint": {"path": Made(_checkpoint), "optimizer": None, "x": None},
+    "save_checkpoint": {"path": "/nowhere/checkpoint.npz", "optimizer": ADAM, "state": ADAM.init(np.ones(2)),
+                        "x": np.ones(2), "schedule": None, "rng": None},
     "lyapunov": _method("method", steps=3, energy=None, t_end=None, mu=None, minimiser=None, tolerance=1e-10),
     "minimize": {"fun": lambda x: float(x @ x), "x0": [1.0, 2.0], "args": (), "method": "gd", "jac": lambda x: 2 * x,
                  "hess": None, "hessp": None, "bounds": None, "constraints": (), "tol": None, "callback": None,
@@ -167,6 +178,7 @@ FLOWS = {
     "amsgrad_flow": TIMES | ROOT | DECAYS | {"form": "torch"},
     "averaged_gradient_flow": {"tau": 1.0} | DECAYS,
     "bregman_flow": {"p": 2.0, "C": 0.25, "friction": None},
+    "clipped_flow": {"flow": oo.flows.gradient_flow(), "norm": 1.0, "value": None},
     "Flow": {"name": "mine", "equation": "", "rhs": _field, "constants": {"a": 1.0}, "slots": (),
              "order_of_position": 1, "jacobian": None, "needs_hessian": False, "energy": "", "evaluations": None,
              "dim": None},
@@ -188,6 +200,8 @@ FLOWS = {
     "polyak_flow": {"f_star": 0.0},
     "rmsprop_flow": ROOT | {"tau": 1.0, "bias_correction": False, "decay": 0.0, "centered": False, "friction": None},
     "sam_flow": {"rho": 0.1, "normalized": True},
+    "shampoo_flow": {"tau": 1.0, "shape": None},
+    "soap_flow": {"tau1": 1.0, "tau2": 1.0, "tau3": 1.0, "shape": (1, 2)},
     "sign_flow": {"eps": 0.1},
     "sign_inclusion": {"decay": 0.0},
 }
@@ -210,6 +224,8 @@ SCHEDULES = {
     "constant": {"factor": 1.0, "drives": "lr"},
     "cosine": {"steps": 9, "end": 0.0, "drives": "lr"},
     "cosine_restarts": {"period": 3.0, "growth": 1.0, "end": 0.0, "drives": "lr"},
+    "cyclic": {"up": 3},
+    "product": {"first": oo.schedules.constant(), "second": oo.schedules.cosine(9)},
     "exponential": {"rate": 0.9} | EACH,
     "growing": {"weight_decay": 0.1, "momentum": 0.0, "drives": "lr"},
     "inverse_time": {"rate": 0.9} | EACH,

@@ -122,7 +122,7 @@ def load_checkpoint(path: Any, optimizer: Optimizer | None = None, x: Any = None
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
             raise Wrong(str(error)) from None
     if optimizer is not None and (type(optimizer), optimizer) != (type(saved), saved):
-        raise ValueError(f"optimizer must be that of the checkpoint, {saved!r}, got {optimizer!r}")
+        raise ValueError(f"optimizer must be that of the checkpoint, {saved!r}, got {checks.shown(optimizer)}")
     if x is not None:
         given, own = _arrays("x", x)
         if own != names:

@@ -73,6 +73,14 @@ def diagonal_rhs(fg, hv, data, t, p, z, dz):
         dx[i] = (-gi / root if root != 0.0 else 0.0) - p[2] * x[i]
 
 
+def two_switches(name, value):
+    """``value`` as two bools, for the rows' axis and the columns'."""
+    pair = tuple(checks.switch(name, one) for one in checks.entries(name, value))
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be two bools, got {checks.shown(value)}")
+    return pair
+
+
 def rows_of_averages(shape, sides):
     """Rows of ``rows * columns`` entries that hold the averages of the sides, (left, right), of a matrix."""
     entries = sum(n * n for n, kept in zip(shape, sides) if kept)
@@ -98,6 +106,7 @@ def shampoo_flow(tau, shape=None, *, eps=0.0, bias_correction=True, sides=(True,
     drift : float
         Rate of decay, in 1/flow time.
     """
+    left, right = two_switches("sides", sides)
     corrected = checks.choice("bias_correction", bias_correction, (True, False))
     constants = {"tau": checks.positive("tau", tau), "eps": checks.nonnegative("eps", eps),
                  "drift": checks.real("drift", drift), "corrected": float(corrected)}
@@ -107,7 +116,6 @@ def shampoo_flow(tau, shape=None, *, eps=0.0, bias_correction=True, sides=(True,
         equation = f"x' = -g/√(v{over} + eps){decaying.lower()}, tau v' = g² - v{last}"
         return Flow("Shampoo, diagonal", equation, diagonal_rhs, constants, ("square", "weight"))
     rows, columns = full_shape("shape", shape)
-    left, right = (checks.choice("sides", one, (True, False)) for one in sides)
     if not (left or right):
         raise ValueError(f"sides must hold True once at least, got {checks.shown(sides)}")
     exponent = "-1/4" if left and right else "-1/2"

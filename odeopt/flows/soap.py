@@ -26,7 +26,7 @@ from ..abi import kernel
 from ..matrices import both_sides, eigenvectors
 from ..spec import factory
 from .base import Flow
-from .shampoo import full_shape, rows_of_averages
+from .shampoo import full_shape, rows_of_averages, two_switches
 
 
 @kernel
@@ -88,7 +88,7 @@ def soap_flow(tau1, tau2, tau3, shape, *, eps=0.0, sides=(True, True), drift=0.0
     pair = full_shape("shape", shape)
     if pair is None:
         raise TypeError("shape must be a pair (rows, columns), got None")
-    left, right = (checks.choice("sides", one, (True, False)) for one in sides)
+    left, right = two_switches("sides", sides)
     if not (left or right):
         raise ValueError(f"sides must hold True once at least, got {checks.shown(sides)}")
     constants = {"tau1": checks.positive("tau1", tau1), "tau2": checks.positive("tau2", tau2),

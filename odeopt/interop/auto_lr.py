@@ -74,9 +74,15 @@ def auto_lr(cls, product, n, *, at=None, steps=10_000, **given):
     if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
         raise TypeError(f"cls must be a subclass of Optimizer, got {checks.shown(cls)}")
     checks.takes("product", product, "product(v)")
-    n = checks.integer("n", n, 1)
+    n, steps = checks.integer("n", n, 1), checks.integer("steps", steps)
+    if at is not None:
+        if not isinstance(at, (tuple, list)) or len(at) != 2:
+            raise TypeError(f"at must be a pair (x0, gradient there), got {checks.shown(at)}")
+        at = checks.point("at, first,", at[0], n), checks.array("at, second,", at[1], (n,), finite=False)
     probe = check_auto_lr(cls, **given)
     if probe.limit_from_start() is None:
+        if at is None:
+            raise ValueError(f"at must be given for {cls.__name__}, whose steps are not linear in the gradients")
         return _by_length(cls, product, at, steps, given)
     estimate, mu = spectrum_ends(product, n)
     _check_curvature(estimate)
