@@ -89,5 +89,6 @@ def _vector_at(typing, address, size):
 def bounds(norm, value, names=("norm", "value")):
     """The two bounds, one of which must be given and positive."""
     if (norm is None) == (value is None):
-        raise ValueError(f"{names[0]} or {names[1]} must be given, one of them, got {checks.shown(norm)} and {checks.shown(value)}")
+        raise ValueError(f"{names[0]} or {names[1]} must be given, one of them, got {checks.shown(norm)} and "
+                         f"{checks.shown(value)}")
     return tuple(None if one is None else checks.positive(name, one) for name, one in zip(names, (norm, value)))

@@ -203,6 +203,7 @@ FLOWS = {
     "shampoo_flow": {"tau": 1.0, "shape": None},
     "soap_flow": {"tau1": 1.0, "tau2": 1.0, "tau3": 1.0, "shape": (1, 2)},
     "sign_flow": {"eps": 0.1},
+    "sign_of_mean": {"tau": 1.0},
     "sign_inclusion": {"decay": 0.0},
 }
 SCHEMES = {

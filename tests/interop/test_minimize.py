@@ -192,7 +192,7 @@ def test_bounds_are_refused_where_projection_is_unsound(method):
     ({"bounds": [(1, 0), (0, 1)]}, "min <= max"),
     ({"options": {"lr": -1.0}}, "lr must be in"),
     ({"options": {"maxiter": 1.5}}, "maxiter must be an integer"),
-    ({"tol": -1.0}, "gtol must be in"),
+    ({"tol": -1.0}, "tol must be in"),
 ])
 def test_bad_arguments_are_named(call, words):
     with pytest.raises((TypeError, ValueError), match=words):
