@@ -1,16 +1,19 @@
 """The reference: a page for each module, an entry for each public name, and the links between them."""
 
+import argparse
 import dataclasses
+import functools
 import inspect
 import sys
 
 import face
 import plain
 import validated
+from optimizers import literal, table, title
 from optimizers import pages as optimizer_pages
-from optimizers import table, title
 
 from odeopt import Optimizer, kernels
+from odeopt.cli import parser
 from odeopt.studies.base import Study
 
 TITLES = {"run": "Runs and references", "building": "Methods of one's own", "optimizers": "The optimizers' base",
@@ -62,10 +65,21 @@ def _kernel(name):
     return f".. py:function:: odeopt.kernels.{name}(k, p, x, g, s)\n\n   {doc}\n\n"
 
 
+def commands():
+    """The command line: what each command's ``--help`` says."""
+    (choices,) = [action.choices for action in parser()._actions if action.choices]
+    text = [title("The command line"), "``odeopt COMMAND``. Exit status: 0; 1 where it could not be done; 2 for bad "
+            "input; 130 after Ctrl-C, with what was done until then written.\n\n"]
+    for name, sub in choices.items():
+        sub.formatter_class = functools.partial(argparse.RawDescriptionHelpFormatter, width=96)
+        text += [title(name, "-"), literal(sub.format_help().rstrip())]
+    return "".join(text)
+
+
 def pages():
     """Each page's name and text."""
     everything = face.names()
-    found = {}
+    found = {"command-line": commands()}
     for page, heading in TITLES.items():
         if page == "kernels":
             found[page] = title(heading) + _intro(page) + "".join(map(_kernel, kernels.__all__))

@@ -12,6 +12,7 @@ import places
 import pytest
 
 import odeopt as oo
+from odeopt.cli import _commands
 
 DOCS = places.ROOT / "docs"
 sys.path[:0] = [str(DOCS / "extensions"), str(places.ROOT)]
@@ -43,12 +44,18 @@ def entries(made):
 def test_every_public_name_has_one_entry(entries):
     assert len(set(entries)) == len(entries)
     homes = {id(one.value): one.full for one in face.names()}
-    for module in (oo, *(importlib.import_module(f"odeopt.{name}") for name in MODULES)):
+    modules = [getattr(oo, name) for name in oo.__all__ if inspect.ismodule(getattr(oo, name)) and name != "studies"]
+    for module in (oo, *modules):
         for name in module.__all__:
             value = getattr(module, name)
             if not inspect.ismodule(value):
                 shown = homes.get(id(value), f"{module.__name__}.{name}")
                 assert shown in entries, f"{module.__name__}.{name} is on no page"
+
+
+def test_every_command_has_its_help(made):
+    text = made["reference/command-line"]
+    assert all(f"\n{name}\n---" in text and f"usage: odeopt {name}" in text for name in _commands())
 
 
 def test_every_public_name_says_what_it_is():
