@@ -114,6 +114,7 @@ def curve_panels(kind, runs, axes, *, against="gradients", f_min=None, labels=No
         Of objective and gradient norm; the others are shown against the step.
     f_min : float, optional
         As in ``objectives``.
+    labels : sequence of str, optional
     """
     checks.choice("kind", kind, tuple(SERIES))
     chosen = lines(runs, labels)
