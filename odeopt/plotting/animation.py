@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from .. import archive, checks
 from .arguments import picture
-from .data import flow_path, inside, lines, plane, window_around
+from .data import diverged, flow_path, inside, lines, plane, window_around
 from .layout import below
 from .maps import contours, followed, handle
 from .maps import visible as _within
@@ -72,7 +72,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
     window = window_around(problem, chosen, window)
     clocks = [np.asarray(line.run.n_grad if pace == "gradients" else line.run.t, dtype=float) for line in chosen]
     if budget is None:
-        ends = [clock[-1] for line, clock in zip(chosen, clocks) if line.run.status != "diverged"]
+        ends = [clock[-1] for line, clock in zip(chosen, clocks) if not diverged(line.run)]
         budget = min(ends) if ends else max(clock[-1] for clock in clocks)
     ax = fig.subplots()
     contours(problem, ax, window)
@@ -104,7 +104,7 @@ def race(problem, runs, fig, *, window=None, pace="gradients", budget=None, fram
             last = max(int(np.searchsorted(clock, moment, side="right")) - 1, 0)
             first = max(0, last - trail)
             dots.set_data(points[first : last + 1, 0], points[first : last + 1, 1])
-            if line.run.status == "diverged" and last == len(points) - 1:
+            if diverged(line.run) and last == len(points) - 1:
                 last = np.flatnonzero(_within(points, window))[-1:]
                 head.set(marker="x", mec=line.look.color, mew=2.4)
                 head.set_data(points[last, 0], points[last, 1])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .arguments import picture
-from .data import axis_name, lines, positive
+from .data import axis_name, diverged, lines, positive
 from .layout import below, fitted
 
 _OUT = 1e3  # times what the others reach: a run that diverged is not followed further
@@ -27,7 +27,7 @@ def _curve(ax, x, y, look, place=0, of=1):
 
 def keep_in_view(ax, chosen, values):
     """An upper end of the axis that shows those that did not diverge: the others leave by it."""
-    reached = [np.nanmax(y) if line.run.status != "diverged" else y[np.isfinite(y)][0]
+    reached = [np.nanmax(y) if not diverged(line.run) else y[np.isfinite(y)][0]
                for line, y in zip(chosen, values) if np.isfinite(y).any()]
     top = _OUT * max(reached, default=0.0)
     shown = np.concatenate([y[np.isfinite(y) & (y <= top)] for y in values] or [[]])

@@ -10,6 +10,7 @@ from ..engine.trajectory import Trajectory
 from .style import Look, looks
 
 _FLOW_POINTS = 1200
+_FAR = 1e6  # times the objective at the start
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,19 @@ def lines(items, labels=None):
         runs.append(run)
     titles = [getattr(getattr(item, "method", None), "title", "") for item in items]
     chosen = looks([run.spec or run.method for run in runs], labels, titles)
-    chosen = [replace(style, label=f"{style.label}: diverged at step {run.final['k']}")
-              if run.status == "diverged" else style for style, run in zip(chosen, runs)]
+    chosen = [replace(style, label=f"{style.label}: {_fate(run)}") if diverged(run) else style
+              for style, run in zip(chosen, runs)]
     return [Line(run, getattr(item, "reference", None), None if item is run else item, style)
             for item, run, style in zip(items, runs, chosen)]
+
+
+def diverged(run):
+    """Whether a run ended at numbers that are not finite, or is on its way there: far above its start."""
+    return run.status == "diverged" or bool(run.f[-1] - run.f[0] > _FAR * max(abs(run.f[0]), 1.0))
+
+
+def _fate(run):
+    return f"diverged at step {run.final['k']}" if run.status == "diverged" else f"diverges, f = {run.f[-1]:.1g}"
 
 
 def flow_times(reference):

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import checks
 from .arguments import picture
-from .data import equal_scale, flow_path, inside, lines, plane, spread, window_around, window_of
+from .data import diverged, equal_scale, flow_path, inside, lines, plane, spread, window_around, window_of
 from .layout import below, fitted
 from .style import MAP
 
@@ -157,7 +157,7 @@ def visible(points, window):
 
 def followed(line, window, project=lambda x: x):
     """Whether a run shows more than its start: the flow of one that left at once is not what it did."""
-    if line.run.status != "diverged":
+    if not diverged(line.run):
         return True
     with np.errstate(all="ignore"):
         return visible(project(line.run.x), window).sum() > 1
@@ -172,7 +172,7 @@ def iterates(ax, line, window, markers=11, project=lambda x: x, size=7):
         x, look = inside(project(line.run.x), window, 30.0), line.look
     ax.plot(x[:, 0], x[:, 1], "-", color=look.color, lw=0.6, alpha=0.35, zorder=3)
     seen = visible(x, window)
-    if line.run.status == "diverged" and seen.any():
+    if diverged(line.run) and seen.any():
         ax.plot(*x[np.flatnonzero(seen)[-1]], "x", color=look.color, ms=11, mew=2.4, zorder=7.5)
     few = seen.sum() <= 3 * markers
     if not few:
@@ -185,7 +185,7 @@ def iterates(ax, line, window, markers=11, project=lambda x: x, size=7):
 def handle(line, flow):
     """What stands for a run in a legend: its marker, with a line where its ``flow`` is shown; of a run that left the
     map at once the cross."""
-    left = line.run.status == "diverged" and not flow and line.reference is not None
+    left = diverged(line.run) and not flow and line.reference is not None
     return Line2D([], [], color=line.look.color, marker="x" if left else line.look.marker, ms=7, lw=1.7,
                   mec=line.look.color if left else "white", mew=2.0 if left else 1.0, ls="-" if flow else "none",
                   label=line.look.label)
@@ -231,12 +231,13 @@ def principal_plane(runs, ax, *, labels=None, flow=True, legend=True):
 
 def principal_directions(chosen):
     """``(project, share, window)``: the plane of the two directions in which the iterates of all runs vary
-    most, as a function from (m, n) to (m, 2); the part of the variance along each; what to show."""
+    most, as a function from (m, n) to (m, 2); the part of the variance along each; what to show. Runs that diverged
+    have no say in it where others did not."""
     n = chosen[0].run.x.shape[1]
     if n < 2 or any(line.run.x.shape[1] != n for line in chosen):
         raise ValueError(f"runs must share one dimension of at least 2, got {[li.run.x.shape[1] for li in chosen]}")
-    clouds = []
-    for line in chosen:  # equal weight for each run, however many records it has
+    clouds, stayed = [], [line for line in chosen if not diverged(line.run)]
+    for line in stayed or chosen:  # equal weight for each run, however many records it has
         x = line.run.x[np.unique(np.linspace(0, len(line.run) - 1, 400).astype(int))]
         clouds.append(x[np.isfinite(x).all(axis=1) & (np.abs(x).max(axis=1) < 1e8)])
     cloud = np.vstack(clouds)

@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import checks
 from .arguments import picture
-from .data import inside, lines, plane, spread, window_around, window_of
+from .data import diverged, inside, lines, plane, spread, window_around, window_of
 from .layout import below, fitted
 from .maps import grid, levels_of
 from .style import MAP
@@ -55,7 +55,7 @@ def surface(problem, runs, ax, window=None, *, labels=None, legend=True):
         path = ax.plot(points[:, 0], points[:, 1], heights, "-", color=line.look.color, marker=line.look.marker,
                            markevery=list(spread(points, 9)), mec="white", ms=6.5, lw=2.0, zorder=5,
                            label=line.look.label)
-        if line.run.status == "diverged" and kept.any():  # where it was last seen
+        if diverged(line.run) and kept.any():  # where it was last seen
             last = np.flatnonzero(kept)[-1]
             cross = ax.plot(*points[last][:, None], heights[last : last + 1], "x", color=line.look.color, ms=11,
                             mew=2.4, zorder=8, label=line.look.label)
@@ -118,7 +118,7 @@ def phase_portrait(runs, ax, *, coordinate=0, labels=None, legend=True):
         states = np.array([method.to_flow(x, s) for x, s in zip(line.run.x, line.run.memory)])[:, :2, i]
         t = np.linspace(line.reference.t0, line.reference.t_end, 2000)
         drawn.append((line, states, line.reference.state(t)[:, :2, i]))
-    gone = [line.run.status == "diverged" for line, *_ in drawn]
+    gone = [diverged(line.run) for line, *_ in drawn]
     window = window_of(None, [states for (_, states, _), left in zip(drawn, gone) if not left or all(gone)])
     for (line, states, exact), left in zip(drawn, gone):
         look, few = line.look, inside(states, window, 1.0)

@@ -296,6 +296,15 @@ def test_a_diverged_run_has_a_cross_on_the_surface_and_in_the_phase_plane(gone):
     assert not any(line.get_linestyle() == "-" and len(line.get_xdata()) == 2000 for line in mine)
 
 
+def test_a_diverged_run_has_no_say_in_the_principal_plane():
+    runs = [oo.compare(o, SPACE, steps=50, local=False, check=False) for o in (oo.GradientDescent(5.0), oo.Adam(0.02))]
+    assert runs[0].run.status == "completed" and runs[0].run.f[-1] > 1e100  # on its way
+    ax = plotting.principal_plane(runs, plt.subplots()[1])
+    handles = ax.get_legend().legend_handles
+    assert np.ptp(ax.get_xlim()) < 10 and handles[0].get_marker() == "x" and handles[0].get_linestyle() == "None"
+    assert handles[1].get_linestyle() == "-" and ": diverges, f = " in ax.get_legend().get_texts()[0].get_text()
+
+
 def test_a_race_goes_on_without_a_diverged_run(gone):
     made = movie(gone)
     made.save("nothing", writer=Nothing())
