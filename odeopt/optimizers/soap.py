@@ -182,7 +182,7 @@ class SOAP(Optimizer):
 
     title = "SOAP"
     momentum_name = "beta1"
-    look = ("#117733", "p")
+    look = ("#00688B", "8")
     weight_decay_mode = "decoupled"
     typical = {"shape": (3, 2)}
 
