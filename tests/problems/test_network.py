@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from odeopt import problems
+from odeopt.problems.digits import exponentials
 from odeopt.problems.network import tanh_in_place
 
 
@@ -53,3 +54,15 @@ def test_tanh_to_two_units_in_the_last_place():
 def test_what_no_network_is_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         problems.digits_network(**options)
+
+
+def test_exponentials_are_right_to_the_last_place():
+    x = np.append(np.random.default_rng(0).uniform(-708, 700, 20_000), [0.0, -0.0, -1e-300, 1e-9, -708.0])
+    exact = np.exp(x)
+    for one in (exponentials, exponentials.py_func):
+        found = x.copy()
+        one(found)
+        assert np.abs(found / exact - 1).max() <= 2.5e-16 + 2.3e-16
+        odd = np.array([-np.inf, -1e300, np.nan])
+        one(odd)
+        assert odd[0] == odd[1] == pytest.approx(3e-308, rel=0.2) and np.isnan(odd[2])
