@@ -93,6 +93,11 @@ class Lion(Optimizer):
     def _lasts(self):
         return self.reading == "lasting_memory"
 
+    @property
+    def order_condition(self):
+        """The flow turns ever faster about a minimiser: flows/sign_of_mean.py."""
+        return "while the mean keeps its signs for many steps" if self._lasts else ""
+
     def scaling(self):
         return super().scaling() | dict.fromkeys(("beta1", "beta2") if self._lasts else (), "1 - c h")
 
