@@ -308,7 +308,7 @@ PLOTTING = {
                        "ax": AX, "cost": "gradients", "of": "error", "legend": True},
 }
 INTEROP = {
-    "auto_lr": {"cls": oo.GradientDescent, "product": lambda v: v, "n": 2},
+    "auto_lr": {"method": oo.GradientDescent, "product": lambda v: v, "n": 2},
     "minimize": TOP["minimize"],
     "minimize_method": {"method": "adam"},
     "solver_class": {"method": oo.Discretization(oo.flows.gradient_flow(), oo.schemes.rk4, 0.1), "problem": BEALE,

@@ -32,9 +32,12 @@ Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094; stability limits as on 
 of R: the package's own.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .. import checks
+from ..method import LINEAR
 from ..optimizers import Optimizer
 from ..spectrum import spectrum_ends
 
@@ -44,17 +47,12 @@ _ROUNDS = 50  # two where a step is proportional to lr, a few with weight decay,
 _DIVIDES = ("square", "supremum")  # roles of what a step divides by
 
 
-def check_auto_lr(cls, **given):
-    """An instance of ``cls`` with step size 1: its other hyperparameters are checked."""
-    return cls(**{cls.step_name: 1.0} | given)
-
-
-def auto_lr(cls, product, n, *, at=None, steps=10_000, **given):
-    """``(lr, words)`` for the optimizer class ``cls`` with hyperparameters ``given``.
+def auto_lr(method, product, n, *, at=None, steps=10_000, **given):
+    """``(lr, words)`` for an optimizer, or for a class of them with hyperparameters ``given``.
 
     Parameters
     ----------
-    cls : subclass of Optimizer
+    method : Optimizer, or a subclass of it
     product : callable
         ``product(v)`` is the Hessian at the start times ``v``.
     n : int
@@ -68,58 +66,60 @@ def auto_lr(cls, product, n, *, at=None, steps=10_000, **given):
     Raises
     ------
     ValueError
-        A class whose steps are proportional to the gradients, but without a stability limit; a Hessian that is
-        zero or not finite at the start.
+        A method whose steps are proportional to the gradients, but without a stability limit; one whose lr is
+        no step; a Hessian that is zero or not finite at the start.
     """
-    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
-        raise TypeError(f"cls must be a subclass of Optimizer, got {checks.shown(cls)}")
+    kind = method if isinstance(method, type) else type(method)
+    if not issubclass(kind, Optimizer):
+        raise TypeError(f"method must be an Optimizer or a subclass of it, got {checks.shown(method)}")
     checks.takes("product", product, "product(v)")
-    n, steps = checks.integer("n", n, 1), checks.integer("steps", steps)
+    n, steps = checks.integer("n", n, 1), checks.integer("steps", steps, 1)
     if at is not None:
         if not isinstance(at, (tuple, list)) or len(at) != 2:
             raise TypeError(f"at must be a pair (x0, gradient there), got {checks.shown(at)}")
         at = checks.point("at, first,", at[0], n), checks.array("at, second,", at[1], (n,), finite=False)
-    probe = check_auto_lr(cls, **given)
-    if probe.limit_from_start() is None:
+    probe: Any = method(**{method.step_name: 1.0} | given) if isinstance(method, type) else (
+        method.changed(**given) if given else method)
+    limit = probe.limit_from_start()
+    if limit is None:
         if at is None:
-            raise ValueError(f"at must be given for {cls.__name__}, whose steps are not linear in the gradients")
-        return _by_length(cls, product, at, steps, given)
+            raise ValueError(f"at must be given for {kind.__name__}, whose steps are not linear in the gradients")
+        return _by_length(probe, product, at, steps)
     estimate, mu = spectrum_ends(product, n)
     _check_curvature(estimate)
     largest = MARGIN * estimate
-    limit = probe.limit_from_start()
-    assert limit is not None
-    if probe.slots or not mu > 0:
+    if any(slot.role in LINEAR for slot in probe.slots) or not mu > 0:
         lr, rule = 0.5 * limit.value / largest, f"half of the stability limit {limit.formula}, over L"
     else:
         lr, rule = limit.value / (largest + mu), f"{limit.formula}/(L + mu)"
     return float(lr), f"lr = {lr:.6g} = {rule} with L = {largest:.4g}, mu = {mu:.4g} at x0"
 
 
-def _by_length(cls, product, at, steps, given):
+def _by_length(method, product, at, steps):
+    if method.flow is not None and method.scaling().get(method.step_name) != "h":
+        raise ValueError(f"lr='auto' needs an lr that is a step in flow time, and that of {method.title} is none: give "
+                         "it a number")
     x, g = at
     norm = float(np.linalg.norm(g))
+    if norm == 0.0:
+        raise ValueError("at must have a gradient that is not zero")
     curvature = float(np.linalg.norm(product(g / norm)))
     _check_curvature(curvature)
     target = norm / curvature / np.sqrt(steps)
-
-    def length(step, g):
-        return _settled_move(cls(**{cls.step_name: step} | given), x, g)
-
     step, moved = 1e-3, 0.0
     for _ in range(_ROUNDS):
-        moved = length(step, g)
+        moved = _settled_move(method.with_step(step), x, g)
         if abs(moved - target) <= 1e-3 * target:
             break
         step *= 1e3 if moved == 0.0 else float(target / moved) if moved < np.inf else 1e-3
     if not abs(moved - target) <= 0.1 * target:
         raise ValueError(f"lr='auto' needs a method that can move x by R/sqrt(maxiter) = {target:.3g} at x0, and "
-                         f"{cls.__name__} moves it by {moved:.3g}")
-    probe = cls(**{cls.step_name: step} | given)
-    if length(step, 2 * g) > 1.5 * target and not any(slot.role in _DIVIDES for slot in probe.slots):
+                         f"{method.title} moves it by {moved:.3g}")
+    found = method.with_step(step)
+    if _settled_move(found, x, 2 * g) > 1.5 * target and not any(slot.role in _DIVIDES for slot in found.slots):
         raise ValueError(f"lr='auto' needs a stability limit of a method whose steps are proportional to the "
-                         f"gradients, and {cls.__name__} has none: give it a number")
-    return step, (f"{cls.step_name} = {step:.6g}, with which a step moves x by R/sqrt(maxiter), "
+                         f"gradients, and {method.title} has none: give it a number")
+    return step, (f"{method.step_name} = {step:.6g}, with which a step moves x by R/sqrt(maxiter), "
                   f"R = |g|^2/|H g| = {norm / curvature:.4g} at x0")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import checks, optimizers
 from ..optimizers import Optimizer
-from .auto_lr import auto_lr, check_auto_lr
+from .auto_lr import auto_lr
 from .line_search import NAMES
 
 
@@ -16,25 +16,22 @@ def class_of(method):
     return type(method) if isinstance(method, Optimizer) else method
 
 
-def _optimizer(method: Any, options: Any) -> tuple[Any, Any]:
-    """``(instance, None)``; or ``(None, hyperparameters)`` of one whose step size is to be found at x0."""
-    cls = class_of(method)
+def _optimizer(method: Any, options: Any) -> tuple[Any, bool]:
+    """The optimizer, and whether its step size, 1 for now, is to be found at x0."""
+    cls, given = class_of(method), dict(options)
+    name = method.step_name if isinstance(method, Optimizer) else cls.step_name
+    automatic = isinstance(given.get(name), str)
+    if automatic:
+        checks.choice(name, given.pop(name), ("auto",))
     if isinstance(method, Optimizer):
-        if not isinstance(options.get("lr"), str):
-            return (method.changed(**options) if options else method), None
-        options = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)} | options
-    needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in options]
-    if needed == [cls.step_name]:
-        options, needed = {**options, cls.step_name: "auto"}, []
+        return (method.changed(**given) if given else method), automatic
+    needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in given]
+    automatic = automatic or needed == [name]
+    needed = [one for one in needed if not (automatic and one == name)]
     if needed:
         raise ValueError(f"{needed[0]} must be given: {cls.__name__} has no default for it "
                          f"(pass the instance as method=odeopt.{cls.__name__}({needed[0]}=...))")
-    if not isinstance(options.get(cls.step_name), str):
-        return cls(**options), None
-    checks.choice(cls.step_name, options[cls.step_name], ("auto",))
-    given = {name: value for name, value in options.items() if name != cls.step_name}
-    check_auto_lr(cls, **given)
-    return None, given
+    return cls(**({name: 1.0} if automatic else {}) | given), automatic
 
 
 def check_projection(method, options):
@@ -58,16 +55,14 @@ class UpdateStepper:
     """State of one run: ``step(objective, project, x, f, g)`` returns the next point, as LineSearch's does."""
 
     def __init__(self, method, options, steps=10_000):
-        self.cls: Any = class_of(method)
-        self.optimizer, self.given = _optimizer(method, options)
+        self.optimizer, self.automatic = _optimizer(method, options)
         self.k, self.t, self.slots, self.words, self.steps = 0, 0.0, None, "", max(steps, 1)
-        self.lr, self.step_name = None if self.optimizer is None else self.optimizer.step, self.cls.step_name
+        self.lr, self.step_name = None if self.automatic else self.optimizer.step, self.optimizer.step_name
 
     def _begin(self, objective, x, g):
-        if self.optimizer is None:
-            self.lr, self.words = auto_lr(self.cls, objective.product(x), x.size, at=(x, g), steps=self.steps,
-                                          **self.given)
-            self.optimizer = self.cls(**{self.cls.step_name: self.lr} | self.given)
+        if self.automatic:
+            self.lr, self.words = auto_lr(self.optimizer, objective.product(x), x.size, at=(x, g), steps=self.steps)
+            self.optimizer = self.optimizer.with_step(self.lr)
         optimizer = self.optimizer
         self.kernel, self.p, self.slots = optimizer.kernel, optimizer.p_for(x), optimizer.start(x, g)
 

@@ -131,6 +131,10 @@ class ScheduleFreeAdamW(ScheduleFreeSGD):
     def cold_start(self, x):
         return np.vstack([super().cold_start(x), np.zeros((2, np.size(x)))])
 
+    def limit_from_start(self):
+        """None: its steps do not grow with the gradients."""
+        return None
+
     def held(self, slot, preconditioner):
         if slot.role == "square":
             return square_behind(preconditioner, self.eps, False, self.beta2)

@@ -7,7 +7,10 @@ when a problem is made of one.
 from __future__ import annotations
 
 import abc
+import functools
 import hashlib
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -63,10 +66,15 @@ class NetworkVector(abc.ABC):
     def flatten(self, parameters: Any) -> np.ndarray:
         """The vector of these parameters."""
 
+    @functools.cached_property
+    def places(self) -> list[tuple[slice, tuple[int, ...]]]:
+        """Where in the vector each array is, and its shape."""
+        ends = np.cumsum([0, *(math.prod(shape) for shape in self.shapes)]).tolist()
+        return [(slice(*part), shape) for part, shape in zip(itertools.pairwise(ends), self.shapes)]
+
     def split(self, x: Any) -> list[Any]:
         """Views of the vector ``x``, one of each shape."""
-        ends = np.cumsum([0, *(int(np.prod(shape, dtype=int)) for shape in self.shapes)]).tolist()
-        return [x[begin:end].reshape(shape) for begin, end, shape in zip(ends, ends[1:], self.shapes)]
+        return [x[part].reshape(shape) for part, shape in self.places]
 
     def joined(self, names: Any, arrays: Any) -> np.ndarray:
         """The float64 vector of ``arrays``; ValueError for one of another shape."""

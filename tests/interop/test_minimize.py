@@ -216,7 +216,7 @@ def test_more_bad_arguments():
         oo.minimize(bowl, [0.0, 0.0], jac=lambda x: np.zeros(3), method="spg")
     with pytest.raises(TypeError, match="x0 must be given"):
         oo.minimize(bowl)
-    with pytest.raises(ValueError, match="BarzilaiBorwein has none: give it a number"):
+    with pytest.raises(ValueError, match="Barzilai–Borwein has none: give it a number"):
         oo.minimize(bowl, [0.0, 0.0], jac=bowl_grad, method="bb", lr="auto")
     with pytest.raises(TypeError, match="jac must return real numbers, got complex"):  # not converged at 0 + 1j
         oo.minimize(bowl, [0.0, 0.0], jac=lambda x: 1j * x, method="spg")

@@ -127,9 +127,23 @@ def test_adaptive_gains_descend_whatever_their_gains():
     assert (np.diff(values) <= 1e-15).all() and values[-1] < 1e-4 * values[0]
 
 
+@pytest.mark.parametrize("method", [oo.SWA(oo.GradientDescent(1.0)), oo.Clipped(oo.GradientDescent(1.0), norm=1e9),
+                                    oo.SWA(oo.SignGD(1.0)), oo.GradientDescent(1.0), oo.ScheduleFreeAdamW()])
+def test_auto_of_instances_and_wrappers(method):
+    problem = oo.problems.booth()
+    r = oo.minimize(problem, method=method, lr="auto", maxiter=50)
+    inner = getattr(method, "optimizer", method)
+    if not isinstance(method, oo.ScheduleFreeAdamW):
+        assert r.lr == oo.minimize(problem, method=type(inner), maxiter=50).lr
+    assert r.fun < 0.1 * problem.fun(problem.x0)
+
+
 def test_auto_where_there_is_no_rule_or_no_curvature():
     with pytest.raises(ValueError, match="GainedDescent has none: give it a number"):
         auto_lr(GainedDescent, lambda v: v, 2, at=(np.ones(2), np.ones(2)))
+    for cls in (oo.Adagrad, oo.Adadelta, oo.DoG):
+        with pytest.raises(ValueError, match=f"lr that is a step in flow time, and that of {cls.title} is none"):
+            auto_lr(cls, lambda v: v, 2, at=(np.ones(2), np.ones(2)))
     for product in (lambda v: 0 * v, lambda v: np.nan * v):
         with pytest.raises(ValueError, match="curvature at x0"):
             auto_lr(oo.SignGD, product, 2, at=(np.ones(2), np.ones(2)))
