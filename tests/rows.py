@@ -35,7 +35,7 @@ class Row:
     def make(self, **changes):
         import odeopt
 
-        if self.method in ("SWA", "Clipped"):  # {name of what is wrapped: its arguments, own arguments}
+        if self.method in ("SWA", "EMA", "Clipped"):  # {name of what is wrapped: its arguments, own arguments}
             (name, inner), *own = self.arguments.items()
             wrapped = getattr(odeopt.optimizers, name)(**(inner | changes))
             return getattr(odeopt.optimizers, self.method)(wrapped, **dict(own))
@@ -229,6 +229,10 @@ ROWS = [
         per_array=True),
     _flowless("Amos", "Amos", {"lr": 0.05}, per_array=True),
     _flowless("Amos, momentum", "Amos", {"lr": 0.05, "eta": 0.5, "momentum": 0.9}, per_array=True),
+    Row("SWA of every third iterate", "SWA", {"Momentum": {"lr": 0.01}, "start": 5, "every": 3}, limit=_heavy(0.9)),
+    Row("EMA", "EMA", {"GradientDescent": {"lr": 0.01}, "decay": 0.9}, limit=2.0),
+    Row("EMA around Adam, late, of every second iterate", "EMA",
+        {"Adam": {"lr": 0.01}, "decay": 0.99, "start": 50, "every": 2}, limit=_average(0.9), frozen={"beta2": STILL}),
     Row("SWA around Adam", "SWA", {"Adam": {"lr": 0.01}, "start": 50}, limit=_average(0.9), frozen={"beta2": STILL}),
     Row("gradient descent, clipped by norm", "Clipped", {"GradientDescent": {"lr": 0.01}, "norm": 2.0}, limit=2.0),
     Row("Adam, clipped by norm", "Clipped", {"Adam": {"lr": 0.01}, "norm": 1.0}, limit=ADAM_LIMIT,

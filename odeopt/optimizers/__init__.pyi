@@ -15,6 +15,7 @@ from .amsgrad import AMSGrad as AMSGrad
 from .barzilaiborwein import BarzilaiBorwein as BarzilaiBorwein
 from .clipped import Clipped as Clipped
 from .dog import DoG as DoG
+from .ema import EMA as EMA
 from .errorcontrolledeuler import ErrorControlledEuler as ErrorControlledEuler
 from .gradientdescent import GradientDescent as GradientDescent
 from .lamb import LAMB as LAMB
@@ -63,6 +64,7 @@ __all__ = [
     "BarzilaiBorwein",
     "Clipped",
     "DoG",
+    "EMA",
     "ErrorControlledEuler",
     "GradientDescent",
     "LAMB",

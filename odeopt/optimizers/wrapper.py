@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import abi, checks
-from ..method import method_from
+from ..method import Slot, method_from
 from .base import Optimizer
 
 
@@ -153,6 +153,49 @@ class Wrapper(Optimizer):
         own = {name: hyperparameters.pop(name) for name in self.own if name in hyperparameters}
         inner = self.optimizer.changed(**hyperparameters) if hyperparameters else self.optimizer
         return type(self)(inner, **self._own_values() | own)  # pyright: ignore[reportCallIssue]
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Average(Wrapper):
+    """Base of the averages of iterates, which stand in the last row of memory."""
+
+    start_at: int = field(default=0, metadata={"check": checks.integer, "numeric": False})
+    every: int = field(default=1, metadata={"check": checks.integer, "numeric": False})
+
+    def _set(self, optimizer, start, every, hyperparameters):
+        """The fields of a frozen page."""
+        if not isinstance(optimizer, Optimizer) or isinstance(optimizer, Average):
+            raise TypeError(f"optimizer must be an Optimizer other than an average, got {type(optimizer).__name__}")
+        object.__setattr__(self, "optimizer", optimizer.changed(**hyperparameters) if hyperparameters else optimizer)
+        object.__setattr__(self, "start_at", checks.integer("start", start, 0))
+        object.__setattr__(self, "every", checks.integer("every", every, 1))
+
+    def _own_values(self):
+        return super()._own_values() | {"start": self.start_at}
+
+    @property
+    def slots(self):
+        return (*self.optimizer.slots, Slot("average", "mean iterate", "x"))
+
+    @property
+    def modified_orders(self):
+        return self.optimizer.modified_orders
+
+    def modified_flow(self, order):
+        return self.optimizer.modified_flow(order)
+
+    def cold_start(self, x):
+        return np.vstack([self.optimizer.cold_start(x), np.reshape(x, (1, -1))])
+
+    def consistent_start(self, x, g):
+        return np.vstack([self.optimizer.consistent_start(x, g), np.reshape(x, (1, -1))])
+
+    def flow_start(self, x, g, start="cold"):
+        return self.optimizer.flow_start(x, g, start)
+
+    def average(self, state):
+        """A copy of the averaged arrays of a training-loop ``state``, shaped like those given to ``init``."""
+        return state.row(-1)
 
 
 def hyperparameters(optimizer: Optimizer) -> tuple[str, ...]:

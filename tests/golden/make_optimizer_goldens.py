@@ -81,6 +81,26 @@ def run_keras(case, x0, gradient):
     return np.array(out)
 
 
+def run_averaged(case, x0, gradient):
+    """torch's average of SGD's iterates, the first one x_start."""
+    lr, start, every = (case.peer_arguments[name] for name in ("lr", "start", "every"))
+    model = torch.nn.Module()
+    model.x = torch.nn.Parameter(torch.tensor(x0))
+    opt = torch.optim.SGD([model.x], lr=lr)
+    swa_utils = torch.optim.swa_utils
+    decay = case.peer_arguments.get("decay")
+    average = swa_utils.AveragedModel(model, multi_avg_fn=decay and swa_utils.get_ema_multi_avg_fn(decay))
+    out = []
+    for k in range(STEPS):
+        model.x.grad = torch.tensor(gradient(k, model.x.detach().numpy().copy()))
+        opt.step()
+        if k + 1 >= start and (k + 1 - start) % every == 0:
+            average.update_parameters(model)
+        if k + 1 in KEPT:
+            out.append((average.module if k + 1 >= start else model).x.detach().numpy().copy())
+    return np.array(out)
+
+
 def run_formula(case, x0, gradient):
     """AdaGrad-Norm as algorithm 1 of Ward, Wu, Bottou has it."""
     x, square = x0.copy(), case.peer_arguments["b0"] ** 2
@@ -107,7 +127,7 @@ def main():
     for name, (problem, x0) in found.items():
         arrays[f"tape/{name}"] = tape(problem, x0)
     for case in CASES:
-        run = RUNS.get(case.peer.partition(".")[0], run_torch)
+        run = run_averaged if case.averaged else RUNS.get(case.peer.partition(".")[0], run_torch)
         worst = {"open": 0.0, "closed": 0.0}
         for name, (problem, x0) in found.items():
             stored = arrays[f"tape/{name}"]

@@ -301,6 +301,21 @@ def test_adopt_is_semi_implicit_euler_after_its_first_step(start):
     np.testing.assert_allclose(run.x[run.k > 0] if start == "cold" else run.x, generic.x, rtol=0, atol=1e-12)
 
 
+def test_an_exponential_average_follows_its_equation():
+    """tau a' = x - a along the flow x, from a = x at the start, to first order; ``every`` only samples it."""
+    method, t = oo.EMA(oo.GradientDescent(0.02), 0.9), np.linspace(0.0, 2.0, 20001)
+    x = oo.reference(method, oo.problems.beale(), t_end=2.0)(t)
+    weight = np.exp((t - 2.0) / 0.2)[:, None]  # tau = .02/(1 - .9)
+    a = weight[0] * x[0] + np.trapezoid(weight / 0.2 * x, t, axis=0)
+    for every in (1, 2):
+        errors = []
+        for factor in (4, 8, 16):
+            opt = oo.EMA(method.optimizer, 0.9 if every == 1 else 0.8, every=every).refined(factor)
+            run = oo.record(opt, oo.problems.beale(), steps=100 * factor, memory=True)
+            errors.append(np.linalg.norm(run.memory[-1, -1] - a))
+        assert abs(np.log2(errors[-2] / errors[-1]) - 1) < 0.05, errors
+
+
 def test_eps_beside_the_uncorrected_root_mixes_two_starts():
     """Far from h = (eps/g)^2 tau2 the order from the cold start is 1 on either side; between, it is less."""
     slopes = []
