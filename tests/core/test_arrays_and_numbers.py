@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from numba import njit
 
 import odeopt as oo
@@ -46,7 +47,7 @@ def test_a_reference_starts_with_the_rows_and_columns_of_its_flow(solver, x0):
 @pytest.mark.parametrize("call, words", [
     (lambda: ADAM.field(BEALE)(0.0, np.ones((2, 2))), r"z must have shape \(5, 2\)"),
     (lambda: ADAM.field(BEALE)(0.0, np.ones((5, 1))), r"z must have shape \(5, 2\)"),
-    (lambda: ADAM.field(BEALE, np.ones(2)), r"p must have shape \(6,\)"),
+    (lambda: ADAM.field(BEALE, np.ones(2)), r"p must have shape \(7,\)"),
     (lambda: oo.convergence(oo.Discretization(ADAM, oo.schemes.rk4, 0.1), BEALE, np.ones((2, 2))), r"\(5, 2\)"),
     (lambda: oo.record(oo.Discretization(ADAM, oo.schemes.rk4, 0.1), BEALE, np.ones((6, 2))), r"\(5, 2\) for Adam"),
     (lambda: oo.record(oo.Adam(), BEALE, start=np.ones((3, 2))), r"start must have shape \(4, 2\)"),
@@ -150,7 +151,7 @@ def test_a_plain_problem_may_diverge_in_silence():
 @pytest.mark.parametrize(("name", "call"), [
     ("resolution", lambda: oo.basins(oo.GradientDescent(1e-3), HIMMELBLAU, resolution=10**7)),
     ("resolution", lambda: oo.stability_region(oo.schemes.rk4, resolution=10**7)),
-    ("resolution", lambda: oo.plotting.contours(BEALE, None, resolution=10**7)),
+    ("resolution", lambda: oo.plotting.contours(BEALE, Figure().subplots(), resolution=10**7)),
     ("grid", lambda: oo.tune(oo.GradientDescent(1e-3), BEALE, grid=10**13)),
     ("steps", lambda: oo.lyapunov(GRADIENT, BEALE, t_end=1.0, steps=10**14)),
 ])
