@@ -59,11 +59,24 @@ def stream3(c, x, g, s):
         x[i] = xi - gi
 
 
-STREAMS = (stream0, stream1, stream2, stream3)  # by the number of rows
+@abi.kernel
+def stream4(c, x, g, s):
+    """x, four rows."""
+    c, m, v, u, w = x.dtype.type(c), s[0], s[1], s[2], s[3]
+    for i in range(x.size):
+        gi, mi, vi, ui, wi, xi = c * g[i], m[i], v[i], u[i], w[i], x[i]
+        m[i] = mi + gi
+        v[i] = vi + gi
+        u[i] = ui + gi
+        w[i] = wi + gi
+        x[i] = xi - gi
+
+
+STREAMS = (stream0, stream1, stream2, stream3, stream4)  # by the number of rows
 
 
 def instances():
-    """An instance of every optimizer that stands alone (SWA wraps another)."""
+    """An instance of every optimizer that stands alone (SWA and Clipped wrap another)."""
     return [cls.default() for cls in optimizers.ALL.values()]
 
 
@@ -102,13 +115,17 @@ def rows(quick=False, dtypes=("float64", "float32"), chosen=None):
 
 def measure(optimizer, size, dtype, full, count=1):
     """ns per parameter of the kernel, and the stream's time over its, on the same arrays and ``count`` threads."""
+    if full >= len(STREAMS):
+        raise ValueError(f"optimizer must keep at most {len(STREAMS) - 1} numbers for each parameter to be measured, "
+                         f"got {full} of {optimizer!r}")
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal(size).astype(dtype), rng.standard_normal(size).astype(dtype)
     kernels, streams, state = [], [], optimizer.init(x)
     for (_, _, cut), s in zip(state.blocks, state.slots):
         u, v = (x[slice(*cut)], g[slice(*cut)]) if cut else (x, g)
-        optimizer.kernel(0, optimizer.p, u, v, s)
-        kernels.append((optimizer.kernel, 1, optimizer.p, u, v, s))
+        p = np.array(optimizer.p_for(u))  # a wrapper's tells where the wrapped kernel of this precision is
+        optimizer.kernel(0, p, u, v, s)
+        kernels.append((optimizer.kernel, 1, p, u, v, s))
         streams.append((STREAMS[full], 0.0, u, v, s[:full]))  # times 0: the numbers stay what they are
     clock = time.perf_counter if count > 1 else time.process_time
     ours, stream = turns([lambda: threads.run(kernels, count), lambda: threads.run(streams, count)], 15, clock=clock)

@@ -33,6 +33,17 @@ def test_the_stream_is_a_limit_and_changes_nothing(count, monkeypatch):
         assert (x == -0.5).all() and (s == 3.5).all()  # it reads and writes all of them
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_wrappers_are_measured_with_the_kernel_of_their_arrays(dtype):
+    """Its address stands in p: float64's would write float32 arrays to pieces."""
+    for optimizer, full in ((oo.Clipped(oo.Adam(), norm=1.0), 3), (oo.SWA(oo.AdaMax()), 3)):
+        assert kernels.full_rows(optimizer) == full
+        ns, fraction = kernels.measure(optimizer, 5000, np.dtype(dtype), full)
+        assert ns > 0 and fraction > 0
+    with pytest.raises(ValueError, match="optimizer must keep at most 4 numbers for each parameter"):
+        kernels.measure(oo.SWA(oo.Clipped(oo.AMSGrad(), norm=1.0)), 10, np.dtype(dtype), 5)
+
+
 def test_the_clock_takes_turns():
     order = []
     times = _clock.turns([lambda: order.append("a"), lambda: order.append("b")], repeat=3, least=0.0)
