@@ -6,8 +6,7 @@ loop (``schedule(k, lr)``) and for the continuous flow. :class:`ReduceLROnPlatea
 and classes that make them.
 """
 
-from .. import checks
-from ..moved import renamed
+from .. import checks, moved
 from . import shapes
 from .base import Schedule, product, sequence
 from .plateau import PlateauRule, ReduceLROnPlateau, StepDecay
@@ -28,5 +27,5 @@ __all__ += shapes.__all__
 
 def __getattr__(name):
     if name == "Controller":
-        return renamed(__name__, name, "PlateauRule")
+        return moved.renamed(__name__, name, "PlateauRule")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from ..moved import submodules
+from .. import moved
 
 if TYPE_CHECKING:
     from . import base, inner, moments, networks, noise, order, search, stability
 
-__getattr__ = submodules(__name__)
+__getattr__ = moved.submodules(__name__)
 __all__ = ["base", "inner", "moments", "networks", "noise", "order", "search", "stability"]

@@ -1,9 +1,12 @@
 """What editors and type checkers see is what there is."""
 
 import ast
+import importlib
+import inspect
 import sys
 
 import places
+import pytest
 
 import odeopt as oo
 
@@ -25,3 +28,12 @@ def test_names_loaded_on_first_use_are_the_ones_that_type_checkers_see():
 def test_every_public_name_is_there_and_once():
     assert len(set(oo.__all__)) == len(oo.__all__), sorted(n for n in oo.__all__ if oo.__all__.count(n) > 1)
     assert all(hasattr(oo, name) for name in oo.__all__)
+
+
+@pytest.mark.parametrize("module", ["problems", "flows", "schemes", "schedules", "stochastic", "plotting", "interop",
+                                    "kernels", "studies", "optimizers"])
+def test_no_helper_looks_public(module):
+    found = importlib.import_module(f"odeopt.{module}")
+    others = [name for name, value in vars(found).items() if not name.startswith("_") and name not in found.__all__
+              and (inspect.isfunction(value) or inspect.isclass(value))]
+    assert not others

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from ...moved import submodules
+from ... import moved
 
 if TYPE_CHECKING:
     from . import generalisation, scale_invariance, training
 
-__getattr__ = submodules(__name__)
+__getattr__ = moved.submodules(__name__)
 __all__ = ["generalisation", "scale_invariance", "training"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ...moved import submodules
+from ... import moved
 
 if TYPE_CHECKING:
     from . import (
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         work_precision,
     )
 
-__getattr__ = submodules(__name__)
+__getattr__ = moved.submodules(__name__)
 __all__ = [
     "certificates", "comparison", "convergence", "directions", "equivalence", "fit", "lyapunov", "modified",
     "statements", "work_precision",

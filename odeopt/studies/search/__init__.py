@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from ...moved import submodules
+from ... import moved
 
 if TYPE_CHECKING:
     from . import basins, chunks, ensemble, lr_search, on_disk, suggest
 
-__getattr__ = submodules(__name__)
+__getattr__ = moved.submodules(__name__)
 __all__ = ["basins", "chunks", "ensemble", "lr_search", "on_disk", "suggest"]

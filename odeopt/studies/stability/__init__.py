@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ...moved import submodules
+from ... import moved
 from .limits import StabilityTable, limit_formula, stability_limit, stability_table
 from .scoreboard import Edge, edge
 from .sharpening import Sharpness, sharpness
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         theories,
     )
 
-__getattr__ = submodules(__name__)
+__getattr__ = moved.submodules(__name__)
 __all__ = [
     "Edge", "Sharpness", "StabilityTable", "amplification", "averaged", "central", "edge", "limit_formula", "limits",
     "optimal_parameters", "periodic", "regions", "restart", "scoreboard", "sharpening", "sharpness",
