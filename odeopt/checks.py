@@ -180,7 +180,7 @@ def kept(name: str, value: Any, shape: Any) -> np.ndarray:
 def entries(name: str, value: Any) -> Any:
     """The entries of a list, tuple or array as a tuple, or TypeError naming ``name``; of a masked array there are
     none."""
-    if isinstance(value, (str, bytes, dict, set, frozenset)) or is_masked(value) or not np.iterable(value):
+    if isinstance(value, (str, bytes, dict, set, frozenset)) or np.ma.isMaskedArray(value) or not np.iterable(value):
         raise TypeError(f"{name} must be a sequence, got {shown(value)}")
     return tuple(value)
 
