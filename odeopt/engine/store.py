@@ -117,15 +117,14 @@ class _Rows:
     def __init__(self, rows, shape, kind, grows):
         self._shape, self._kind, self._pages = shape, np.dtype(kind), None
         if grows and sys.platform.startswith("linux"):  # elsewhere an anonymous map has one size
-            self._pages: Any = mmap.mmap(-1, self._bytes(rows), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                self._pages.madvise(mmap.MADV_HUGEPAGE)
+            self._pages: Any = self._mapped(rows)
             self.array = self._view(rows)
         else:
             self.array = np.empty((rows, *shape), kind)
 
     def resize(self, rows):
-        """Other views of the array must be gone (BufferError)."""
+        """Where it lies, or as a copy while another view of the array is about: a compilation between two chunks of a
+        run leaves frames to the garbage collector, and with them what they were called with."""
         if self._pages is None:
             self.array.resize((rows, *self._shape), refcheck=False)
         else:
@@ -133,8 +132,18 @@ class _Rows:
             try:
                 self._pages.resize(self._bytes(rows))
                 before = rows
+            except BufferError:
+                kept, self._pages = self._view(min(before, rows)), self._mapped(rows)
+                self._view(len(kept))[...] = kept
+                before = rows
             finally:
                 self.array = self._view(before)
+
+    def _mapped(self, rows):
+        pages = mmap.mmap(-1, self._bytes(rows), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        return pages
 
     def _bytes(self, rows):
         return max(1, rows * math.prod(self._shape) * self._kind.itemsize)

@@ -93,6 +93,17 @@ def test_one_record_less_is_noticed(name, checked, monkeypatch):
         oo.record(CASES[name][0], checked, steps=3, every=2)
 
 
+@pytest.mark.parametrize("rows", [3, 7, 50_000])
+def test_a_view_that_is_still_held_does_not_stop_it(rows):
+    """As by a frame that a compilation between two chunks has left to the garbage collector."""
+    one = store._Rows(5, (2,), np.float64, True)
+    one.array[...] = np.arange(10).reshape(5, 2)
+    held = one.array
+    one.resize(rows)
+    assert one.array.shape == (rows, 2) and (one.array[:5] == np.arange(10).reshape(5, 2)[:rows]).all()
+    assert (held == np.arange(10).reshape(5, 2)).all()
+
+
 def test_growing_changes_no_record(monkeypatch):
     """Room for two records at first, then a quarter more each time."""
     problem, methods = oo.problems.rosenbrock(), [oo.Adam(1e-3), D(FLOW, oo.schemes.heun_euler, 1e-3, rtol=1e-3)]
