@@ -135,6 +135,12 @@ def optimizers_of(args, problem, x0, steps, *, needed=True):
     return found
 
 
+def own_optimizers(text):
+    """``(FILE.py:NAME, class)`` of the optimizers named that are somebody's own."""
+    found = [(f"{word.place}:{word.name}", _base(word)) for word in _words_of(text) if word.place]
+    return [(word, base if isinstance(base, type) else type(base)) for word, base in found]
+
+
 def instances_of(text):
     """The optimizers named, with the hyperparameters given and else their defaults, a step size of 0.01 among them."""
     found = []

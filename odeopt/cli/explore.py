@@ -28,14 +28,16 @@ def run(args):
     """0 when the file is written, or the page was left."""
     from .. import problems
     from ..explore import asked, need_bokeh
-    from ..explore.state import LONGEST_TEXT
+    from ..explore.state import introduce, is_heavy
 
     need_bokeh()
     path = None if args.html is None else _output.out_file(_Named(args.html), "", (".html", ".htm"))
     problem, x0 = _things.problem_of(args)
     word = args.problem.strip()
-    by_word = len(word) <= LONGEST_TEXT and (is_formula(word) or word.lower().replace("_", "-") in problems.ALL)
+    by_word = not is_heavy(word) and (is_formula(word) or word.lower().replace("_", "-") in problems.ALL)
     methods = _things.optimizers_of(args, problem, x0, args.steps)
+    for place, cls in _things.own_optimizers(args.optimizers):
+        introduce(cls, place)
     state, given = asked(word if by_word else problem, methods, None if args.x0 is None else x0, args.steps)
     state = state.changed(start=args.start)
     if path is None:

@@ -32,7 +32,7 @@ def explore(problem: Problem | str = "beale", methods: Sequence[Optimizer | str]
     problem : Problem or str
         Of two variables; a name, such as "beale", or a formula, such as "(1-x)^2 + 100*(y-x^2)^2".
     methods : sequence of Optimizer or str, optional
-        At most six, each once; names get suggested step sizes. Default: gradient descent, momentum, Nesterov,
+        At most six, each once, your own included; names get suggested step sizes. Default: gradient descent, momentum, Nesterov,
         RMSprop, Adam.
     x0 : (2,) array, optional
         Default: the problem's own start.
@@ -76,8 +76,10 @@ def asked(problem: Problem | str, methods: Sequence[Optimizer | str] | None = No
           steps: int = 200) -> tuple[State, Problem | None]:
     """The state that the arguments of :func:`explore` ask for, and the problem where it is no name or formula."""
     from . import model
-    from .state import State, plane
+    from .state import State, is_heavy, plane
 
+    if isinstance(problem, str) and is_heavy(problem):
+        problem = Problem.from_expression(problem)
     given = None if isinstance(problem, str) else plane(checked(problem))
     values: dict[str, Any] = {"problem": problem if given is None else "", "steps": steps}
     if x0 is not None:
@@ -94,8 +96,10 @@ def _words(method):
         return method, ()
     if not isinstance(method, Optimizer):
         raise TypeError(f"methods must be optimizers or names of them, got {checks.shown(method)}")
+    from .state import introduce
+
     values = {f.name: (getattr(method, f.name), f.default) for f in dataclasses.fields(method)}
-    return method.key, tuple((name, value) for name, (value, default) in values.items()
+    return introduce(type(method)), tuple((name, value) for name, (value, default) in values.items()
                              if value != default or name == method.step_name)
 
 

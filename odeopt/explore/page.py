@@ -22,7 +22,6 @@ from bokeh.models import (
     TextInput,
 )
 
-from .. import optimizers
 from ..problems import Problem
 from . import model, words
 from .figures import Figures, power_of_ten, text
@@ -34,6 +33,7 @@ from .state import (
     State,
     as_command,
     as_python,
+    method_names,
     plane_names,
     problem_of,
     sliders,
@@ -83,7 +83,7 @@ class Page:
         self.formula = TextInput(title="or a formula, then Enter", name="formula", max_length=LONGEST_TEXT,
                                  placeholder="(1-x)^2 + 100*(y-x^2)^2", sizing_mode="stretch_width")
         self.choice = MultiChoice(title=f"Methods, at most {MOST_METHODS}", max_items=MOST_METHODS, name="methods",
-                                  options=[(key, cls.title) for key, cls in optimizers.ALL.items()],
+                                  options=method_names(),
                                   sizing_mode="stretch_width")
         self.steps = Slider(title="Steps", start=10, end=MOST_STEPS, step=10, value=200, name="steps",
                             sizing_mode="stretch_width")
@@ -284,6 +284,7 @@ def _whole(value):
 
 def application(state: State, given: Problem | None = None) -> Any:
     """A function that makes the page of one browser in its Bokeh document."""
+    plane_names()  # builds every problem once, which no request shall wait for
 
     def make(document: Document) -> None:
         opened, error = state, ""

@@ -16,15 +16,41 @@ from .. import checks, optimizers
 from ..method import STARTS
 from ..optimizers import Optimizer
 from ..problems import ALL, Problem, by_name
+from ..problems.expression import statements
 from ..studies.search.suggest import suggest
 
 # What one picture may cost: a page that somebody else's browser talks to answers within a second whatever it is sent.
 MOST_STEPS, MOST_METHODS, MOST_REFINEMENTS, LONGEST_TEXT = 1000, 6, 6, 160
 MOST_PLAIN_STEPS = 200  # of a problem or a method that runs in the interpreter
 LARGEST_START = 1e6
+MOST_STATEMENTS = 400  # of a formula's kernels: half a second to compile
 METHODS = ("gradientdescent", "momentum", "nesterov", "rmsprop", "adam")
 LEVER = 1000.0  # a slider reaches so far on both sides of a suggested step, ...
 _SMALLEST = 1e-8  # ... and so far down where 0 is allowed
+_OWN: dict[str, tuple[type[Optimizer], str]] = {}  # key -> an optimizer outside the package, and how a command names it
+
+
+def introduce(cls: type[Optimizer], word: str = "") -> str:
+    """The name of an optimizer's class on the page, one outside the package included; ``word`` is what a command calls
+    it, such as ``mine.py:Damped``."""
+    key = cls.__name__.lower()
+    if optimizers.ALL.get(key) is not cls:
+        if key in optimizers.ALL:
+            raise ValueError(f"methods must have names of their own, and {cls.__name__} is one of the package's")
+        _OWN[key] = cls, word or _OWN.get(key, (cls, ""))[1] or cls.__name__
+    return key
+
+
+def named(name: str) -> type[Optimizer]:
+    """The optimizer of a name: the package's, or one that was introduced."""
+    own = _OWN.get(name.lower())
+    return optimizers.by_name(name) if own is None else own[0]
+
+
+def method_names() -> list[tuple[str, str]]:
+    """Key and title of every optimizer that the page offers."""
+    own = [(key, cls.title or cls.__name__) for key, (cls, _) in _OWN.items()]
+    return [*((key, cls.title) for key, cls in optimizers.ALL.items()), *own]
 
 
 @dataclass(frozen=True)
@@ -60,7 +86,7 @@ class State:
         x0 = self.x0
         if x0 is not None:
             x0 = tuple(checks.real("x0", one, -LARGEST_START, LARGEST_START) for one in checks.point("x0", x0, 2))
-        methods = tuple((optimizers.by_name(name).__name__.lower(), tuple(values)) for name, values in self.methods)
+        methods = tuple((named(name).__name__.lower(), tuple(values)) for name, values in self.methods)
         names = [name for name, _ in methods]
         if not 1 <= len(names) <= MOST_METHODS:
             raise ValueError(f"methods must be 1 to {MOST_METHODS} optimizers, got {len(names)}")
@@ -128,7 +154,7 @@ def _number(name, word):
 def _method(word):
     """``adam:lr=0.01,beta1=0.9`` as (name, hyperparameters)."""
     name, _, rest = word.partition(":")
-    fields = {f.name: f for f in dataclasses.fields(optimizers.by_name(name))}
+    fields = {f.name: f for f in dataclasses.fields(named(name))}
     values = []
     for item in filter(None, rest.split(",")):
         key, _, value = item.partition("=")
@@ -151,8 +177,20 @@ def problem_of(word: str) -> Problem:
     elif word.replace("-", "").replace("_", "").isalpha() and len(word) > 2:  # a name that is none
         return by_name(word)()
     else:
+        count = statements(word)
+        if count > MOST_STATEMENTS:
+            raise ValueError(f"problem must be a formula of at most {MOST_STATEMENTS} operations with its derivatives "
+                             f"on this page, got {count}; odeopt explore 'FORMULA' takes any")
         problem = Problem.from_expression(word)
     return plane(problem)
+
+
+def is_heavy(word: str) -> bool:
+    """Whether a text is a formula that takes too long to compile for a page that answers within a second."""
+    try:
+        return len(word) > LONGEST_TEXT or statements(word) > MOST_STATEMENTS
+    except (TypeError, ValueError):  # no formula: whoever reads it says why
+        return False
 
 
 def plane(problem: Problem) -> Problem:
@@ -171,7 +209,7 @@ def plane_names() -> list[str]:
 @functools.lru_cache(maxsize=256)
 def method_of(name: str, values: tuple[tuple[str, Any], ...], problem: Problem, steps: int) -> Optimizer:
     """The optimizer of these words; what they leave out is suggested for the problem."""
-    return suggest(optimizers.by_name(name), problem, problem.x0, steps, **dict(values))
+    return suggest(named(name), problem, problem.x0, steps, **dict(values))
 
 
 class Slider(NamedTuple):
@@ -236,7 +274,7 @@ def as_python(state: State, problem: Problem, methods: Sequence[Optimizer]) -> s
     else:
         made = f"oo.Problem.from_expression({state.problem!r})" if state.problem else f"...  # {problem.name}: yours"
     finer = f".refined({2**state.refinement})" * (state.refinement > 0)
-    lines = "".join(f"    oo.{_call(method)}{finer},\n" for method in methods)
+    lines = "".join(f"    {_call(method)}{finer},\n" for method in methods)
     return (f"import odeopt as oo\n\nproblem = {made}\nmethods = [\n{lines}]\nfor method in methods:\n"
             f"    print(oo.compare(method, problem, {_point(state, problem)}, "
             f"steps={state.steps * 2**state.refinement}, start={state.start!r}))\n")
@@ -250,7 +288,15 @@ def _call(method):
     """The constructor with what is not a default."""
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method) if
               getattr(method, f.name) != f.default}
-    return f"{type(method).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+    cls = type(method)
+    place = "oo." if optimizers.ALL.get(cls.__name__.lower()) is cls else ""  # else it is yours
+    return f"{place}{cls.__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+def _spoken(method):
+    """What a command calls a method."""
+    own = _OWN.get(type(method).__name__.lower())
+    return method.key if own is None else own[1]
 
 
 def as_command(state: State, problem: Problem, methods: Sequence[Optimizer]) -> str:
@@ -258,9 +304,9 @@ def as_command(state: State, problem: Problem, methods: Sequence[Optimizer]) -> 
     import shlex
 
     finer = [method.refined(2**state.refinement) for method in methods]
-    sets = [f"--set {method.key}.{f.name}={_word(getattr(method, f.name))}" for method in finer
+    sets = [f"--set {shlex.quote(_spoken(method))}.{f.name}={_word(getattr(method, f.name))}" for method in finer
             for f in dataclasses.fields(method) if getattr(method, f.name) != f.default]
     x0 = ",".join(f"{one:.6g}" for one in _point(state, problem))
     return " ".join(["odeopt compare", shlex.quote(state.problem or problem.name),
-                     f"--optimizers {','.join(method.key for method in methods)}", *sets, f"--x0={x0}",
+                     f"--optimizers {shlex.quote(','.join(_spoken(method) for method in methods))}", *sets, f"--x0={x0}",
                      f"--steps {state.steps * 2**state.refinement}", f"--start {state.start}"])

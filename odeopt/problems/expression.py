@@ -34,6 +34,18 @@ def parts(text, variables, parameters, x0):
     return {"name": name, "fg": fg, "hv": hv, "dim": len(names), "x0": x0, "data": data, "about": about}
 
 
+def statements(text):
+    """Statements in the kernels of a formula, by which the time to compile them grows."""
+    tree = grammar.tree_of(text)
+    names = grammar.variables_of(None, grammar.names_in(tree), {})
+    reader = grammar.Reader(names, {})
+    f = reader.read(tree)
+    try:
+        return sum(kernel.count("\n") for kernel in source.kernels(reader.graph, f, len(names)))
+    except graph.NotFinite:
+        return 0  # no kernels: parts says why
+
+
 def _start(fg, data, names):
     """The first of a few points where f and its gradient are finite and the gradient is not zero."""
     function = abi.interpreted(fg)

@@ -1,6 +1,7 @@
 """The page without a browser: states, what they show, and what is refused."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -132,3 +133,62 @@ def test_bokeh_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"odeopt-schemes\[explore\]"):
         oo.explore("beale")
+
+
+def test_a_formula_that_compiles_for_seconds_is_refused_at_once():
+    """155 characters, 2,900 statements: 3 s of compiling; from the command line and from Python it is taken."""
+    from odeopt.explore.state import MOST_STATEMENTS, is_heavy, problem_of
+
+    heavy = "x^y^" * 38 + "2"
+    begin = time.process_time()
+    with pytest.raises(ValueError, match=f"at most {MOST_STATEMENTS} operations with its derivatives on this page"):
+        problem_of(heavy)
+    assert time.process_time() - begin < 0.5
+    assert is_heavy(heavy) and not is_heavy("(1-x)^2 + 100*(y-x^2)^2") and not is_heavy("beale")
+    assert not is_heavy("+".join(f"tan({i}*x-y)" for i in range(2, 15)))
+
+
+OWN = """
+from dataclasses import dataclass
+import odeopt as oo
+from odeopt.optimizers import Optimizer
+from odeopt.optimizers.base import positive
+
+
+def step(k, p, x, g, s):
+    for i in range(x.size):
+        x[i] -= p[0] * g[i]
+    return p[0]
+
+
+@dataclass(frozen=True)
+class Halting(Optimizer):
+    title = "halting"
+    lr: float = positive(default=0.01, scales="h")
+    kernel = staticmethod(step)
+    slots = ()
+    flow = property(lambda self: oo.flows.gradient_flow())
+    scheme = oo.schemes.explicit_euler
+"""
+
+
+def test_an_optimizer_of_ones_own_is_shown_like_any_other(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("bokeh")
+    from odeopt.cli import main
+
+    (tmp_path / "mine.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "page.html"
+    assert main(["explore", "beale", "--optimizers", "mine.py:Halting,gd", "--html", str(out)]) == 0
+    assert "halting" in out.read_text()
+    state = State("beale", None, (("halting", (("lr", 0.02),)), ("gd", ())), 40)
+    assert State.from_query(state.query()) == state
+    problem, methods = model.resolved(state)
+    own, plain = model.picture(state.with_value("gradientdescent", "lr", 0.02)).rows
+    assert own["max error"] == plain["max error"]
+    words = as_command(state, problem, methods)
+    assert "mine.py:Halting" in words and "    Halting(lr=0.02)" in as_python(state, problem, methods)
+    import shlex
+
+    capsys.readouterr()
+    assert main([*shlex.split(words)[1:], "--json"]) == 0 and '"lr=0.02"' not in capsys.readouterr().err
