@@ -32,8 +32,8 @@ def explore(problem: Problem | str = "beale", methods: Sequence[Optimizer | str]
     problem : Problem or str
         Of two variables; a name, such as "beale", or a formula, such as "(1-x)^2 + 100*(y-x^2)^2".
     methods : sequence of Optimizer or str, optional
-        At most six, each once, your own included; names get suggested step sizes. Default: gradient descent, momentum, Nesterov,
-        RMSprop, Adam.
+        At most six, each once, your own included; names get suggested step sizes. Default: gradient descent,
+        momentum, Nesterov, RMSprop, Adam.
     x0 : (2,) array, optional
         Default: the problem's own start.
     steps : int

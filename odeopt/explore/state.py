@@ -307,6 +307,7 @@ def as_command(state: State, problem: Problem, methods: Sequence[Optimizer]) -> 
     sets = [f"--set {shlex.quote(_spoken(method))}.{f.name}={_word(getattr(method, f.name))}" for method in finer
             for f in dataclasses.fields(method) if getattr(method, f.name) != f.default]
     x0 = ",".join(f"{one:.6g}" for one in _point(state, problem))
+    chosen = shlex.quote(",".join(_spoken(method) for method in methods))
     return " ".join(["odeopt compare", shlex.quote(state.problem or problem.name),
-                     f"--optimizers {shlex.quote(','.join(_spoken(method) for method in methods))}", *sets, f"--x0={x0}",
+                     f"--optimizers {chosen}", *sets, f"--x0={x0}",
                      f"--steps {state.steps * 2**state.refinement}", f"--start {state.start}"])

@@ -39,6 +39,46 @@ def test_the_overshoot_is_the_two_gradient_flows_and_the_plateau_the_central_flo
     assert any("principal flow: not finite at step" in line for line in study.headline().split("; "))
 
 
+def test_the_errors_around_the_overshoot_as_the_page_says():
+    """Until the limit is passed a second time, and not until the sharpness is below it again: twice as large."""
+    study = scoreboard()
+    below = study.phase("overshoot").stop
+    second = below + int(np.argmax(study.sharpness[below:] > study.limit))
+    errors = dict(zip(study.theory, study.error("sharpness")[:, :second].max(axis=1)))
+    assert errors["two-gradient flow"] == pytest.approx(0.16, abs=0.01)
+    assert errors["central flow"] == pytest.approx(1.04, abs=0.01)
+
+
+def test_the_product_of_two_factors():
+    """f = sqrt(1 + (xy)^2), arXiv:2212.07469: gradient flow keeps y^2 - x^2 and ends at that sharpness, gradient
+    descent just below 2/lr, and so does the central flow. It gets over the limit in one jump, which only a model
+    that carries the last step's difference follows."""
+    product, x0 = oo.Problem.from_expression("sqrt(1 + (x*y)^2)", "x y"), [3.0, 7.5]
+    study = edge(oo.GradientDescent(0.05), product, x0, steps=1000, every=10)
+    last = dict(zip(study.theory, study.flow_sharpness[:, -1]))
+    flow = oo.reference(oo.flows.gradient_flow(), product, x0, 30.0)
+    assert flow(30.0)[1] ** 2 == pytest.approx(7.5**2 - 9, abs=0.01)
+    assert 39.9 < study.sharpness[-1] < study.limit == 40.0 and last["central flow"] == pytest.approx(40.0, abs=1e-3)
+    first, plateau = (dict(zip(study.theory, study.largest("sharpness", phase))) for phase in ("overshoot", "plateau"))
+    assert first.pop("rod flow") < 0.02 and min(first.values()) > 5
+    assert min(plateau, key=plateau.get) == "central flow" and plateau["gradient flow"] > 4
+
+
+def test_a_problem_that_ends_on_the_way_ends_the_study_there():
+    """log(20.5 - y) is not finite beyond y = 20.5."""
+    valley_with_an_end = oo.Problem.from_expression("y*x^2/2 + (y-25)^2/200 - log(20.5-y)/1e9", "x y", x0=[0.1, 19.0])
+    study = edge(oo.GradientDescent(0.1), valley_with_an_end, steps=1000, every=10, theories=["central flow"])
+    assert 250 < study.k[-1] < 400 and np.isfinite(study.sharpness).all()
+
+
+def test_hessian_products_by_differences_are_said():
+    exact, plain = valley(), oo.Problem(valley().fun, valley().grad, dim=2, x0=[0.1, 19.0])
+    one, other = (edge(oo.GradientDescent(0.1), problem, steps=100, every=20, theories=["central flow"])
+                  for problem in (exact, plain))
+    assert "differences of gradients" in other.headline() and "differences" not in one.headline()
+    np.testing.assert_allclose(other.sharpness, one.sharpness, rtol=1e-6)
+
+
 def test_before_the_limit_all_of_them_follow():
     assert all(error < 0.006 for error in largest("sharpness", "before").values())
     assert largest("position", "before")["rod flow"] < largest("position", "before")["gradient flow"]
