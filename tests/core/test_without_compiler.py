@@ -42,6 +42,8 @@ CASES = {
     "update": lambda: _updated(ADAM),
     "update float32": lambda: _updated(ADAM, np.float32),
     "swa": lambda: _updated(oo.SWA(ADAM)),
+    "clipped": lambda: _updated(oo.SWA(oo.Clipped(ADAM, norm=0.5))),
+    "clipped flow": lambda: oo.reference(oo.Clipped(ADAM, value=0.5), BEALE, t_end=0.05)(0.05),
     "amos": lambda: _updated(oo.Amos(0.1)),
     "minimize": lambda: oo.minimize(BEALE, BEALE.x0, method=ADAM, maxiter=20).x,
     "convergence": lambda: np.array(oo.convergence(GD, BEALE, t_end=0.01, levels=3).order).ravel(),

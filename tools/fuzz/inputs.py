@@ -226,6 +226,8 @@ def optimizer(valid=True, only=None):
         except ValueError:
             continue
         if R.random() < 0.05:
+            o = oo.optimizers.Clipped(o, **{R.choice(("norm", "value")): 10 ** R.uniform(-3, 2)})
+        if R.random() < 0.05:
             o = oo.optimizers.SWA(o, start=R.randrange(0, 20))
         return o
 
