@@ -118,7 +118,7 @@ class _Rows:
         self._shape, self._kind, self._pages = shape, np.dtype(kind), None
         if grows and sys.platform.startswith("linux"):  # elsewhere an anonymous map has one size
             self._pages: Any = self._mapped(rows)
-            self.array = self._view(rows)
+            self.array: Any = self._view(rows)
         else:
             self.array = np.empty((rows, *shape), kind)
 
