@@ -191,8 +191,8 @@ def _word_length(word, font):
 
 
 def _words(line):
-    """The words of a line; a formula is one, whatever spaces it has."""
-    return re.findall(r"(?:\$[^$]*\$|[^\s$]|\$)+", line)
+    """The words of a line; a formula is one, whatever spaces it has, and so are a name and its number, lr 0.01."""
+    return re.findall(r"(?<!\S)[a-z]\w* [-+.]?\d\S*(?!\S)|(?:\$[^$]*\$|[^\s$]|\$)+", line)
 
 
 def length(line, font):

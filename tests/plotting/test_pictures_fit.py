@@ -13,11 +13,13 @@ matplotlib.use("Agg")
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 import odeopt as oo
 from odeopt import plotting
 from odeopt.plotting import stochastic
+from odeopt.plotting.layout import broken
 
 PLANE, SPACE = oo.problems.booth(), oo.problems.quadratic([1.0, 4.0, 9.0])
 SMALL, USUAL, WIDE = (3.0, 2.4), (6.4, 4.4), (12.0, 5.0)
@@ -295,3 +297,11 @@ def test_the_label_of_a_colour_bar_costs_no_width():
         fig.canvas.draw()
     assert fig.get_size_inches().tolist() == [6.4, 4.6]
     plt.close(fig)
+
+
+def test_a_number_stays_in_the_line_of_its_name():
+    font = FontProperties(size=10)
+    for room in range(20, 200, 10):
+        lines = broken("gradient descent, lr 0.00017, momentum 0.9", room, font).split("\n")
+        assert any("lr 0.00017" in line for line in lines) and any("momentum 0.9" in line for line in lines)
+    assert len(lines) == 2 and lines[0] == "gradient descent, lr 0.00017,"
