@@ -43,8 +43,9 @@ def clipped(k, p, x, g, s):
     scale, length = p[own + 2], p[own + 3]
     if scale < 0.0 and p[own] > 0.0:
         scale, length = scaled_norm(g)
-    clip(g, s[last], p[own], p[own + 1], scale, length)
-    return update(k, p[:own], x, s[last], s[:last])
+    cut = s[last]
+    clip(g, cut, p[own], p[own + 1], scale, length)
+    return update(k, p[:own], x, cut, s[:last])
 
 
 @dataclass(frozen=True, init=False, repr=False)
