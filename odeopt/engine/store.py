@@ -115,29 +115,33 @@ class _Rows:
     """
 
     def __init__(self, rows, shape, kind, grows):
-        self._shape, self._kind, self._pages = shape, np.dtype(kind), None
-        if grows and sys.platform.startswith("linux"):  # elsewhere an anonymous map has one size
-            self._pages: Any = self._mapped(rows)
-            self.array: Any = self._view(rows)
-        else:
-            self.array = np.empty((rows, *shape), kind)
+        self._shape, self._kind, self._count = shape, np.dtype(kind), rows
+        linux = sys.platform.startswith("linux")  # elsewhere an anonymous map has one size
+        self._pages = self._mapped(rows) if grows and linux else None
+        self._own: Any = np.empty((rows, *shape), kind) if self._pages is None else None
+
+    @property
+    def array(self) -> np.ndarray:
+        """A view of the pages made anew, or the array itself."""
+        if self._pages is None:
+            return self._own
+        count = self._count * math.prod(self._shape)
+        return np.frombuffer(self._pages, self._kind, count).reshape(self._count, *self._shape)
 
     def resize(self, rows):
-        """Where it lies, or as a copy while another view of the array is about: a compilation between two chunks of a
-        run leaves frames to the garbage collector, and with them what they were called with."""
-        if self._pages is None:
-            self.array.resize((rows, *self._shape), refcheck=False)
-        else:
-            before, self.array = len(self.array), None  # pyright: ignore[reportAttributeAccessIssue]
-            try:
-                self._pages.resize(self._bytes(rows))
-                before = rows
-            except BufferError:
-                kept, self._pages = self._view(min(before, rows)), self._mapped(rows)
-                self._view(len(kept))[...] = kept
-                before = rows
-            finally:
-                self.array = self._view(before)
+        """Room for so many rows. An exception may come between any two lines: there is never less than is counted."""
+        if self._own is not None:
+            self._own.resize((rows, *self._shape), refcheck=False)
+            return
+        assert self._pages is not None
+        self._count = min(self._count, rows)
+        try:
+            self._pages.resize(self._bytes(rows))
+        except BufferError:  # frames of a Ctrl-C, or of a compilation on the way, keep what they were called with
+            pages = self._mapped(rows)
+            pages[: self._bytes(self._count)] = self._pages[: self._bytes(self._count)]
+            self._pages = pages
+        self._count = rows
 
     def _mapped(self, rows):
         pages = mmap.mmap(-1, self._bytes(rows), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -147,7 +151,3 @@ class _Rows:
 
     def _bytes(self, rows):
         return max(1, rows * math.prod(self._shape) * self._kind.itemsize)
-
-    def _view(self, rows):
-        count = rows * math.prod(self._shape)
-        return np.frombuffer(self._pages, self._kind, count).reshape(rows, *self._shape)
