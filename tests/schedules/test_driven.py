@@ -84,3 +84,18 @@ def test_an_eps_may_not_vanish_on_the_way(optimizer, name, schedule, step):
     run = oo.record(optimizer, oo.problems.beale(), steps=30, schedule=schedule.driving(name))
     assert run.status == "stalled" and run.final["k"] == step
     assert f"stopped at step {step}" in run.message and f"schedule must keep {name} in (0, inf), got 0" in run.message
+
+
+@pytest.mark.parametrize("schedule", [oo.schedules.cosine(9), oo.schedules.constant(0.9),
+                                      oo.schedules.ramp(0.5, 0.9, 9)])
+def test_the_memory_of_a_refined_schedule_is_that_of_the_refined_method(schedule):
+    """1 - value is divided by the factor, where the base's own distance from 1 is as well."""
+    base, factor = 0.8, 4.0
+    finer = schedule.refined(factor, "1 - c h")
+    for k in (0, 1, 5, 20):
+        wanted = 1 - (1 - schedule(k, base)) / factor
+        np.testing.assert_allclose(finer(factor * k, 1 - (1 - base) / factor), wanted, rtol=1e-14)
+
+
+def test_a_polynomial_is_straight_by_default():
+    assert oo.schedules.polynomial(10)(4) == 0.6 == oo.schedules.linear(10)(4)
