@@ -6,6 +6,7 @@ file's name, with dashes for underscores (and without a trailing one), is the co
 Modules that start with an underscore are helpers.
 """
 
+import contextlib
 import importlib
 import pkgutil
 import sys
@@ -71,7 +72,6 @@ def main(argv=None):
             sys.stdout.flush()
             return 130 if interrupts.seen else status
         except SystemExit:  # --help, --version, or words that argparse does not know
-            sys.stdout.flush()
             raise
         except BrokenPipeError:  # the reader of a pipe left: not our failure
             _terminal.discard_output()
@@ -82,7 +82,8 @@ def main(argv=None):
                 raise
             if isinstance(error, OSError):
                 _terminal.discard_output()  # what a full device refused once, it refuses again at exit
-            print(f"odeopt {command or ''}".rstrip() + f": {_as_typed(words, arguments)}", file=sys.stderr)
+            with contextlib.suppress(OSError):  # where the errors go is full, too: the status is left to say it
+                print(f"odeopt {command or ''}".rstrip() + f": {_as_typed(words, arguments)}", file=sys.stderr)
             return status
 
 

@@ -113,7 +113,7 @@ def add_file(parser, endings, default):
     parser.add_argument("--out", metavar="FILE", help=f"{', '.join(endings)} (default: {default}{endings[0]})")
 
 
-def out_file(args, default, endings):
+def out_file(args, default, endings, option="--out"):
     """The path of --out, or ``default`` with the ending of --format, its folder made and writable before anything is
     computed.
 
@@ -124,7 +124,7 @@ def out_file(args, default, endings):
     if kind and not path.suffix and path.name:
         path = path.with_name(f"{path.name}.{kind}")
     if path.suffix.lower() not in endings:
-        raise ValueError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {path.name!r}")
+        raise ValueError(f"{option} must end in {', '.join(endings[:-1])} or {endings[-1]}, got {path.name!r}")
     if kind and path.suffix.lower() != f".{kind}":
         raise ValueError(f"--format must be that of --out, {path.name!r}, got {kind!r}")
     _writable(path.parent)

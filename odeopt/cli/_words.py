@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+import sys
 
 LARGEST = 10**15  # steps, frames, paths: nobody waits for more, and every integer type holds it
 
@@ -30,6 +31,14 @@ class Parser(argparse.ArgumentParser):
                              if kind_of(one) and (one == word or not kind_of(one).startswith("a problem"))), "")
             self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         return found, rest
+
+    def _print_message(self, message, file=None):
+        """argparse's swallows what a full device says, and the help is gone with status 0."""
+        if message and file is sys.stdout:
+            file.write(message)
+            file.flush()
+        else:
+            super()._print_message(message, file)
 
     def error(self, message):
         """Exit with status 2 and one line."""

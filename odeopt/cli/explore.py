@@ -6,6 +6,8 @@ else) until Ctrl-C. With --html FILE, a file that needs neither Python nor netwo
 its refinement. It needs the extra `explore`.
 """
 
+import argparse
+
 from . import _output, _things
 from ._words import count, is_formula
 
@@ -31,7 +33,7 @@ def run(args):
     from ..explore.state import introduce, is_heavy
 
     need_bokeh()
-    path = None if args.html is None else _output.out_file(_Named(args.html), "", (".html", ".htm"))
+    path = None if args.html is None else _output.out_file(argparse.Namespace(out=args.html), "", (".html", ".htm"), "--html")
     problem, x0 = _things.problem_of(args)
     word = args.problem.strip()
     by_word = not is_heavy(word) and (is_formula(word) or word.lower().replace("_", "-") in problems.ALL)
@@ -50,10 +52,3 @@ def run(args):
         size = write(state, path, given)
         print(f"{path}  {size / 1e6:.1f} MB")
     return 0
-
-
-class _Named:
-    """The argument --out of a command."""
-
-    def __init__(self, out):
-        self.out = out

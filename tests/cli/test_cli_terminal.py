@@ -33,6 +33,19 @@ def test_streams_that_are_closed_or_full(shell, status, error):
     assert (done.returncode, done.stderr) == (status, error)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("words", "error"), [(["list", "--help"], b"odeopt: "), (["--version"], b"odeopt: ")])
+def test_help_on_a_full_device_is_no_success(words, error, unbuffered):
+    """argparse swallows the error of a write."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    done = run(words, " > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (done.returncode, done.stderr) == (1, error + b"No space left on device\n")
+    assert run(words, " | head -c 1", PYTHONUNBUFFERED=unbuffered).returncode == 0
+    assert run(words, " >&-", PYTHONUNBUFFERED=unbuffered).returncode == 0
+    assert not unbuffered or run(["compare", "beal"], " 2> /dev/full", PYTHONUNBUFFERED="1").returncode == 2
+
+
 def test_two_commands_with_one_folder_do_not_disturb_each_other(tmp_path):
     words = ["plot", "objective", "beale", "--optimizers", "gd", "--steps", "5", "--dpi", "20", "--out"]
     commands = [subprocess.Popen([*COMMAND, *words, str(tmp_path / "new" / "f.png")], stderr=subprocess.PIPE,
