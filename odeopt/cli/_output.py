@@ -96,6 +96,13 @@ def each(items, work, describe):
     return done
 
 
+def kept(study):
+    """``study`` with what it holds; KeyboardInterrupt where Ctrl-C came before anything was done."""
+    if interrupted(study) and not study.rows():
+        raise KeyboardInterrupt
+    return study
+
+
 def out_folder(args):
     """The folder of --out, made and writable, or None. OSError with a plain sentence if it is not."""
     if args.out is None:

@@ -32,9 +32,8 @@ def run(args):
     folder = _output.out_folder(args)
     problem, x0 = _things.problem_of(args)
     chosen = _things.methods_of(args, problem, x0, 500)
-    result = order_certificates(chosen, problem, x0, args.time, args.levels, start=args.start, against=args.against,
-                                progress=True)
-    _output.interrupted(result)
+    result = _output.kept(order_certificates(chosen, problem, x0, args.time, args.levels, start=args.start,
+                                             against=args.against, progress=True))
     rows = result.rows()
     extra = {"problem": problem.name, "x0": list(x0), "studies": [study.to_dict() for study in result.studies]}
     if args.json:
@@ -49,9 +48,11 @@ def run(args):
 
         stem = f"converge-{_output.stem(problem)}"
         _output.write_rows(rows, folder, stem, extra)
-        _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.{args.format}",
-                       size=(7.2, 4.4), dpi=args.dpi, title=args.title or _output.heading(problem))
-        print(f"\nwritten to {folder}: {stem}.{args.format}, {stem}.csv, {stem}.json", file=sys.stderr)
+        if result.studies:  # none where no method has a classical flow
+            _output.figure([lambda ax: plotting.convergence(result.studies, ax)], folder / f"{stem}.{args.format}",
+                           size=(7.2, 4.4), dpi=args.dpi, title=args.title or _output.heading(problem))
+        drawn = f"{stem}.{args.format}, " if result.studies else ""
+        print(f"\nwritten to {folder}: {drawn}{stem}.csv, {stem}.json", file=sys.stderr)
     elif not args.json:
         print("\nWith --out DIR: the log-log figure, and the numbers as CSV and JSON.")
     return 0 if result.certified else 1

@@ -35,6 +35,8 @@ def run(args):
     theories = None if args.theories is None else [word.strip() for word in args.theories.split(",")]
     found = _output.each(chosen, lambda o: edge(o, problem, x0, args.steps, theories=theories, every=args.every,
                                                 directions=args.directions), lambda o: o.title)
+    if not found:
+        raise KeyboardInterrupt
     names = _output.labels(chosen[: len(found)])
     rows = [{"optimizer": name, **row} for name, one in zip(names, found) for row in one.rows()]
     extra = {"problem": problem.name, "x0": list(x0), "studies": [one.to_dict() for one in found]}

@@ -38,9 +38,8 @@ def run(args):
     chosen = _things.optimizers_of(args, problem, x0, args.steps)
     if len(chosen) != 1 or not isinstance(chosen[0], Optimizer):
         raise ValueError(f"--optimizers must name one optimizer for a sweep, got {args.optimizers!r}")
-    study = sweep(chosen[0], problem, x0, args.steps, grid=grid, measure=args.measure, t_end=args.time,
-                  start=args.start, levels=args.levels, progress=True)
-    _output.interrupted(study)
+    study = _output.kept(sweep(chosen[0], problem, x0, args.steps, grid=grid, measure=args.measure, t_end=args.time,
+                               start=args.start, levels=args.levels, progress=True))
     rows = study.rows()
     extra = {"problem": problem.name, "x0": list(x0), "study": study.to_dict()}
     if args.json:

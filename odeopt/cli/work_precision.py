@@ -33,9 +33,8 @@ def run(args):
     chosen = _things.optimizers_of(args, problem, x0, args.steps, needed=not args.schemes)
     time = args.time or (args.steps * chosen[0].h if chosen else None)
     others = _things.schemes_of(args, problem, x0, time and time / 64)
-    result = work_precision([*chosen, *others], problem, x0, args.time, args.levels, steps=args.steps, start=args.start,
-                            progress=True)
-    _output.interrupted(result)
+    result = _output.kept(work_precision([*chosen, *others], problem, x0, args.time, args.levels, steps=args.steps,
+                                         start=args.start, progress=True))
     rows = result.rows()
     extra = {"problem": problem.name, "x0": list(x0), "study": result.to_dict()}
     if args.json:

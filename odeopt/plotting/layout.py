@@ -45,6 +45,8 @@ class Fitted(ConstrainedLayoutEngine):
         """Lay the figure out."""
         if self._measuring:
             return
+        for ax in fig.axes:
+            _positive_limits(ax)
         self._measuring = True
         try:
             self._grow(fig)
@@ -69,6 +71,13 @@ class Fitted(ConstrainedLayoutEngine):
             if more == (0.0, 0.0):
                 return
             fig.set_size_inches(width + more[0], height + more[1])
+
+
+def _positive_limits(ax):
+    """Where nothing finite was drawn on a logarithmic axis: limits that it can have, in place of those around 0."""
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() == "log" and min(axis.get_view_interval()) <= 0:
+            (ax.set_xlim if axis is ax.xaxis else ax.set_ylim)(0.1, 10.0)
 
 
 def _share(ax):
@@ -161,7 +170,7 @@ def _lower(ax):
     box = ax.xaxis.get_tightbbox() if usual and not hasattr(ax, "zaxis") else None
     if box is not None:
         points = 72 / ax.figure.dpi * (ax.bbox.y0 - box.y0)
-        legend.borderaxespad = max(usual, points / legend.get_texts()[0].get_fontsize() + 0.6)  # pyright: ignore[reportArgumentType]
+        legend.borderaxespad = max(usual, points / _WORDS + 0.6)  # pyright: ignore[reportArgumentType]
 
 
 def _break_lines(fig, ax):

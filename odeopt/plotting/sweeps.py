@@ -88,7 +88,7 @@ def _map(study, ax, columns, colorbar):
 
 
 def _wide(values):
-    return min(values) > 0 and max(values) > 12 * min(values)
+    return bool(values) and min(values) > 0 and max(values) > 12 * min(values)
 
 
 def _edges(values):

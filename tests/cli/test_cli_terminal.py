@@ -103,6 +103,26 @@ def test_one_interrupt_ends_the_command_with_what_is_done(study, caught, tmp_pat
     assert len(calls) == 2 and list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("words", [
+    ["sweep", "beale", "--optimizers", "gd", "--grid", "lr=.01,.02", "--measure", "gap"],
+    ["work-precision", "beale", "--optimizers", "gd,adam"], ["converge", "beale", "--optimizers", "gd,adam,rprop"],
+    ["compare", "beale", "--optimizers", "gd"], ["edge", "beale", "--optimizers", "gd"],
+    ["plot", "objective", "beale", "--optimizers", "gd"],
+])  # fmt: skip
+def test_an_interrupt_before_anything_is_done_is_one_word(words, tmp_path, monkeypatch, capsys, sigint):
+    """There were pictures of nothing, and errors instead of status 130."""
+    import odeopt.studies.inner as inner
+
+    def stopped(*args, **options):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(inner, "record", stopped)
+    monkeypatch.setattr(sys.modules[oo.record.__module__], "record", stopped)
+    out = str(tmp_path / "f.png") if words[0] == "plot" else str(tmp_path)
+    assert main([*words, "--out", out]) == 130
+    assert capsys.readouterr().err.strip() == f"odeopt {words[0]}: interrupted" and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("words", "error"), [
     (["compare", "beale", "--steps", "9" * 21], "--steps must be an integer of at most 1e15"),
     (["compare", "beale", "--steps", "1.5"], "--steps must be an integer, got '1.5'"),

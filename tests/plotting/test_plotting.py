@@ -1,5 +1,6 @@
 """Pictures: every function draws on the Axes it gets, refuses what it cannot draw, and repeats to the pixel."""
 
+import dataclasses
 import hashlib
 import io
 
@@ -187,6 +188,28 @@ def test_controller_log():
     assert np.array_equal(ax.lines[0].get_ydata(), run.step_log["h"][accepted])
     with pytest.raises(ValueError, match="step log"):
         plotting.controller_log(oo.record(oo.GradientDescent(0.01), PLANE, steps=3), plt.subplots()[1])
+
+
+def test_pictures_of_what_diverged_or_was_never_run():
+    """A logarithmic axis without a finite value, and a legend without a line."""
+    method, problem = oo.GradientDescent(1e-3), oo.problems.beale()
+    order = oo.convergence(method, problem, t_end=0.01, levels=3)
+    cost = oo.work_precision([method], problem, levels=2, steps=2, repeats=1)
+    swept = oo.sweep(method, problem, problem.x0, 2, grid={"lr": [1e-3, 2e-3]}, measure="gap")
+    lost = [dataclasses.replace(order, error=np.full(3, np.inf), order=np.nan),
+            dataclasses.replace(order, h=np.empty(0), error=np.empty(0), order=np.nan),
+            dataclasses.replace(cost, error=np.full((1, 2), np.inf), gap=np.full((1, 2), np.inf)),
+            dataclasses.replace(cost, labels=(), specs=(), error=np.empty((0, 2)), gap=np.empty((0, 2))),
+            dataclasses.replace(swept, value=np.full(2, np.inf)),
+            dataclasses.replace(swept, combinations=(), value=np.empty(0))]
+    for study in lost:
+        fig = plt.figure()
+        ax = fig.subplots()
+        draw = {"Convergence": plotting.convergence, "Sweep": plotting.sweep}.get(type(study).__name__)
+        (draw or plotting.work_precision)(study, ax)
+        fig.draw_without_rendering()
+        plt.close(fig)
+
 
 
 def test_bad_input(comparisons):

@@ -182,7 +182,7 @@ def edge(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, st
         return _follow(THEORIES[name](system, x0, directions), k, x, Measured(system, directions))
 
     done, _ = gather(list(chosen), follow, progress=progress)
-    flow_sharpness, flow_loss, distance = (np.array([one[i] for one in done]).reshape(len(done), -1) for i in range(3))
+    flow_sharpness, flow_loss, distance = (np.array([one[i] for one in done]).reshape(-1, k.size) for i in range(3))
     name = problem.name if problem.has_hessian else f"{problem.name} (Hessian products by differences of gradients)"
     return Edge(repr(optimizer), name, system.formula, at.limit, k + 0.5, sharpness, loss,
                 chosen[: len(done)], flow_sharpness, flow_loss, distance, np.array([one[3] for one in done]),

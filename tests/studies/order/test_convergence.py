@@ -329,6 +329,8 @@ def test_command_line(tmp_path, capsys):
     assert document["rows"][0]["verdict"] == "certified" and len(document["studies"][0]["h"]) >= 6
     assert main(["converge", "sine-bowl", "--optimizers", "gd", "--time", "-1"]) == 2
     assert "--time must be in" in capsys.readouterr().err
+    assert main(["converge", "sine-bowl", "--optimizers", "rprop", "--out", str(tmp_path)]) == 0  # nothing to draw
+    assert "written to" in capsys.readouterr().err and len(list(tmp_path.iterdir())) == 2
     assert main(["converge", "nowhere"]) == 2
     assert "problem must be one of" in capsys.readouterr().err
 
