@@ -33,7 +33,9 @@ def run(args):
     from ..explore.state import introduce, is_heavy
 
     need_bokeh()
-    path = None if args.html is None else _output.out_file(argparse.Namespace(out=args.html), "", (".html", ".htm"), "--html")
+    path = None
+    if args.html is not None:
+        path = _output.out_file(argparse.Namespace(out=args.html), "", (".html", ".htm"), "--html")
     problem, x0 = _things.problem_of(args)
     word = args.problem.strip()
     by_word = not is_heavy(word) and (is_formula(word) or word.lower().replace("_", "-") in problems.ALL)
