@@ -18,7 +18,7 @@ copyright = author
 extensions = ["sphinx.ext.autodoc", "numpydoc", "sphinx.ext.viewcode", "myst_parser", "sphinxcontrib.katex",
               "sphinx_gallery.gen_gallery", "live", "sources", "reference", "gallery", "twins"]
 exclude_patterns = ["_build", "_examples", "extensions", "data", "_live"]
-nitpicky = True
+nitpicky, smartquotes = True, False  # x' is a derivative
 suppress_warnings = ["config.cache"]  # sphinx-gallery's order of sections is a function
 
 # No file of the site is fetched from elsewhere: KaTeX's style and fonts stand in _static, its code comes with

@@ -71,7 +71,7 @@ def commands():
     text = [title("The command line"), "``odeopt COMMAND``. Exit status: 0; 1 where it could not be done; 2 for bad "
             "input; 130 after Ctrl-C, with what was done until then written.\n\n"]
     for name, sub in choices.items():
-        sub.formatter_class = functools.partial(argparse.RawDescriptionHelpFormatter, width=96)
+        sub.formatter_class = functools.partial(argparse.RawDescriptionHelpFormatter, width=88)
         text += [title(name, "-"), literal(sub.format_help().rstrip())]
     return "".join(text)
 
