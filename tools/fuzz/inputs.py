@@ -96,6 +96,8 @@ def good(name):
         "eta": lambda: pick(0.5, 1.0),
         "increase": lambda: 0.05,
         "steps": lambda: pick(None, 1, 5),
+        "every": lambda: pick(1, 3),
+        "max_dim": lambda: pick(2, 1000),
         "coefficients": lambda: pick((3.4445, -4.775, 2.0315), (1.5, -0.5, 0.0)),
         "shape": lambda: pick(None, (-1, 1), (1, -1)),
     }
