@@ -4,6 +4,7 @@ import argparse
 import difflib
 import re
 import sys
+from typing import Any
 
 LARGEST = 10**15  # steps, frames, paths: nobody waits for more, and every integer type holds it
 
@@ -56,7 +57,7 @@ def _commands_with(option):
     """The commands that have an option of this name."""
     from . import parser
 
-    commands = parser()._subparsers._group_actions[0].choices  # pyright: ignore
+    commands: Any = parser()._subparsers._group_actions[0].choices  # pyright: ignore
     return [name for name, command in commands.items() if option in command._option_string_actions]
 
 

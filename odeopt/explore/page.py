@@ -83,7 +83,7 @@ class Page:
         self.formula = TextInput(title="or a formula, then Enter", name="formula", max_length=LONGEST_TEXT,
                                  placeholder="(1-x)^2 + 100*(y-x^2)^2", sizing_mode="stretch_width")
         self.choice = MultiChoice(title=f"Methods, at most {MOST_METHODS}", max_items=MOST_METHODS, name="methods",
-                                  options=method_names(),
+                                  options=[*method_names()],
                                   sizing_mode="stretch_width")
         self.steps = Slider(title="Steps", start=10, end=MOST_STEPS, step=10, value=200, name="steps",
                             sizing_mode="stretch_width")

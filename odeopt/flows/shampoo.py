@@ -115,7 +115,7 @@ def shampoo_flow(tau, shape=None, *, eps=0.0, bias_correction=True, sides=(True,
     if shape is None:
         equation = f"x' = -g/√(v{over} + eps){decaying.lower()}, tau v' = g² - v{last}"
         return Flow("Shampoo, diagonal", equation, diagonal_rhs, constants, ("square", "weight"))
-    rows, columns = full_shape("shape", shape)
+    rows, columns = full_shape("shape", shape)  # pyright: ignore[reportGeneralTypeIssues] - None is for shape None
     if not (left or right):
         raise ValueError(f"sides must hold True once at least, got {checks.shown(sides)}")
     exponent = "-1/4" if left and right else "-1/2"

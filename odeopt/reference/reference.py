@@ -275,7 +275,7 @@ def _checked(solve_to, flow, n, t0, t_end, rtol, atol, solver, check, second):
     if check and end > t0:
         loose = second.until(end) if second is not None else None
         alike = loose is not None and (loose.solver in IMPLICIT or loose.solver == solution.solver == "DOP853")
-        if not alike or loose.t[-1] < end and solution.success:
+        if loose is None or not alike or loose.t[-1] < end and solution.success:
             again = solution.solver if solution.success else solver  # by name it would not end as early
             loose = solve_to(end, *_loosened(rtol, atol), again, "check")
         nfev += loose.nfev

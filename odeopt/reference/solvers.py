@@ -130,8 +130,10 @@ def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, structu
                            "and no more are")
             elif rivals and field.count > rivals[0][0]:
                 rival = rivals.pop(0)[1]
-                if rival == "BDF" and not structure.invites(float(run.t), path.y.reshape(structure.shape)):
-                    continue
+                if rival == "BDF":
+                    assert structure is not None  # without one it is no rival
+                    if not structure.invites(float(run.t), path.y.reshape(structure.shape)):
+                        continue
                 other = begin(rival, run.t, path.y.copy())
                 steps = () if small else _trial(other, field, path.pace(_TRIAL), structure)
                 if steps is not None:

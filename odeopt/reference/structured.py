@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from scipy import integrate
-from scipy.linalg.lapack import dgetrf, dgetrs
+from scipy.linalg.lapack import dgetrf, dgetrs  # pyright: ignore[reportAttributeAccessIssue]
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import LinearOperator, gmres
 
@@ -187,7 +187,7 @@ class _System:
         def product(v):
             return v - self.scales[0] * self.jacobian.hessian_product(v)
 
-        operator = LinearOperator((right.size, right.size), product, dtype=right.dtype)
+        operator = LinearOperator((right.size, right.size), product, dtype=right.dtype)  # pyright: ignore[reportCallIssue]
         return gmres(operator, right, rtol=_CLOSE, restart=_KRYLOV, maxiter=1)[0]
 
 

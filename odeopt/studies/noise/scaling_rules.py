@@ -94,8 +94,9 @@ def _scaled(optimizer, factor, lr_factor):
     # eps inside the root is the square of one outside.
     inside = getattr(optimizer, "eps_mode", "outside") == "inside"
     moved["eps"] = optimizer.eps / (factor if inside else math.sqrt(factor))  # pyright: ignore[reportAttributeAccessIssue]
-    if getattr(optimizer, "eps_root", 0.0):
-        moved["eps_root"] = optimizer.eps_root / factor
+    under = getattr(optimizer, "eps_root", 0.0)
+    if under:
+        moved["eps_root"] = under / factor
     for name, law in optimizer.scaling().items():
         if law == "1 - c h":  # a running average
             moved[name] = 1 - factor * (1 - getattr(optimizer, name))

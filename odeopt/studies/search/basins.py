@@ -97,11 +97,11 @@ def basins(optimizer: Optimizer, problem: Problem, window: Any = None, *, resolu
         checks.instance("flow", flow, Basins, "a Basins, an earlier result on the same grid")
     (left, right), (low, high) = checks.window(problem.window if window is None else window)
     x, y = np.linspace(left, right, resolution), np.linspace(low, high, resolution)
-    minima = np.array(problem.minima)
-    apart = min(np.linalg.norm(a - b) for i, a in enumerate(minima) for b in minima[:i])
+    minima = np.array(problem.minima, dtype=float)
+    apart = min(float(np.linalg.norm(a - b)) for i, a in enumerate(minima) for b in minima[:i])
     radius = 0.25 * apart if radius is None else checks.real("radius", radius, 0.0, open_low=True)
     if t_end is None:
-        t_end = 20 / min(np.linalg.eigvalsh(problem.hess(m))[0] for m in minima)
+        t_end = 20.0 / min(float(np.linalg.eigvalsh(problem.hess(m))[0]) for m in minima)
         if not 0.0 < t_end < np.inf:
             raise ValueError(f"t_end must be given where the Hessian at a minimum of problem {problem.name!r} is not "
                              "finite and positive definite")
