@@ -269,3 +269,17 @@ def test_kernels_of_one_name_from_two_processes_stay_apart(tmp_path):
     assert run(SLOPES.format((1.0,)), tmp_path) == ["0.75", "0.75", "0"]
     assert run(SLOPES.format((2.0,)), tmp_path) == ["0.5", "0.5", "0"]
     assert run(SLOPES.format((1.0, 2.0, 4.0)), tmp_path) == ["0.75", "0.5", "0.0", "0.75", "0.5", "0.0", "2"]
+
+
+def test_an_import_looks_at_no_file_and_follows_no_call():
+    """What keys the code by what it reaches costs nothing until a kernel is used."""
+    code = """
+import gc
+import odeopt
+from odeopt import machine_code
+stores = [one for one in gc.get_objects() if isinstance(one, machine_code.Store)]
+print(len(stores) > 100, any(one._place is not None for one in stores), machine_code._hash_of_file.cache_info().misses)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.stdout.split() == ["True", "False", "0"]
