@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: install test lint types stubs docs certificates figures bench floor processors boundscheck fuzz mutants
+.PHONY: install test lint types stubs docs browser certificates figures bench floor processors boundscheck fuzz mutants
 
 install: $(VENV)/bin/odeopt
 
@@ -33,6 +33,11 @@ docs: $(VENV)/bin/sphinx-build
 $(VENV)/bin/sphinx-build: $(VENV)/bin/odeopt
 	$(RUN) -m pip install -q -e '.[docs]'
 	touch $@
+
+# The explorer in a browser: Debian's chromium, where there is one.
+browser: install
+	$(RUN) -m pip install -q -e '.[browser]'
+	$(RUN) -m pytest -rs tests/explore
 
 # The measured orders on the optimizers' pages: some minutes.
 certificates: install
