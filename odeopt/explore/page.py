@@ -45,7 +45,8 @@ _PAUSE = 8  # milliseconds in which moves are gathered: a fast hand makes more t
 _COPY = """
     const said = cb_obj.label
     const done = (word) => { cb_obj.label = word; setTimeout(() => { cb_obj.label = said }, 1200) }
-    navigator.clipboard.writeText(words.value).then(() => done("copied"), () => window.prompt(said, words.value))
+    const text = words.value || location.href  // nothing was moved yet: the address itself is the link
+    navigator.clipboard.writeText(text).then(() => done("copied"), () => window.prompt(said, text))
 """
 _SAVE = """
     const view = Bokeh.index.find_one(map)

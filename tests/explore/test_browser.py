@@ -97,6 +97,27 @@ def test_two_browsers_do_not_see_each_other_and_addresses_open_what_they_say(bro
     other.close()
 
 
+def test_what_is_copied_on_a_phone(browser, address):
+    """On a page as wide as a phone, before anything was moved."""
+    context = browser.new_context(viewport={"width": 390, "height": 844},
+                                  permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_function("window.Bokeh && Bokeh.documents[0] && Bokeh.documents[0].get_model_by_name('table')")
+    for name, words in (("Copy as Python", "oo.problems.beale()"), ("Copy as command", "odeopt compare beale"),
+                        ("Copy link", page.url)):
+        page.get_by_role("button", name=name).click()
+        page.get_by_role("button", name="copied").wait_for()
+        assert words in page.evaluate("navigator.clipboard.readText()")
+        page.get_by_role("button", name=name).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 392
+    handle, before = page.locator(".noUi-handle").first, page.url
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("before => location.href !== before", arg=before)
+    context.close()
+
+
 def test_the_file_needs_no_network(browser, page, tmp_path):
     from odeopt.explore import asked
     from odeopt.explore.static import write
