@@ -103,13 +103,13 @@ def test_what_is_copied_on_a_phone(browser, address):
                                   permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto(address)
-    page.wait_for_function("window.Bokeh && Bokeh.documents[0] && Bokeh.documents[0].get_model_by_name('table')")
-    for name, words in (("Copy as Python", "oo.problems.beale()"), ("Copy as command", "odeopt compare beale"),
-                        ("Copy link", page.url)):
-        page.get_by_role("button", name=name).click()
-        page.get_by_role("button", name="copied").wait_for()
-        assert words in page.evaluate("navigator.clipboard.readText()")
-        page.get_by_role("button", name=name).wait_for()
+    page.wait_for_function("window.Bokeh && Bokeh.documents[0] && Bokeh.documents[0].get_model_by_name('map') && "
+                           "Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name('map'))", timeout=30_000)
+    for name, words in (("copy_python", "oo.problems.beale()"), ("copy_command", "odeopt compare beale"),
+                        ("copy_link", page.url)):
+        find = "name => Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(name)).el"
+        page.evaluate_handle(find, name).as_element().click()
+        page.wait_for_function("async words => (await navigator.clipboard.readText()).includes(words)", arg=words)
     assert page.evaluate("document.documentElement.scrollWidth") <= 392
     handle, before = page.locator(".noUi-handle").first, page.url
     handle.focus()
