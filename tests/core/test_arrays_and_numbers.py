@@ -140,6 +140,13 @@ def test_what_fun_returns_is_a_number(value, words):
         oo.Problem(lambda x: value, lambda x: x, dim=2)
 
 
+@pytest.mark.parametrize("optimizer", [oo.SWA(oo.GradientDescent(1e-3)), oo.ScheduleFreeSGD(0.1), oo.Adam()])
+def test_memory_that_begins_at_the_start_loses_no_imaginary_part(optimizer):
+    for arguments in (([1 + 1j, 2.0],), ([[1j, 2.0]],), (np.ones(2), np.array([1j, 0.0]), "consistent")):
+        with pytest.raises(TypeError, match="^[xg] must be real numbers, got complex values"):
+            optimizer.start(*arguments)
+
+
 def test_a_plain_problem_may_diverge_in_silence():
     problem = oo.Problem(lambda x: float((x**4).sum()), lambda x: 4 * x**3, dim=2)
     assert oo.record(oo.GradientDescent(10.0), problem, steps=100).status == "diverged"
