@@ -78,11 +78,12 @@ class Reference:
     def _inside(self, t):
         """``t`` as an array of times within the interval (to round-off), or our own sentence."""
         try:
-            if np.iscomplexobj(t) or np.ma.isMaskedArray(t):
+            times = np.asarray(t)
+            if np.ma.isMaskedArray(t) or times.dtype.kind not in "iufO" or None in times.ravel().tolist():
                 raise TypeError
-            t = np.array(t, dtype=float)
+            t = np.array(times, dtype=float)
         except (TypeError, ValueError, OverflowError):
-            raise TypeError(f"t must be real times, got {type(t).__name__}") from None
+            raise TypeError(f"t must be real times, got {checks.shown(t)}") from None
         slack = 1e-9 * max(abs(self.t_end), 1e-300)
         out = t[~((t >= self.t0 - slack) & (t <= self.t_end + slack))]  # NaN is not inside
         if out.size:

@@ -174,7 +174,7 @@ def test_times_of_a_reference():
         for wrong in (math.nan, [0.5, math.nan], math.inf, -0.1, [[2.0]]):
             with pytest.raises(ValueError, match=r"t must be in \[0, 1\], got (nan|inf|-0.1|2)$"):
                 sol(wrong)
-        for wrong in (1j, "a", np.ma.masked, [0.5 + 0j], [[1.0], "b"]):
+        for wrong in (1j, "a", np.ma.masked, [0.5 + 0j], [[1.0], "b"], None, [0.5, None], True, [object()]):
             with pytest.raises(TypeError, match="t must be real times, got"):
                 sol(wrong)
 
