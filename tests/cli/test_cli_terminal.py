@@ -247,3 +247,14 @@ def test_an_error_of_ours_is_a_line(monkeypatch, capsys):
     monkeypatch.setattr(oo.problems, "by_name", lambda name: {}["no such key"])
     assert main(["compare", "beale"]) == 1
     assert capsys.readouterr().err.startswith("odeopt compare: KeyError: 'no such key' (python -X dev")
+
+
+@pytest.mark.parametrize("kind", ["problems", "optimizers"])
+def test_without_docstrings(kind, capsys):
+    """What is listed does not depend on docstrings, which -OO takes out."""
+    assert main(["list", kind]) in (0, None)
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    bare = subprocess.run([sys.executable, "-OO", *COMMAND[1:], "list", kind], capture_output=True, text=True,
+                          timeout=120)
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert [line.split()[0] for line in bare.stdout.splitlines()] == names
