@@ -157,6 +157,7 @@ class Discretization:
     @classmethod
     def from_spec(cls, values: Mapping[str, Any]) -> Discretization:
         """The discretisation with these values; ValueError for one whose flow or scheme cannot be made again."""
+        checks.instance("values", values, Mapping, "a mapping of names to values")
         for name in values:
             checks.choice("name", name, ("flow", "scheme", "h", "rtol", "atol", "t0"))
         parts = {name: made_from(name, values.get(name)) for name in ("flow", "scheme")}

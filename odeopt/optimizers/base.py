@@ -363,6 +363,7 @@ class Optimizer:
     @classmethod
     def from_spec(cls, values: Mapping[str, Any]) -> Self:
         """The optimizer with these hyperparameters; ValueError for an unknown name."""
+        checks.instance("values", values, Mapping, "a mapping of names to values")
         for name in values:
             checks.choice("hyperparameter", name, [f.name for f in fields(cls)])
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

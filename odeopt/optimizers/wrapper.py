@@ -1,5 +1,6 @@
 """``Wrapper``: an optimizer made of another one, whose rows of memory and numbers come first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -143,6 +144,7 @@ class Wrapper(Optimizer):
 
     @classmethod
     def from_spec(cls, values):
+        checks.instance("values", values, Mapping, "a mapping of names to values")
         for name in values:
             checks.choice("hyperparameter", name, ("optimizer", *cls.own))
         given = {name: value for name, value in values.items() if name != "optimizer"}

@@ -385,3 +385,10 @@ def test_numbers_of_any_kind_where_a_study_takes_one():
             oo.directions(oo.GradientDescent(1e-3), oo.problems.beale(), steps=3, t_orbit=t_orbit)
     taken = oo.directions(oo.GradientDescent(1e-3), oo.problems.beale(), steps=3, t_orbit=Fraction(1, 100))
     assert np.isfinite(taken.orbit_distance).all()
+
+
+@pytest.mark.parametrize("cls", [oo.GradientDescent, oo.SWA, oo.Discretization])
+@pytest.mark.parametrize("wrong", [None, 3, [], "lr", np.nan])
+def test_a_description_is_a_mapping(cls, wrong):
+    with pytest.raises(TypeError, match="values must be a mapping of names to values, got"):
+        cls.from_spec(wrong)
