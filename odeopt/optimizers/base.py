@@ -451,7 +451,7 @@ class Optimizer:
         """Slots at step 0: :meth:`cold_start` or :meth:`consistent_start`."""
         checks.choice("start", kind, STARTS)
         for name, value in (("x", x), ("g", g)):
-            if np.iscomplexobj(value):  # a slot that begins at x would lose the imaginary part
+            if value is not None and np.iscomplexobj(value):  # a slot that begins at x would lose the imaginary part
                 raise TypeError(f"{name} must be real numbers, got complex values")
         check_inside(self)
         s = self.consistent_start(x, g) if kind == "consistent" else self.fresh(x)
