@@ -21,6 +21,9 @@ def save(state, path):
 def contents(state):
     """``(words, arrays)``: what a file keeps of ``state``."""
     words = {f.name: state.plain(f.name) for f in fields(state) if f.init and f.name != "slots"}
+    rows = [len(s) for s in state.slots]
+    if any(n != len(state.names) for n in rows):  # they depend on the shapes of the arrays
+        words["rows"] = rows
     return words, {f"slots_{i}": s for i, s in enumerate(state.slots)}
 
 
@@ -32,9 +35,9 @@ def load(path):
 
 def checked(words, arrays):
     """The fields of the state that :func:`contents` took apart; :class:`Wrong` for anything else."""
-    words = archive.check_words(words, _WORDS)
+    words = archive.check_words({"rows": None} | words, _WORDS)
     _check_groups(words)
-    return words | {"slots": _slots(words, arrays)}
+    return words | {"slots": _slots(words.pop("rows"), words, arrays)}
 
 
 def _list(name, value, item, least=0):
@@ -83,6 +86,7 @@ def _lists_of(item, least=0):
 
 
 _WORDS = {
+    "rows": lambda name, value: value if value is None else _list(name, value, _index, 1),
     "k": functools.partial(checks.integer, high=checks.LARGEST - 1), "times": _lists_of(_time, 1),
     "groups": _lists_of(_group, 1), "reduces": _lists_of(archive.flag, 1), "blocks": _lists_of(_block, 1),
     "shapes": _lists_of(_shape, 1), "names": lambda name, value: tuple(_list(name, value, archive.text)),
@@ -113,15 +117,14 @@ def _check_groups(words):
         raise Wrong(f"blocks must cover {len(sizes)} arrays, and name others")
 
 
-def _slots(words, arrays):
-    """The memory of each block, in one dtype for each array."""
+def _slots(rows, words, arrays):
+    """The memory of each block, in one dtype for each array; ``rows`` of each, None for those of names."""
+    if rows is not None and (len(rows) != len(words["blocks"]) or min(rows) < len(words["names"])):
+        raise Wrong(f"rows must be {len(words['names'])} or more for each of {len(words['blocks'])} blocks")
     kinds, schema = {}, {}
     for i, (_, indices, cut) in enumerate(words["blocks"]):
         size = cut[1] - cut[0] if cut else sum(math.prod(words["shapes"][j]) for j in indices)
         found = arrays.get(f"slots_{i}", np.empty(0)).dtype
         kind = kinds.setdefault(indices[0], "float32" if found == np.float32 else "float64")
-        schema[f"slots_{i}"] = Entry(kind, f"rows{i} {size}")
-    slots = list(archive.check_arrays(arrays, schema).values())
-    if any(s.shape[0] < len(words["names"]) for s in slots):
-        raise Wrong(f"slots must have {len(words['names'])} rows or more, one for each of names")
-    return slots
+        schema[f"slots_{i}"] = Entry(kind, f"{len(words['names']) if rows is None else rows[i]} {size}")
+    return list(archive.check_arrays(arrays, schema).values())

@@ -12,7 +12,7 @@ from odeopt.cli import main
     (["compare", "beale", "--time", "-5"], "--time must be in"),
     (["plot", "paths", "beale", "--time", "nan"], "--time must be in"),
     (["converge", "beale", "--levels", "2"], "--levels must be at least 3"),
-    (["stability", "--mu", "10", "--L", "1"], "--L must be in [10, inf)"),
+    (["stability", "--mu", "10", "--L", "1"], "--L must be in [10, 1e+31]"),
     (["sde", "mixing", "--time", "0"], "--time must be in (0, inf)"),
     (["compare", "beale", "--x0", "nan,1"], "--x0 must be finite"),
     (["compare", "beale", "--set", "lr=1"], "--set must be NAME.KEY=VALUE"),

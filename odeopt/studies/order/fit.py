@@ -71,7 +71,7 @@ def fit_order(h, error, *, floor=0.0, agree=AGREE, drift=True):
     Slopes that drift one way faster and faster are no tail, however close they are (unless ``drift`` is False, for
     errors that fluctuate).
     """
-    h = checks.point("h", h)
+    h = checks.point("h", h) if np.size(h) else np.empty(0)  # before the first level is done
     error = checks.array("error", error, h.shape, finite=False, of="the steps h")
     agree = checks.positive("agree", agree)
     if isinstance(floor, (int, float)) and not math.isfinite(floor):  # of a reference that failed: nothing is clear

@@ -123,7 +123,7 @@ def test_sides_that_cannot_be_compared_are_refused():
         deviation(oo.GradientDescent(lr=0.1), Side(oo.GradientDescent(lr=0.1), observe=lambda x, s: x[:, :1]), problem)
     with pytest.raises(ValueError, match="times must be given"):
         deviation(gradient_flow(), gradient_flow(), problem)
-    with pytest.raises(TypeError, match="method must be"):
+    with pytest.raises(TypeError, match="first and second must hold"):
         deviation(3, oo.Adam(), problem)
     with pytest.raises(ValueError, match="classical flow and a scheme"):
         own_scheme(oo.Rprop(), problem)
