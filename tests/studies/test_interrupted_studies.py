@@ -1,10 +1,12 @@
 """Ctrl-C in studies: an interrupted inner run is no finished one, and what is promised to be kept is returned."""
 
 import ast
+import itertools
 import pathlib
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ PAIR = oo.Discretization(gradient_flow(), schemes.heun, 0.025)
 class Stops:
     """A smooth problem of two variables whose objective raises KeyboardInterrupt at call ``at``."""
 
+    all_calls = 0
+
     def __init__(self, at):
         self.calls, self.at = 0, 0
         self.problem = oo.Problem(self.fun, self.grad, hess=lambda x: np.diag(np.cosh(x)), dim=2, x0=[1.0, -0.5],
@@ -33,6 +37,7 @@ class Stops:
 
     def count(self):
         self.calls += 1
+        Stops.all_calls += 1
         if self.calls == self.at:
             raise KeyboardInterrupt
 
@@ -96,7 +101,11 @@ def test_an_interrupted_run_ends_the_study_above_it(name):
 
 
 @pytest.mark.parametrize("name", KEEPING)
-def test_what_is_done_is_kept(name):
+def test_what_is_done_is_kept(name, monkeypatch):
+    # How often a run is timed hangs on the clock: here one that counts calls, so that each time it is as often.
+    clock = SimpleNamespace(perf_counter=lambda: Stops.all_calls + next(ticks))
+    ticks = itertools.count()
+    monkeypatch.setattr("odeopt.studies.order.work_precision.time", clock)
     study = KEEPING[name]
     whole = Stops(0)
     full, calls, kept = study(whole.problem), total(study), []

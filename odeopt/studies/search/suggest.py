@@ -74,7 +74,8 @@ def suggest(cls: type[Optimizer], problem: Problem, x0: ArrayLike | None = None,
         return cls(**given)
     probe = cls(**({rate: 1e-3} | given))
     required = next(f for f in dataclasses.fields(cls) if f.name == rate).default is dataclasses.MISSING
-    if probe.scaling()[rate] == "fixed" and not required:  # the step is elsewhere (Adadelta): lr is a pure number
+    # The step is elsewhere (Adadelta), or begins at a length of its own (DoG): lr is a pure number.
+    if not required and (probe.scaling()[rate] == "fixed" or 0.0 < max(_first_steps(probe)) < 0.01 * probe.step):
         return cls(**given)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     largest, end = path_curvature(problem, x0)
@@ -91,11 +92,17 @@ def suggest(cls: type[Optimizer], problem: Problem, x0: ArrayLike | None = None,
     return cls(**({rate: float(f"{value:.2g}")} | given))
 
 
-def _grows_with_gradient(optimizer):
-    """Whether the first step on ten times the gradient is about ten times as long."""
+def _first_steps(optimizer):
+    """Lengths of the first step on a gradient of 1 and of 10."""
     lengths = []
     for scale in (1.0, 10.0):
         x, g = np.zeros(1), np.array([scale])
         optimizer.kernel(0, optimizer.p_for(x), x, g, optimizer.start(x))
         lengths.append(abs(x[0]))
+    return lengths
+
+
+def _grows_with_gradient(optimizer):
+    """Whether the first step on ten times the gradient is about ten times as long."""
+    lengths = _first_steps(optimizer)
     return lengths[1] > 5 * lengths[0]
