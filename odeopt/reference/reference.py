@@ -114,7 +114,8 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
     t_end : float > 0
         Flow time.
     rtol, atol : float
-        Tolerances of ``solve_ivp``; an ``atol`` below 1e-100 is taken as that.
+        Tolerances of ``solve_ivp``; an ``atol`` below 1e-100 is taken as that. In a state of more than 400 entries
+        with a mean of gradients (Adam's flow), ``atol`` is the position's, and the memory's is 1e-4 times that.
     solver : {"auto", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "RKC2", "ROCK2", "jitted"}
         "auto": DOP853; from where that has spent 10,000 evaluations of the field, the flow is stiff
         and LSODA, which switches to implicit steps by itself, goes on. A state of more than 400

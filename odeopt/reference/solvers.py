@@ -31,6 +31,9 @@ _TRIAL = 1000  # evaluations in which BDF or RKC2 shows what it can do
 _TRIAL_MOST = 10  # times as many with the products for Hessians
 DENSE_JACOBIAN = 400  # largest flattened state that gets a dense Jacobian (and LSODA by itself)
 IMPLICIT, STABILIZED = ("Radau", "BDF", "LSODA"), ("RKC2", "ROCK2")
+# Of the memory's absolute tolerance in a large state with a mean, times the position's: Adam divides m by
+# sqrt(v) + eps, so an error of 1e-10 in m moves the position at a rate of 1e-2; one entry hardly counts in the norm.
+_MEMORY_ATOL = 1e-4
 _TRIALS = 1_000_000  # steps of the jitted solver; a flow that needs more is stiff
 _ENTRIES = 2**26  # of all states kept, half a gigabyte (scipy keeps up to eight slopes beside each)
 _GROWN = 1e6  # a field that has grown by this factor where no solver goes on has no bound there
@@ -264,6 +267,8 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
 
     if solver == "jitted":
         return _JittedSolution(flow, problem, fun, z0, t0, t_end, rtol, atol)
+    if "mean" in flow.slots and rows * n > DENSE_JACOBIAN:
+        atol = atol * np.repeat([1.0, _MEMORY_ATOL], [n, (rows - 1) * n])
     return integrate(fun, t0, z0.ravel(), t_end, solver, reached, jac, structure, rtol=rtol, atol=atol)
 
 

@@ -213,3 +213,13 @@ def test_no_reference_where_it_ends_before_the_first_step(monkeypatch):
     result = oo.compare(oo.NormalizedGD(10.0), large, steps=3, order=True)
     assert result.reference is None and np.isnan(result.max_error)
     assert result.message.startswith("no reference beyond t = ") and "600 entries" in result.message
+
+
+@pytest.mark.parametrize("curvature", [1e-3, 1e-2])
+def test_an_entry_with_a_tiny_gradient_is_as_certain_as_the_others(curvature):
+    """Adam's flow on a coordinate with g = 1e-12, a stiff oscillator since m is divided by 1e-8: m and v lie far below
+    the position's tolerance, but the kicks that it allows them move the position by 2e-5."""
+    rates = np.append(np.linspace(1, 2, 99), curvature)
+    problem = oo.problems.quadratic(rates, x0=np.append(np.linspace(1, 2, 99), 1e-9))
+    sol = oo.reference(oo.Adam(lr=0.0084), problem, t_end=2.0)
+    assert sol.success and sol.uncertainty < 1e-6
