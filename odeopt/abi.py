@@ -132,7 +132,10 @@ def kernel(function: Any, signature: Any = None, folder: Callable[[], Any] | Non
         return dispatcher
     machine_code.keep(dispatcher, folder)
     if signature:
-        dispatcher.compile(signature)
+        from .threads import Uninterrupted
+
+        with Uninterrupted():  # an exception in LLVM's callbacks would be swallowed, and Ctrl-C lost
+            dispatcher.compile(signature)
         dispatcher.disable_compile()
     return dispatcher
 

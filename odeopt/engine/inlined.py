@@ -20,6 +20,7 @@ from .. import abi, machine_code
 from ..abi import inlined, kernel, stack_matrix, stack_vector
 from ..machine_code import cache_folder as cache_folder
 from ..schedules import constant
+from ..threads import Uninterrupted
 from . import loops
 
 LARGEST = 8  # unknowns; above it the general loop spends its time in the arithmetic anyway
@@ -130,7 +131,8 @@ def loop_for(problem, optimizer):
     with LOCK:
         if key not in _READY:
             made = _made(problem, optimizer)
-            made.compile(_SIGNATURE)
+            with Uninterrupted():  # an exception in LLVM's callbacks would be swallowed, and Ctrl-C lost
+                made.compile(_SIGNATURE)
             made.disable_compile()
             _READY[key] = made
     return _READY[key]

@@ -16,10 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numba.core.dispatcher import Dispatcher
 from scipy.integrate import solve_ivp
 from scipy.optimize import OptimizeWarning
 
 import odeopt as oo
+from odeopt import abi
 from odeopt.interop import solver_class
 
 ROOT = Path(oo.__file__).parent.parent
@@ -201,6 +203,8 @@ def test_solve_ivp_ends_or_refuses(y0, end, scheme, given):
 CODE = """
 import warnings
 warnings.simplefilter("always")
+from numba.core.dispatcher import Dispatcher
+
 import odeopt as oo
 run = oo.record(oo.GradientDescent(1e-3), oo.problems.beale(), steps=50)
 print(run.x[-1].tobytes().hex())
@@ -369,8 +373,28 @@ print("consistent")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a child on Windows")
+def test_ctrl_c_while_a_loop_is_compiled_is_not_lost(monkeypatch):
+    """LLVM calls back into Python, where an exception would be swallowed: it waits until the loop is compiled."""
+    done = []
+
+    def compile(self, signature):
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append(signature)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(Dispatcher, "compile", compile)
+        with pytest.raises(KeyboardInterrupt):
+            abi.kernel(lambda x: x, abi.REAL(abi.REAL))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(done) == 1
+
+
 def test_ctrl_c_in_record_keeps_the_run():
     code = """
+from numba.core.dispatcher import Dispatcher
+
 import odeopt as oo
 problem, gd = oo.problems.rosenbrock(), oo.GradientDescent(1e-6)
 oo.record(gd, problem, steps=10)
