@@ -6,12 +6,12 @@ with a small step keeps to the flow's basins.
 """
 
 import functools
-from types import SimpleNamespace
 
 import numpy as np
 
 import odeopt as oo
 from odeopt import plotting
+from odeopt.studies.search.basins import Basins
 
 PROBLEM = oo.problems.himmelblau()
 AXIS = np.linspace(-5, 5, 251)
@@ -48,7 +48,9 @@ def main():
 def draw(ax):
     """Momentum's basins, in the colours of example 10."""
     index = basins(HEAVY).reshape(AXIS.size, AXIS.size)
-    picture = SimpleNamespace(optimizer=index, x=AXIS, y=AXIS, minima=PROBLEM.minima, method=repr(HEAVY))
+    nothing = np.full_like(index, -1)  # of the flow, which is not asked for here
+    picture = Basins(repr(HEAVY), PROBLEM.name, AXIS, AXIS, np.array(PROBLEM.minima), index, nothing, np.nan, "",
+                     HEAVY.spec())
     plotting.basins(picture, ax, problem=PROBLEM)
     ax.set_aspect("equal")
     ax.set_title("where momentum 0.9 leads from each start")
