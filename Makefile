@@ -13,7 +13,7 @@ $(VENV)/bin/odeopt: setup.cfg pyproject.toml
 	touch $@
 
 test: install
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -218,7 +218,10 @@ def start(code, cwd=None, **environment):
 
 
 def finish(process, timeout=280):
-    out, err = process.communicate(timeout=timeout)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        process.kill()  # one that hangs would go on for ever
     assert process.returncode == 0, err
     return out, err
 
