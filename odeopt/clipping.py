@@ -7,6 +7,8 @@ kernel and data are.
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
+from numba.np import arrayobj
 
 from . import abi, checks
 from .abi import kernel
@@ -63,7 +65,7 @@ def addresses_of(typing, fg):
     pair = types.UniTuple(types.int64, 2)
 
     def codegen(context, builder, signature, arguments):
-        found = abi.cgutils.create_struct_proxy(fg)(context, builder, value=arguments[0])
+        found = cgutils.create_struct_proxy(fg)(context, builder, value=arguments[0])
         integer = ir.IntType(64)
         numbers = [builder.ptrtoint(one, integer) for one in (found.c_addr, found.jit_addr)]
         return context.make_tuple(builder, signature.return_type, numbers)
@@ -76,11 +78,11 @@ def _vector_at(typing, address, size):
     """The vector of ``size`` float64 at ``address``, which whoever made it keeps alive."""
 
     def codegen(context, builder, signature, arguments):
-        array = abi.arrayobj.make_array(abi.VECTOR)(context, builder)
+        array = arrayobj.make_array(abi.VECTOR)(context, builder)
         data = builder.inttoptr(arguments[0], context.get_data_type(types.float64).as_pointer())
-        abi.arrayobj.populate_array(array, data=data, shape=[arguments[1]],
-                                    strides=[context.get_constant(types.intp, 8)],
-                                    itemsize=context.get_constant(types.intp, 8), meminfo=None)
+        arrayobj.populate_array(array, data=data, shape=[arguments[1]],
+                                strides=[context.get_constant(types.intp, 8)],
+                                itemsize=context.get_constant(types.intp, 8), meminfo=None)
         return array._getvalue()
 
     return abi.VECTOR(types.int64, types.int64), codegen

@@ -36,8 +36,8 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message, file=None):
         """argparse's swallows what a full device says, and the help is gone with status 0."""
         if message and file is sys.stdout:
-            file.write(message)
-            file.flush()
+            sys.stdout.write(message)
+            sys.stdout.flush()
         else:
             super()._print_message(message, file)
 
