@@ -15,7 +15,7 @@ for which in oldest newest; do
     "$python" -m venv "$work/$which-venv"
     run=$work/$which-venv/bin/python
     echo "== $which: $("$run" --version), $(tr '\n' ' ' < "$work/$which")"
-    "$run" -m pip install -q -r "$work/$which" 'pytest>=8' 'pytest-xdist>=3.6' 'hypothesis>=6' 'ruff>=0.6'
+    "$run" -m pip install -q -r "$work/$which" 'pytest>=8' 'pytest-xdist>=3.6' 'setuptools>=68' 'hypothesis>=6' 'ruff>=0.6'
     # PYTHONPATH and not an installed copy: what is installed could lift a version
     NUMBA_CACHE_DIR=$work/$which-kernels ODEOPT_CACHE_DIR=$work/$which-loops PYTHONPATH=$top \
         "$run" -m pytest -n 2 -p no:cacheprovider "$@" || status=1
