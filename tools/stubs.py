@@ -1,13 +1,19 @@
-"""Write ``odeopt/optimizers/__init__.pyi``: the folder is the registry, and editors and type checkers do not run it.
+"""Write ``odeopt/optimizers/__init__.pyi``: the folder is the registry, and editors and type checkers do not run it;
+and ``tests/golden/signatures.txt``: the public functions with their arguments and defaults, which are part of the API.
 
-``python tools/stubs.py`` (``make stubs``) after adding a page; a test says when the file is not that of the folder.
+``python tools/stubs.py`` (``make stubs``) after adding a page or changing an argument; a test says when the files are
+not those of the code.
 """
 
+import importlib
+import inspect
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STUB = ROOT / "odeopt" / "optimizers" / "__init__.pyi"
+SIGNATURES = ROOT / "tests" / "golden" / "signatures.txt"
+HOMES = ("", "problems", "flows", "schemes", "schedules", "stochastic", "studies", "optimizers", "interop")
 
 
 def text():
@@ -34,6 +40,21 @@ __all__ = [
 """
 
 
+def signatures():
+    """A line for each public function and class: its arguments, with their defaults."""
+    lines = []
+    for home in HOMES:
+        module = importlib.import_module(f"odeopt.{home}".rstrip("."))
+        for name in sorted(module.__all__):
+            if not callable(value := getattr(module, name)) or home and getattr(sys.modules["odeopt"], name, 0) is value:
+                continue
+            given = inspect.signature(value).parameters.values()
+            plain = [p.replace(annotation=p.empty) for p in given]
+            lines.append(f"{home}{'.' * bool(home)}{name}{inspect.Signature(plain)}")
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     STUB.write_text(text(), encoding="utf-8")
+    SIGNATURES.write_text(signatures(), encoding="utf-8")

@@ -18,6 +18,13 @@ def test_the_stub_of_the_optimizers_is_that_of_their_folder():
     assert stubs.STUB.read_text(encoding="utf-8") == stubs.text(), "run `python tools/stubs.py`"
 
 
+def test_arguments_and_their_defaults_are_those_that_were_promised():
+    """They are part of the API: who changes one means to, and runs tools/stubs.py."""
+    promised = stubs.SIGNATURES.read_text(encoding="utf-8").splitlines()
+    found = stubs.signatures().splitlines()
+    assert sorted(set(found) ^ set(promised)) == [], "run `python tools/stubs.py` if this is meant"
+
+
 def test_names_loaded_on_first_use_are_the_ones_that_type_checkers_see():
     tree = ast.parse((places.ROOT / "odeopt" / "__init__.py").read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))  # if TYPE_CHECKING

@@ -93,3 +93,32 @@ def test_a_trial_costs_what_it_says(monkeypatch):
     problem = oo.problems.quadratic(np.full(N, 4e4), x0=np.ones(N))
     ball = oo.reference(oo.flows.heavy_ball_flow(0.01), problem, t_end=1.5, check=False)
     assert ball.success and ball.method == "DOP853" and ball.nfev > solvers.PATIENCE_LARGE
+
+
+def test_differences_are_a_ten_millionth_of_their_entry():
+    """Of an entry that is 0, of 1e-12 times the largest one; of 1e-20 where all are."""
+    np.testing.assert_allclose(structured._step(np.array([0.0, 1e-3, -5.0])), [5e-19, 1e-10, 5e-7], rtol=1e-13)
+    np.testing.assert_allclose(structured._step(np.zeros(2)), 1e-27, rtol=1e-13)
+
+
+def test_hessian_products_are_counted_until_the_matrix_is_known():
+    structure = structured.Structure.of(oo.flows.gradient_flow(), SMALL)
+    z, v = SMALL.x0[None], np.ones((1, 6))
+    jacobian = structure.jacobian(0.0, z)
+    assert structure.products == 0
+    by_products = jacobian.product(v)
+    assert structure.products == 1
+    matrix = jacobian.hessian()
+    assert structure.products == 7 and jacobian.hessian() is matrix
+    np.testing.assert_allclose(jacobian.product(v), by_products, rtol=1e-12)
+    np.testing.assert_allclose(matrix, SMALL.hess(SMALL.x0), rtol=1e-12)
+    assert structure.products == 7
+
+
+@pytest.mark.parametrize(("n", "asked"), [(400, True), (401, False)])
+def test_flows_of_400_numbers_hand_their_jacobian_to_implicit_solvers(n, asked):
+    taken = []
+    problem = oo.Problem(lambda x: 0.5 * float(x @ x), np.copy, hess=lambda x: taken.append(x) or np.eye(n), x0=np.ones(n))
+    taken.clear()
+    solvers.solve(oo.flows.gradient_flow(), problem, problem.x0[None], 0.0, 1e-3, 1e-3, 1e-3, "Radau")
+    assert bool(taken) == asked
