@@ -28,24 +28,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
-    "optimizers": ("optimizers", "optimizers parity state extreme_gradients matrix_methods shampoo_and_soap training_kit "
-                   "clipping limits equivalence"),
-    "flows": ("flows", "stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified convergence central"),
+    "optimizers": ("optimizers", "optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
+                   "training_kit clipping limits equivalence"),
+    "flows": ("flows", "stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified "
+              "convergence central"),
     "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
     "loops": ("engine/loops.py engine/batched.py sums.py",
               "sums loops sensitive_runs record step_control schemes multistep interrupts ensemble"),
     "record": ("engine/record.py engine/store.py engine/trajectory.py engine/checkpoint.py",
                "sensitive_runs record store resume checkpoint reference limits"),
-    "reference": ("reference", "structured sign_inclusion sign_of_mean sensitive_runs reference solvers_end "
-                  "stabilized_solvers"),
-    "schedules": ("schedules", "schedules driven parity"),
+    "reference": ("reference", "structured filippov sign_inclusion sign_of_mean sensitive_solvers sensitive_runs "
+                  "reference solvers_end stabilized_solvers"),
+    "schedules": ("schedules", "bounds schedules driven parity"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
                 "studies/search", "sensitive_measures sensitive_studies work_precision mixing lyapunov sweeps "
                 "convergence convergence_series equivalence modified scale_invariance stationary articles ensemble"),
-    "stability": ("studies/stability", "sensitive_measures sensitive_studies step_control central edge stability_limits"),
+    "stability": ("studies/stability", "sensitive_measures sensitive_studies step_control central edge "
+                  "stability_limits"),
     "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing"),
-    "minimize": ("interop", "sensitive_minimize minimize_defaults minimize minimize_arguments solver_class "
-                 "solver_class_as_scipys stabilized_solvers"),
+    "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
+                 "solver_class solver_class_as_scipys stabilized_solvers"),
     "algebra": ("matrices.py linear_systems.py spectrum.py clipping.py stencil.py moved.py problems/differences.py "
                 "discretization.py", "spectrum clipping matrix_methods shampoo_and_soap training_kit own_derivatives "
                 "not_finite_hessian method problems optimizers"),

@@ -46,7 +46,8 @@ def signatures():
     for home in HOMES:
         module = importlib.import_module(f"odeopt.{home}".rstrip("."))
         for name in sorted(module.__all__):
-            if not callable(value := getattr(module, name)) or home and getattr(sys.modules["odeopt"], name, 0) is value:
+            value = getattr(module, name)
+            if not callable(value) or home and getattr(sys.modules["odeopt"], name, None) is value:
                 continue
             given = inspect.signature(value).parameters.values()
             plain = [p.replace(annotation=p.empty) for p in given]

@@ -150,28 +150,31 @@ def test_stages_see_their_own_times(cls):
     np.testing.assert_allclose(times, values, rtol=1e-12)
 
 
-def test_the_spectral_radius_is_measured_at_the_start_every_25_steps_and_after_rejections():
-    for cls in (RKC2, ROCK2):
-        class Watched(cls):
-            def _measure(self):
-                measured.append(accepted)
-                super()._measure()
+def measurements(cls, fun, t_bound, given=None):
+    """After how many accepted steps the spectral radius was measured; how many there were; the last radius."""
+    measured, accepted = [], [0]
 
-        for fun, given in ((lambda t, y: -RATES * y, None), (lambda t, y: -RATES * y, lambda t, y: 40.0)):
-            measured, accepted = [], 0
-            solver = Watched(fun, 0.0, np.ones(2), 5.0, max_step=0.05, spectral_radius=given)
-            while solver.status == "running":
-                solver.step()
-                accepted += 1
-            assert accepted > 60
-            assert measured == (list(range(accepted)) if given else list(range(0, accepted, 25)))
-        measured, accepted = [], 0
-        solver = Watched(lambda t, y: -np.array([1.0, 40.0 if t < 1.02 else 4e4]) * (y - np.cos(9 * t)), 0.0, np.ones(2),
-                         1.1, max_step=0.05)
-        while solver.status == "running":
-            solver.step()
-            accepted += 1
-        assert any(k % 25 for k in measured) and solver._radius == pytest.approx(1.2 * 4e4, rel=0.02)
+    class Watched(cls):
+        def _measure(self):
+            measured.append(accepted[0])
+            super()._measure()
+
+    solver = Watched(fun, 0.0, np.ones(2), t_bound, max_step=0.05, spectral_radius=given)
+    while solver.status == "running":
+        solver.step()
+        accepted[0] += 1
+    return measured, accepted[0], solver._radius
+
+
+@pytest.mark.parametrize("cls", [RKC2, ROCK2])
+def test_the_spectral_radius_is_measured_at_the_start_every_25_steps_and_after_rejections(cls):
+    measured, steps, _ = measurements(cls, lambda t, y: -RATES * y, 5.0)
+    assert steps > 60 and measured == list(range(0, steps, 25))
+    measured, steps, _ = measurements(cls, lambda t, y: -RATES * y, 5.0, lambda t, y: 40.0)
+    assert steps > 60 and measured == list(range(steps))
+    measured, steps, radius = measurements(
+        cls, lambda t, y: -np.array([1.0, 40.0 if t < 1.02 else 4e4]) * (y - np.cos(9 * t)), 1.1)
+    assert any(k % 25 for k in measured) and radius == pytest.approx(1.2 * 4e4, rel=0.02)
 
 
 @pytest.mark.parametrize("cls", [RKC2, ROCK2])

@@ -118,7 +118,8 @@ def test_hessian_products_are_counted_until_the_matrix_is_known():
 @pytest.mark.parametrize(("n", "asked"), [(400, True), (401, False)])
 def test_flows_of_400_numbers_hand_their_jacobian_to_implicit_solvers(n, asked):
     taken = []
-    problem = oo.Problem(lambda x: 0.5 * float(x @ x), np.copy, hess=lambda x: taken.append(x) or np.eye(n), x0=np.ones(n))
+    problem = oo.Problem(lambda x: 0.5 * float(x @ x), np.copy, x0=np.ones(n),
+                         hess=lambda x: taken.append(x) or np.eye(n))
     taken.clear()
     solvers.solve(oo.flows.gradient_flow(), problem, problem.x0[None], 0.0, 1e-3, 1e-3, 1e-3, "Radau")
     assert bool(taken) == asked
