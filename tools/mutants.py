@@ -6,21 +6,23 @@ Text (docstrings, messages) stays as it is. Of each area a seeded sample runs ag
 in a copy of the tree with caches of its own; one that runs past the time limit counts as noticed. The
 output ends with the survivors: each is a missing test, or changes nothing that can be observed.
 
-A mutant takes seconds, as its copy starts from the compiled code of the clean run (kept under a hash of all that it
-is made from, so nothing stale can be found), and as the tests that noticed an earlier mutant of the same file come
-first, then the others, quick ones before slow ones; the first failure ends the run. ``--quick S`` leaves out tests
-that took longer than S in the clean run, ``--files`` runs other files than the area's: what is noticed without the
-rest is noticed, and the score is a lower bound.
+A mutant takes seconds, as it runs in a fork of a process that has the libraries loaded; as its copy starts from the
+compiled code of the clean run (kept under a hash of all that it is made from, so nothing stale can be found); and as
+the tests that noticed an earlier mutant of the same file come first, then the others, quick ones before slow ones; the
+first failure ends the run. ``--plain`` runs without the compiler, where a change of a kernel costs no more than one of
+plain Python, and leaves out the tests that fail without it. ``--quick S`` leaves out tests that took longer than S in
+the clean run, ``--files`` runs other files than the area's: what is noticed without the rest is noticed, and the score
+is a lower bound.
 """
 
 import argparse
 import ast
+import importlib
 import json
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -131,60 +133,77 @@ def sample(area, count, seed, tree):
     return chosen[:count]
 
 
-# A plugin of the copies' pytest: it orders the tests, and writes down how long each took and which failed.
-PLUGIN = """
-import json, pathlib
+LIBRARIES = "numpy numba scipy.integrate scipy.optimize scipy.sparse.linalg scipy.stats matplotlib.pyplot tqdm.auto"
 
-path = pathlib.Path(__file__).with_suffix(".json")
-known, seconds, failed = json.loads(path.read_text()), {}, []
 
-def rank(test):
-    took = known["seconds"].get(test, 0.0)
-    return test not in known["first"], sum(took > bound for bound in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0))
+class Ordered:
+    """Of a copy's pytest: orders the tests, and writes down how long each took and which failed."""
 
-def pytest_collection_modifyitems(items):
-    items[:] = [item for item in items if known["seconds"].get(item.nodeid, 0.0) <= known["quick"]]
-    items.sort(key=lambda item: rank(item.nodeid))  # stable: tests of a file stay together, as their fixtures do
+    def __init__(self, seconds, first, quick, without):
+        self.known, self.first, self.quick, self.without = seconds, first, quick, without
+        self.seconds, self.failed = {}, []
 
-def pytest_runtest_logreport(report):
-    seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration * (report.when == "call")
-    if report.failed:
-        failed.append(report.nodeid)
+    def _rank(self, test):
+        took = self.known.get(test, 0.0)
+        return test not in self.first, sum(took > bound for bound in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0))
 
-def pytest_sessionfinish(session):
-    path.write_text(json.dumps({"seconds": seconds, "failed": failed}))
-"""
+    def pytest_collection_modifyitems(self, items):
+        items[:] = [item for item in items if self.known.get(item.nodeid, 0.0) <= self.quick
+                    and item.nodeid not in self.without]
+        items.sort(key=lambda item: self._rank(item.nodeid))  # stable: tests of a file stay together, with fixtures
+
+    def pytest_runtest_logreport(self, report):
+        took = report.duration * (report.when == "call")
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + took
+        if report.failed:
+            self.failed.append(report.nodeid)
 
 
 def linked(source, target):
     """A copy of the tree with its caches, of hard links: what is written later is a new file in the copy."""
-    leave = shutil.ignore_patterns(".git", ".venv", ".pytest_cache", ".hypothesis", ".ruff_cache", "mutants_plugin.*")
+    leave = shutil.ignore_patterns(".git", ".venv", ".pytest_cache", ".hypothesis", ".ruff_cache")
     return shutil.copytree(source, target, copy_function=os.link, ignore=leave)
 
 
-def noticed(tree, area, limit=None, seconds=None, first=(), quick=float("inf")):
-    """``(what the area's tests say in the tree: "" where they pass, what the plugin wrote down)``."""
+def tested(tree, arguments, plugin):
+    """In a fork: pytest in the tree, of which nothing is imported yet. Writes what the plugin found to a file."""
+    import pytest
+
+    os.setsid()  # with the processes that tests start it can be ended as one
+    os.chdir(tree)
+    os.environ.update({"ODEOPT_CACHE_DIR": str(tree / ".loops"), "PYTHONPATH": str(tree)})
+    os.environ.pop("NUMBA_CACHE_DIR", None)  # kernels are kept next to their source, which is the copy's
+    sys.path[:0] = [str(tree)]
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    status = int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments], plugins=[plugin]))
+    if status and not plugin.failed:
+        plugin.failed.append(f"exit status {status}")
+    (tree / "found.json").write_text(json.dumps([plugin.seconds, plugin.failed]))
+
+
+def noticed(tree, area, limit=None, seconds=None, first=(), quick=float("inf"), without=(), every=False):
+    """``(seconds of the tests, what failed)`` of the area's tests in the tree: the first failure, or ``every`` one."""
     found = {path.stem.removeprefix("test_"): path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
     tests = [str(found[name]) for name in AREAS[area][1].split()]
-    own = os.environ | {"ODEOPT_CACHE_DIR": str(tree / ".loops"), "PYTHONHASHSEED": "0", "PYTHONPATH": str(tree)}
-    own.pop("NUMBA_CACHE_DIR", None)  # kernels are kept next to their source, which is the copy's
-    (tree / "mutants_plugin.py").write_text(PLUGIN)
-    known = tree / "mutants_plugin.json"
-    known.write_text(json.dumps({"seconds": seconds or {}, "first": list(first), "quick": quick}))
-    process = subprocess.Popen([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p",
-                                "mutants_plugin", *tests], cwd=tree, env=own, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    try:
-        output, _ = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # with the processes that tests have started
-        process.communicate()
-        return "time limit", {}
-    found = json.loads(known.read_text())
-    if process.returncode == 0:
-        return "", found
-    failed = [line.split(" - ")[0] for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0] if failed else f"exit status {process.returncode}", found
+    (tree / "found.json").unlink(missing_ok=True)
+    process = os.fork()
+    if process == 0:
+        try:
+            tested(tree, [*["-x"] * (not every), *tests], Ordered(seconds or {}, first, quick, without))
+        finally:
+            os._exit(0)
+    end = time.monotonic() + (limit or float("inf"))
+    while os.waitpid(process, os.WNOHANG) == (0, 0):
+        if time.monotonic() > end:
+            os.killpg(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            return {}, ["time limit"]
+        time.sleep(0.02)
+    if not (tree / "found.json").exists():
+        return {}, ["the process ended"]
+    return json.loads((tree / "found.json").read_text())
 
 
 def changed(tree, path, begin, end, new):
@@ -197,35 +216,34 @@ def changed(tree, path, begin, end, new):
 class Clean:
     """A copy of the tree in which the area's tests pass and what they compile is kept; mutants are made of it."""
 
-    def __init__(self, folder, area, limit=None, quick=float("inf")):
+    def __init__(self, folder, area, limit=None, quick=float("inf"), plain=False):
         self.folder, self.area, self.quick, self.first = Path(folder), area, quick, {}
         self.tree = self.folder / "base"
         if not self.tree.exists():
             leave = shutil.ignore_patterns(".git", ".venv", ".hypothesis")
             shutil.copytree(ROOT, self.tree, ignore=leave)
-        word, found = noticed(self.tree, area)
-        if word:
-            sys.exit(f"{area}: the tests fail without a mutant: {word}")
-        self.seconds = found["seconds"]
+        self.seconds, self.without = noticed(self.tree, area, every=plain)
+        if self.without and not (plain and self.seconds):
+            sys.exit(f"{area}: the tests fail without a mutant: {self.without[0]}")
         clean = sum(s for s in self.seconds.values() if s <= quick)
         self.limit = limit or 60 + 4 * clean  # a mutant is compiled again, and its failure may be a lock
         print(f"== {area}: its {len(self.seconds)} tests take {sum(self.seconds.values()):.0f} s, the quick ones "
-              f"{clean:.0f} s; time limit {self.limit:.0f} s", flush=True)
+              f"{clean:.0f} s; {len(self.without)} left out; time limit {self.limit:.0f} s", flush=True)
 
     def noticed(self, path, begin, end, new):
         """What the tests say to this mutant."""
         tree = linked(self.tree, self.folder / "mutant")
         changed(tree, path, begin, end, new)
         first = self.first.setdefault(str(path), [])
-        word, found = noticed(tree, self.area, self.limit, self.seconds, first, self.quick)
-        first += found.get("failed", [])
+        _, failed = noticed(tree, self.area, self.limit, self.seconds, first, self.quick, self.without)
+        first += failed
         shutil.rmtree(tree)
-        return word
+        return failed[0] if failed else ""
 
 
-def run(area, count, seed, limit, quick, folder):
+def run(area, count, seed, limit, quick, plain, folder):
     """Survivors and number of mutants of an area."""
-    clean = Clean(folder, area, limit, quick)
+    clean = Clean(folder, area, limit, quick, plain)
     survivors, mutants = [], sample(area, count, seed, clean.tree)
     for path, line, kind, old, new, begin, end in mutants:
         started = time.perf_counter()
@@ -245,13 +263,17 @@ def main():
     parser.add_argument("--limit", type=float, help="seconds a mutant; default a minute and four clean runs")
     parser.add_argument("--files", help="test files in place of the area's, as \"record drive\"")
     parser.add_argument("--quick", type=float, default=float("inf"), help="leave out tests that take more seconds")
+    parser.add_argument("--plain", action="store_true", help="without the compiler")
     given = parser.parse_args()
     if unknown := set(given.areas) - set(AREAS):
         parser.error(f"AREA must be one of {', '.join(AREAS)}, got {', '.join(sorted(unknown))}")
     if given.files:
         AREAS.update({area: (AREAS[area][0], given.files) for area in given.areas or AREAS})
+    os.environ |= {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"} | ({"NUMBA_DISABLE_JIT": "1"} if given.plain else {})
+    for library in LIBRARIES.split():
+        importlib.import_module(library)
     with tempfile.TemporaryDirectory() as folder:
-        results = {area: run(area, given.count, given.seed, given.limit, given.quick, folder)
+        results = {area: run(area, given.count, given.seed, given.limit, given.quick, given.plain, folder)
                    for area in given.areas or AREAS}
     print("\n== survivors")
     for area, (survivors, count) in results.items():

@@ -105,3 +105,18 @@ def test_a_step_decay_does_not_raise_a_rate_that_is_below_its_least():
     assert decisions.step(3.0) == 0.25
     decisions = oo.schedules.StepDecay(0.5, 1, min_lr=1.0).start(1.5)
     assert [decisions.step(3.0), decisions.step(3.0)] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("rule", "values"), [
+    (S.ReduceLROnPlateau(0.5, 0, threshold=0.25, threshold_mode="abs"), (1.0, 0.75, math.nextafter(0.75, 0))),
+    (S.ReduceLROnPlateau(0.5, 0, threshold=0.25), (1.0, 0.75, math.nextafter(0.75, 0))),
+    (S.ReduceLROnPlateau(0.5, 0, threshold=0.25), (-1.0, -1.25, math.nextafter(-1.25, -2))),
+    (S.ReduceLROnPlateau(0.5, 0, threshold=0.25, mode="max"), (-1.0, -0.75, math.nextafter(-0.75, 0)))])
+def test_a_value_at_its_threshold_is_no_improvement(rule, values):
+    decisions = rule.start(1.0)
+    assert [decisions.step(value) for value in values] == [1.0, 0.5, 0.5]
+
+
+def test_a_reduction_as_small_as_eps_is_left_out():
+    for eps, after in ((0.25, 0.5), (0.2499, 0.25)):
+        assert S.ReduceLROnPlateau(0.5, 0, eps=eps).start(0.5).step(math.inf) == after

@@ -99,3 +99,10 @@ def test_the_memory_of_a_refined_schedule_is_that_of_the_refined_method(schedule
 
 def test_a_polynomial_is_straight_by_default():
     assert oo.schedules.polynomial(10)(4) == 0.6 == oo.schedules.linear(10)(4)
+
+
+@pytest.mark.parametrize(("steps", "inside"), [(3, 3), (4, 4), (5, 4), (6, 4), (100, 4)])
+def test_the_last_step_inside_is_looked_for_up_to_the_end(steps, inside):
+    """A momentum that leaves its interval at step 5, also where that is the end of the last step asked for."""
+    leaving = oo.schedules.table([1.0] * 5 + [3.0], drives="momentum")
+    assert driven.steps_inside(oo.Momentum(0.1, 0.5), leaving, steps) == inside
