@@ -120,3 +120,16 @@ def test_a_value_at_its_threshold_is_no_improvement(rule, values):
 def test_a_reduction_as_small_as_eps_is_left_out():
     for eps, after in ((0.25, 0.5), (0.2499, 0.25)):
         assert S.ReduceLROnPlateau(0.5, 0, eps=eps).start(0.5).step(math.inf) == after
+
+
+def test_three_phases_are_up_down_and_out():
+    """Peaks and corners of torch's OneCycleLR(three_phase=True): steps 0.3 n - 1, 0.6 n - 2 and n - 1."""
+    rate = S.one_cycle(100, 0.3, 0.04, 0.01, "linear", three_phase=True)
+    assert [rate(k) for k in (0, 29, 58, 99, 200)] == pytest.approx([0.04, 1.0, 0.04, 0.01, 0.01], rel=1e-13)
+    assert [rate(k) for k in (14.5, 43.5, 98)] == pytest.approx([0.52, 0.52, 0.01 + 0.03 / 41], rel=1e-13)
+    momentum = S.one_cycle_momentum(100, 0.3, 0.8, 0.9, "linear", three_phase=True)
+    assert [momentum(k, 0.5) for k in (0, 29, 58, 99)] == pytest.approx([0.9, 0.8, 0.9, 0.9], rel=1e-13)
+    assert [S.one_cycle_momentum(100, 0.3, 0.8, 0.9)(k, 0.5) for k in (0, 29, 99)] == pytest.approx([0.9, 0.8, 0.9])
+    plain = S.one_cycle(100, 0.3, shape="linear")
+    assert [plain(k) for k in (0, 14.5, 29, 99)] == pytest.approx([1 / 25, 0.52, 1.0, 1e-4 / 25], rel=1e-13)
+    assert plain(98) > 1e-2

@@ -131,6 +131,8 @@ def test_the_modified_drift_is_the_gradient_of_its_potential():
     c, d, h, x = np.array([3.0, 1.0]), 0.4, 0.3, np.array([0.7, -2.0])
     found = modified_gradient_flow(h, d).field(PLANE)(0.0, x[None])[0]
     np.testing.assert_allclose(found, -(c + d) * (1 + 0.5 * h * (c + d)) * x, rtol=1e-13)
+    first = st.sde(oo.GradientDescent(h, weight_decay=d)).flow.field(PLANE)(0.0, x[None])[0]
+    np.testing.assert_allclose(first, -(c + d) * x, rtol=1e-14)
     for order in (1, 2):
         assert st.sde(oo.GradientDescent(h, weight_decay=d), order).strength == pytest.approx(np.sqrt(h), rel=1e-15)
 
