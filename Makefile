@@ -67,7 +67,9 @@ SEED ?= 300
 fuzz: install
 	$(RUN) tools/fuzz run $(BATCHES) $(COUNT) $(SEED)
 
-# Slips of the numerics that the tests should notice. AREAS="loops schemes", default all; some minutes a mutant.
+# Slips of the numerics that the tests should notice. AREAS="loops schemes", default all; some seconds a mutant. HOW="":
+# with the compiler and all tests, some minutes each.
 MUTANTS ?= 15
+HOW ?= --plain --quick 2
 mutants: install
-	$(RUN) tools/mutants.py $(AREAS) --count $(MUTANTS) --seed $(SEED)
+	$(RUN) tools/mutants.py $(AREAS) --count $(MUTANTS) --seed $(SEED) $(HOW)

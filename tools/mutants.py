@@ -10,9 +10,9 @@ A mutant takes seconds, as it runs in a fork of a process that has the libraries
 compiled code of the clean run (kept under a hash of all that it is made from, so nothing stale can be found); and as
 the tests that noticed an earlier mutant of the same file come first, then the others, quick ones before slow ones; the
 first failure ends the run. ``--plain`` runs without the compiler, where a change of a kernel costs no more than one of
-plain Python, and leaves out the tests that fail without it. ``--quick S`` leaves out tests that took longer than S in
-the clean run, ``--files`` runs other files than the area's: what is noticed without the rest is noticed, and the score
-is a lower bound.
+plain Python, and leaves out the tests that fail or are not quick without it. ``--quick S`` leaves out tests that took
+longer than S in the clean run, ``--files`` runs other files than the area's: what is noticed without the rest is
+noticed, and the score is a lower bound.
 """
 
 import argparse
@@ -136,11 +136,18 @@ def sample(area, count, seed, tree):
 LIBRARIES = "numpy numba scipy.integrate scipy.optimize scipy.sparse.linalg scipy.stats matplotlib.pyplot tqdm.auto"
 
 
-class Ordered:
-    """Of a copy's pytest: orders the tests, and writes down how long each took and which failed."""
+class Slow(BaseException):
+    """A test has taken more than its time."""
 
-    def __init__(self, seconds, first, quick, without):
-        self.known, self.first, self.quick, self.without = seconds, first, quick, without
+
+class Ordered:
+    """Of a copy's pytest: orders the tests, and writes down how long each took and which failed.
+
+    ``stopped``: seconds of the processor after which a test is ended, and fails.
+    """
+
+    def __init__(self, seconds, first, quick, without, stopped):
+        self.known, self.first, self.quick, self.without, self.stopped = seconds, first, quick, without, stopped
         self.seconds, self.failed = {}, []
 
     def _rank(self, test):
@@ -151,6 +158,17 @@ class Ordered:
         items[:] = [item for item in items if self.known.get(item.nodeid, 0.0) <= self.quick
                     and item.nodeid not in self.without]
         items.sort(key=lambda item: self._rank(item.nodeid))  # stable: tests of a file stay together, with fixtures
+
+    def pytest_runtest_setup(self):
+        def end(*_):
+            raise Slow
+
+        if self.stopped < float("inf"):
+            signal.signal(signal.SIGPROF, end)
+            signal.setitimer(signal.ITIMER_PROF, self.stopped)
+
+    def pytest_runtest_teardown(self):
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
 
     def pytest_runtest_logreport(self, report):
         took = report.duration * (report.when == "call")
@@ -187,11 +205,12 @@ def noticed(tree, area, limit=None, seconds=None, first=(), quick=float("inf"), 
     """``(seconds of the tests, what failed)`` of the area's tests in the tree: the first failure, or ``every`` one."""
     found = {path.stem.removeprefix("test_"): path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
     tests = [str(found[name]) for name in AREAS[area][1].split()]
+    stopped = quick if every else float("inf")
     (tree / "found.json").unlink(missing_ok=True)
     process = os.fork()
     if process == 0:
         try:
-            tested(tree, [*["-x"] * (not every), *tests], Ordered(seconds or {}, first, quick, without))
+            tested(tree, [*["-x"] * (not every), *tests], Ordered(seconds or {}, first, quick, without, stopped))
         finally:
             os._exit(0)
     end = time.monotonic() + (limit or float("inf"))
@@ -222,7 +241,7 @@ class Clean:
         if not self.tree.exists():
             leave = shutil.ignore_patterns(".git", ".venv", ".hypothesis")
             shutil.copytree(ROOT, self.tree, ignore=leave)
-        self.seconds, self.without = noticed(self.tree, area, every=plain)
+        self.seconds, self.without = noticed(self.tree, area, quick=quick, every=plain)
         if self.without and not (plain and self.seconds):
             sys.exit(f"{area}: the tests fail without a mutant: {self.without[0]}")
         clean = sum(s for s in self.seconds.values() if s <= quick)

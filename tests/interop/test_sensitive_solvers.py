@@ -7,6 +7,7 @@ import pytest
 
 import odeopt as oo
 from odeopt.interop import RKC2, ROCK2, solver_class
+from odeopt.reference import scheme_solvers
 from odeopt.reference.stabilized import rkc_coefficients, rock_coefficients
 
 EPS = np.finfo(float).eps
@@ -105,6 +106,22 @@ def test_no_sliver_is_left_at_the_end(length):
         np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("h", [1e-3, 50.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_equal_steps_end_at_the_end_to_a_billionth(h, sign):
+    cls = solver_class(oo.schemes.explicit_euler)
+    for over, steps in ((9e-10, 10), (-9e-10, 10), (1.1e-9, 11), (-1.1e-9, 10), (0.5, 11)):
+        end, found = sign * h * (10 + over), [0.0]
+        solver = cls(lambda t, y: np.ones(1), 0.0, np.zeros(1), end, step=h)
+        while solver.status == "running":
+            solver.step()
+            found.append(solver.t)
+        assert solver.t == end and len(found) == 1 + steps
+        np.testing.assert_allclose(np.abs(found[1:10]), h * np.arange(1, 10), rtol=1e-15)
+        length = 10.0 if abs(over) < 1e-9 else 10 + over
+        assert solver.y[0] == pytest.approx(sign * h * length, rel=1e-14)
+
+
 # Stabilised solvers -------------------------------------------------------------------------------------
 
 
@@ -136,15 +153,14 @@ def test_estimates_are_of_their_order():
 
 @pytest.mark.parametrize("cls", [RKC2, ROCK2])
 def test_stages_see_their_own_times(cls):
-    """y' = 2 t from 0: at every stage the value is its time's square, to the order 2 that a stage of RKC2 has from its
-    second on; with y' = 1 every stage is where its time is, exactly."""
+    """On y' = 1 from y = t every stage is where its time is."""
     seen = []
 
     def fun(t, y):
         seen.append((t, y[0]))
         return np.ones(1)
 
-    cls(fun, 0.0, np.zeros(1), 1.0, rtol=1.0, atol=1e9, first_step=1.0, spectral_radius=60.0).step()
+    cls(fun, 0.3, np.array([0.3]), 1.3, rtol=1.0, atol=1e9, first_step=1.0, spectral_radius=60.0).step()
     times, values = np.array(seen).T
     assert times.size >= 9
     np.testing.assert_allclose(times, values, rtol=1e-12)
@@ -192,6 +208,14 @@ def test_the_radius_is_a_fifth_above_what_products_show(cls, y):
     assert solver._radius == pytest.approx(120.0, rel=2e-3) and len(asked) < 8
     reach = math.sqrt(EPS) * (np.linalg.norm(y) or 1.0)
     np.testing.assert_allclose(np.linalg.norm(np.array(asked[1:]) - y, axis=1), reach, rtol=1e-5)
+    asked.clear()
+    solver = cls(lambda t, v: asked.append(v) or -np.array([100.0, 80.0, 1.0]) * v, 0.0, np.ones(3), 1.0)
+    solver._measure()
+    v, before, size, products = np.random.default_rng(0).standard_normal(3), np.inf, 0.0, 0
+    while abs(size - before) > 0.01 * size or products < 2:
+        v, before, products = v / np.linalg.norm(v) * [100.0, 80.0, 1.0], size, products + 1
+        size = np.linalg.norm(v)
+    assert len(asked) == 1 + products > 4 and solver._radius == pytest.approx(1.2 * size, rel=1e-6)
     turning = []
     solver = cls(lambda t, v: turning.append(0) or np.array([v[1], -4.0 * v[0]]), 0.0, np.array([1.0, 0.3]), 1.0)
     solver._measure()  # an oscillation: estimates of the power iteration go on swinging between 1 and 4
@@ -232,3 +256,10 @@ def test_coefficients_of_rkc_are_those_of_the_paper():
         np.testing.assert_allclose(c.gain, 2 * b[j] * w1 / b[j - 1], rtol=1e-12)
         np.testing.assert_allclose(c.gamma, -(1 - b[j - 1] * t[j - 1]) * c.gain, rtol=1e-11)
         np.testing.assert_allclose(c.times[1:], w1 * d2[j] / d1[j], rtol=1e-12)
+
+
+def test_the_dense_output_of_dormand_and_prince_is_of_order_four():
+    """For y = t, t^2, t^3 the cubic is exact; t^4 lacks s^2 (1 - s)^2 of it: sum d_i c_i^q = 0, 0, 0 and 1/4."""
+    c = np.array([0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1, 1])
+    for q, expected in enumerate((0.0, 0.0, 0.0, 0.25)):
+        assert scheme_solvers._DENSE @ c**q == pytest.approx(expected, abs=1e-14)

@@ -102,7 +102,7 @@ def test_each_end_of_a_growing_rate_is_the_root_it_names():
 
 def test_a_step_decay_does_not_raise_a_rate_that_is_below_its_least():
     decisions = oo.schedules.StepDecay(0.5, 1, min_lr=1.0).start(0.25)
-    assert decisions.step(3.0) == 0.25
+    assert decisions.step(3.0) == 0.25 and decisions.step(4.0) == 0.25 and decisions.best == 3.0
     decisions = oo.schedules.StepDecay(0.5, 1, min_lr=1.0).start(1.5)
     assert [decisions.step(3.0), decisions.step(3.0)] == [1.0, 1.0]
 

@@ -106,3 +106,4 @@ def test_the_last_step_inside_is_looked_for_up_to_the_end(steps, inside):
     """A momentum that leaves its interval at step 5, also where that is the end of the last step asked for."""
     leaving = oo.schedules.table([1.0] * 5 + [3.0], drives="momentum")
     assert driven.steps_inside(oo.Momentum(0.1, 0.5), leaving, steps) == inside
+    assert driven.first_outside(oo.Momentum(0.1, 0.5), leaving, 0, steps + 1) == (5 if steps > 4 else -1)
