@@ -130,7 +130,8 @@ def test_the_modified_drift_is_the_gradient_of_its_potential():
     """-grad(F + (h/4)|grad F|^2), F = f + (d/2)|x|^2, on curvatures c: -(c + d)(1 + h (c + d)/2) x."""
     c, d, h, x = np.array([3.0, 1.0]), 0.4, 0.3, np.array([0.7, -2.0])
     for flow in (modified_gradient_flow(h, d), st.sde(oo.GradientDescent(h, weight_decay=d), 2).flow):
-        np.testing.assert_allclose(flow.field(PLANE)(0.0, x[None])[0], -(c + d) * (1 + 0.5 * h * (c + d)) * x, rtol=1e-13)
+        found = flow.field(PLANE)(0.0, x[None])[0]
+        np.testing.assert_allclose(found, -(c + d) * (1 + 0.5 * h * (c + d)) * x, rtol=1e-13)
     first = st.sde(oo.GradientDescent(h, weight_decay=d)).flow.field(PLANE)(0.0, x[None])[0]
     np.testing.assert_allclose(first, -(c + d) * x, rtol=1e-14)
     for order in (1, 2):
