@@ -6,6 +6,7 @@ import scipy.optimize as so
 from scipy import integrate
 
 import odeopt as oo
+from odeopt.interop.auto_lr import _settled_move, auto_lr
 from odeopt.interop.line_search import LineSearch
 from odeopt.interop.objective import Objective
 from odeopt.interop.solver import solver_class
@@ -214,3 +215,75 @@ def test_the_last_step_of_an_optimizer_ends_where_it_is_told():
 def test_a_gradient_of_one_variable_may_be_a_number():
     r = oo.minimize(lambda x: (x[0] - 3) ** 2, [1.0], jac=lambda x: 2 * (float(x[0]) - 3), method="armijo")
     assert r.success and r.x[0] == pytest.approx(3.0, abs=1e-5) and r.jac.shape == (1,)
+
+
+def products(x, v, jac=None, low=-np.inf, high=np.inf):
+    """H(x) v of x^4/4 by differences, where the gradient was asked for, and the objective."""
+    asked = []
+
+    def slope(y):
+        asked.append(y.copy())
+        return y**3
+
+    x, v = np.array(x), np.array(v)
+    box = np.broadcast_to(np.array(low, float), x.shape), np.broadcast_to(np.array(high, float), x.shape)
+    objective = Objective(lambda y: 0.25 * (y**4).sum(), (), jac or slope, None, None, box)
+    return objective.product(x)(v), asked, objective
+
+
+def test_products_by_differences_stay_inside_the_bounds():
+    """A step of 1e-6 (1 + |x|) along v, 1e-3 (1 + |x|) where gradients are differences, half of a narrow side at most;
+    beside a bound from a step inside; fixed variables do not count."""
+    for x in ([0.5, -2.0], [0.0, 3.0]):
+        found, (base, moved), objective = products(x, [0.6, 0.8])
+        np.testing.assert_array_equal(base, x)
+        np.testing.assert_allclose(moved - base, 1e-6 * (1 + abs(x[1])) * np.array([0.6, 0.8]), rtol=1e-9)
+        np.testing.assert_allclose(found, 3 * np.square(x) * [0.6, 0.8], rtol=1e-5, atol=1e-11)
+        assert (objective.njev, objective.nhev) == (2, 0)
+    h = 1e-3 * (1 + 2.0)  # forward: H v + h f''' v^2/2
+    found, _, _ = products([0.5, -2.0], [0.0, 1.0], "3-point")
+    np.testing.assert_allclose(found, [0.0, 12.0 - 6 * h], rtol=1e-4, atol=1e-5)
+    found, (base, moved), _ = products([2.0, 1.0, 5.0], [0.0, 1.0, 1.0], low=[0.0, 1.0, 5.0], high=[9.0, 9.0, 5.0])
+    step = 6e-6
+    np.testing.assert_allclose(base, [2.0, 1 + step, 5.0], rtol=1e-12)
+    np.testing.assert_allclose(moved - base, [0.0, step, 0.0], rtol=1e-8)
+    assert found[2] == 0.0 and found[1] == pytest.approx(3.0, rel=1e-4)
+    found, (base, moved), _ = products([2.0, 1.0], [1.0, -1.0], low=[0.0, 1.0], high=[9.0, 1 + 1e-6])
+    np.testing.assert_allclose(base - [2.0, 1.0], [0.0, 5e-7], atol=1e-15)
+    np.testing.assert_allclose(moved - [2.0, 1.0], [5e-7, 0.0], atol=1e-15)
+
+
+def test_products_are_counted_as_what_they_are():
+    x, v = np.array([0.5, -2.0]), np.array([0.6, 0.8])
+    free = np.full(2, -np.inf), np.full(2, np.inf)
+    for hess, hessp in ((lambda y: np.diag(3 * y * y), None), (None, lambda y, w: 3 * y * y * w)):
+        objective = Objective(lambda y: 0.25 * (y**4).sum(), (), lambda y: y**3, hess, hessp, free)
+        product = objective.product(x)
+        np.testing.assert_allclose([product(v), product(2 * v)], [3 * x * x * v, 6 * x * x * v], rtol=1e-14)
+        assert (objective.nhev, objective.njev) == (1 if hess else 2, 0)
+
+
+@pytest.mark.parametrize("steps", [1, 400, 10_000])
+def test_a_length_is_found_from_any_units(steps):
+    """The step of sign descent is R/sqrt(steps)/sqrt(n), R = |g|^2/|H g|."""
+    h, g, x = np.diag([1.0, 4.0]), np.array([3.0, -1.0]), np.array([0.2, 0.1])
+    r = g @ g / np.linalg.norm(h @ g)
+    for unit in (1e-30, 1.0, 1e30):
+        lr, _ = auto_lr(oo.SignGD, lambda v, unit=unit: h @ v / unit, 2, at=(unit * x, g), steps=steps)
+        assert lr == pytest.approx(unit * r / np.sqrt(2 * steps), rel=1e-12)
+
+
+def test_rates_from_curvature_are_those_of_the_docstring():
+    """L is taken 10 % above 4; mu is 1, or no part where it is negative."""
+    for method, rates, lr in ((oo.Momentum(1.0, 0.5), (1.0, 4.0), 1.5 / 4.4),
+                              (oo.GradientDescent(1.0), (1.0, 4.0), 2 / 5.4),
+                              (oo.GradientDescent(1.0), (-1.0, 4.0), 1 / 4.4),
+                              (oo.Nesterov(1.0, momentum=0.5), (1.0, 4.0), 0.75 / 4.4)):
+        assert auto_lr(method, lambda v, rates=rates: np.array(rates) * v, 2)[0] == pytest.approx(lr, rel=1e-9)
+
+
+def test_a_length_is_that_of_a_memory_which_has_settled():
+    """A velocity takes 32 steps on the gradient of the start; a mean begins at it."""
+    wound = _settled_move(oo.Momentum(1.0, 0.9), np.zeros(1), np.ones(1))
+    assert wound == pytest.approx(10 * (1 - 0.9**32), rel=1e-12)
+    assert _settled_move(oo.Lion(1.0, 0.9, 0.9), np.zeros(2), np.array([3.0, -1.0])) == pytest.approx(2**0.5, rel=1e-12)

@@ -93,7 +93,7 @@ def test_events_that_coincide_are_one():
     """x^2/2 + 3 y^2/2: both gradients are 0 at t = 1, or a billionth apart."""
     problem = oo.problems.quadratic([1.0, 3.0])
     for beside, signs in ((0.0, [(1, 1), (0, 0)]), (1e-9, [(1, 1), (0, 1), (0, 0)])):
-        found = solved(problem, [1.0, 1.0 + beside], 2.0)
+        found = solved(problem, [1.0, 1.0 + beside], 2.1)  # whose samples are not at 1
         assert [tuple(s) for _, s in found.phases] == signs
         np.testing.assert_allclose([t for t, _ in found.phases], [0.0, 1.0, 1.0 + beside][: len(signs)], rtol=1e-13)
 
@@ -140,3 +140,12 @@ def test_evaluations_are_counted_and_end_a_solution():
     assert beside.count == 1  # nothing slides: no Hessian product
     beside.sliding(np.array([1.0, 2.0]), np.array([0.0, 1.0]))
     assert beside.count == 3
+
+
+def test_an_event_right_after_the_start_is_found():
+    """g_1 = 2.5 (t - t^2/t1) with t1 = 1e-7, while the first look is at 1e-5: there and back in between."""
+    problem = oo.Problem.from_expression("(-3*y - 2.5e7*y^2)*x + x^2/4 + 1000*y", x0=[0.0, 0.0])
+    found = solved(problem, [0.0, 0.0], 1.0)
+    assert found.success and [tuple(s) for _, s in found.phases] == [(1, 1), (-1, 1)]
+    assert found.phases[1][0] == pytest.approx(1e-7, rel=1e-6, abs=0)
+    np.testing.assert_allclose(found.sol(0.5), [0.5 - 2e-7, -0.5], rtol=1e-12)
