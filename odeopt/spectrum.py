@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 Product = Callable[[np.ndarray], np.ndarray]
+_TURN = 0.01  # of a tracked vector, out of itself
 _DENSE = 20  # unknowns up to which all products with unit vectors are not more than Lanczos needs
 
 
@@ -113,22 +114,28 @@ def largest_eigenpairs(product: Product, n: int, count: int = 1, start: ArrayLik
             matrix = np.array([finite(unit) for unit in np.eye(n)])
             values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
         else:
-            from scipy.sparse.linalg import LinearOperator, eigsh
+            from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
             near = None if start is None else np.asarray(start, dtype=float).reshape(n, -1).sum(axis=1)
             warm = near is not None and np.isfinite(near).all() and near.any()
+            random = np.random.default_rng(0).standard_normal(n)
             operator = LinearOperator((n, n), matvec=finite, dtype=np.float64)  # pyright: ignore[reportCallIssue]
-            values, vectors = eigsh(operator, count, which="LA", tol=tolerance,  # pyright: ignore[reportArgumentType]
-                                    v0=near if warm else np.random.default_rng(0).standard_normal(n),
-                                    ncv=max(2 * count + 2, 8) if warm else None)
+            try:
+                values, vectors = eigsh(operator, count, which="LA",
+                                        tol=tolerance,  # pyright: ignore[reportArgumentType]
+                                        v0=near if warm else random, ncv=max(2 * count + 2, 8) if warm else None)
+            except ArpackError:
+                if finite(random).any():
+                    raise
+                values, vectors = np.zeros(count), np.eye(n, count)  # of the operator 0
     except _NotFinite:
         return np.full(count, np.nan), np.full((n, count), np.nan)
     order = np.argsort(values)[::-1][:count]
     return values[order], vectors[:, order]
 
 
-def tracked_eigenpairs(product: Product, start: np.ndarray, tolerance: float = 1e-4,
-                       products: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def tracked_eigenpairs(product: Product, start: np.ndarray, wanted: int | None = None, tolerance: float = 1e-4,
+                       products: int = 30) -> tuple[np.ndarray, np.ndarray]:
     """As :func:`largest_eigenpairs`, for vectors that are near those wanted: a few products along a run.
 
     Parameters
@@ -137,8 +144,11 @@ def tracked_eigenpairs(product: Product, start: np.ndarray, tolerance: float = 1
     start : (n, count) array
         The vectors of a point nearby; they are turned a little out of their plane, so that another eigenvalue that
         passes them is seen.
+    wanted : int, optional
+        So many of the largest are to be accurate; the others are there to be passed by. Default: all.
     tolerance : float
-        It ends when a product more changes no wanted eigenvalue by more than this part of the largest.
+        It ends when a product more changes no wanted eigenvalue by more than this part of the largest. An eigenvalue
+        that is nearer than half a per cent above another may be missed where its vector is new.
     products : int
         At most so many, beside one for each vector of ``start``.
 
@@ -148,29 +158,35 @@ def tracked_eigenpairs(product: Product, start: np.ndarray, tolerance: float = 1
         NaN where a product is not finite.
     """
     n, count = start.shape
-    noise = np.random.default_rng(0).standard_normal((n, count))
-    v = start / np.linalg.norm(start, axis=0) + 0.03 * noise / np.linalg.norm(noise, axis=0)
-    basis, _ = np.linalg.qr(v)
-    images = np.column_stack([product(np.ascontiguousarray(column)) for column in basis.T])
-    before = np.full(count, np.inf)
-    for i in range(products + 1):
-        if not np.isfinite(images).all():
-            return np.full(count, np.nan), np.full((n, count), np.nan)
-        small = basis.T @ images
-        values, inner = np.linalg.eigh(0.5 * (small + small.T))
-        values, inner = values[::-1][:count], inner[:, ::-1][:, :count]
-        if (np.abs(values - before) <= tolerance * np.abs(values[0])).all() or i == products or basis.shape[1] == n:
-            break
-        # The residual of the pair that moved most is the next direction (block Lanczos of one vector).
-        worst = int(np.abs(values - before).argmax()) if i % count == 0 else i % count
-        before = values
-        new = images @ inner[:, worst] - values[worst] * (basis @ inner[:, worst])
-        for _ in range(2):
-            new = new - basis @ (basis.T @ new)
+    most, wanted = min(count + products, n), count if wanted is None else wanted
+    basis, images, small = np.empty((most, n)), np.empty((most, n)), np.empty((most, most))
+    noise = np.random.default_rng(0).standard_normal((count, n))
+    rows = (start / np.linalg.norm(start, axis=0)).T + _TURN * noise / np.linalg.norm(noise, axis=1)[:, None]
+    before, values, inner = np.array([np.inf]), np.zeros(0), np.zeros((0, 0))
+    for m in range(1, most + 1):
+        new = rows[m - 1] if m <= count else _residual(basis[: m - 1], images[: m - 1], values, inner, wanted)
         size = np.linalg.norm(new)
-        if size <= 1e-12 * np.abs(values[0]):
+        for _ in range(2):
+            new = new - (basis[: m - 1] @ new) @ basis[: m - 1]
+        left = np.linalg.norm(new)
+        if not left > 1e-12 * (size if m <= count else np.abs(values[0])):  # the space is invariant
             break
-        new = new / size
-        basis = np.column_stack([basis, new])
-        images = np.column_stack([images, product(new)])
-    return values, basis @ inner
+        basis[m - 1] = new / left
+        images[m - 1] = product(basis[m - 1].copy())
+        if not np.isfinite(images[m - 1]).all():
+            return np.full(count, np.nan), np.full((n, count), np.nan)
+        small[m - 1, :m] = small[:m, m - 1] = basis[:m] @ images[m - 1]
+        if m < count:
+            continue
+        values, inner = np.linalg.eigh(small[:m, :m])
+        values, inner = values[::-1][:count], inner[:, ::-1][:, :count]
+        if m > count and (np.abs(values[:wanted] - before) <= tolerance * np.abs(values[0])).all():
+            break
+        before = values[:wanted]
+    return values, (inner.T @ basis[: inner.shape[0]]).T
+
+
+def _residual(basis, images, values, inner, wanted):
+    """The largest of the residuals of the wanted pairs: the direction in which they gain most."""
+    found = inner[:, :wanted].T @ images - values[:wanted, None] * (inner[:, :wanted].T @ basis)
+    return found[int(np.einsum("in,in->i", found, found).argmax())]

@@ -1,9 +1,9 @@
 """Hold the continuous models of a method at the edge of stability against a run of it.
 
 Runs one optimizer and beside it gradient flow (or the method's own average motion), the modified and the principal
-flow, the central flow, the two-gradient flow and the rod flow, as far as each is known for the method. Prints the
-largest errors of sharpness, loss and position before the limit is passed, there, in the first overshoot, after it, and
-over all, with what each model costs. With --out, also the figure, a CSV and a JSON file.
+flow, the central flow, the two-gradient flow and the rod flow; where one is not known for the method the table says
+so. Prints the largest errors of sharpness, loss and position before the limit is passed, there, in the first
+overshoot, after it, and over all, with what each model costs. With --out, also the figure, a CSV and a JSON file.
 """
 
 import sys
@@ -13,11 +13,13 @@ from ._words import count
 
 
 def add_arguments(parser):
-    """PROBLEM [--optimizers] [--set] [--steps] [--every] [--directions] [--theories] [--out] [--json]."""
+    """PROBLEM [--optimizers] [--set] [--steps] [--every] [--warmup] [--directions] [--theories] [--out] [--json]."""
     _things.add_problem(parser)
     _things.add_optimizers(parser, "gd", schemes=False)
     parser.add_argument("--steps", type=count, default=1000, metavar="N", help="steps of the run (default 1000)")
     parser.add_argument("--every", type=count, default=10, metavar="K", help="steps between comparisons (default 10)")
+    parser.add_argument("--warmup", type=count, default=0, metavar="N",
+                        help="steps before the comparison, which fill the memory of Adam or RMSprop (default 0)")
     parser.add_argument("--directions", type=count, default=1, metavar="M",
                         help="critical eigenvectors that are followed (default 1)")
     parser.add_argument("--theories", metavar="A,B,...",
@@ -34,7 +36,7 @@ def run(args):
     chosen = _things.optimizers_of(args, problem, x0, args.steps)
     theories = None if args.theories is None else [word.strip() for word in args.theories.split(",")]
     found = _output.each(chosen, lambda o: edge(o, problem, x0, args.steps, theories=theories, every=args.every,
-                                                directions=args.directions), lambda o: o.title)
+                                                warmup=args.warmup, directions=args.directions), lambda o: o.title)
     if not found:
         raise KeyboardInterrupt
     names = _output.labels(chosen[: len(found)])

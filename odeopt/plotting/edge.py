@@ -30,19 +30,20 @@ def edge(study, axes, *, legend=True):
     run = {"color": "#222222", "lw": 1.1, "label": "the run, over two steps"}
     axes[0].axhline(study.limit, color="#222222", ls=":", lw=1.2, label=f"limit {study.formula} / lr")
     axes[0].plot(study.k, study.sharpness, **run)
-    for i, name in enumerate(study.theory):
+    known = [(i, name) for i, name in enumerate(study.theory) if np.isfinite(study.flow_sharpness[i]).any()]
+    for i, name in known:
         axes[0].plot(study.k, np.where(study.flow_sharpness[i] > top, np.nan, study.flow_sharpness[i]),
                      color=_COLORS[name], lw=1.6, label=name)
     axes[0].set(xlabel="step $k$", ylabel="sharpness", ylim=(bottom, top))
     if len(axes) > 1:
         axes[1].plot(study.k, study.loss, **run)
         most = 1.3 * float(study.loss.max())
-        for i, name in enumerate(study.theory):
+        for i, name in known:
             axes[1].plot(study.k, np.where(study.flow_loss[i] > most, np.nan, study.flow_loss[i]), color=_COLORS[name],
                          lw=1.6)
         axes[1].set(xlabel="step $k$", ylabel="loss")
     if len(axes) > 2:
-        for i, name in enumerate(study.theory):
+        for i, name in known:
             axes[2].plot(study.k, positive(study.distance[i]), color=_COLORS[name], lw=1.6)
         axes[2].set(xlabel="step $k$", ylabel="distance to the run", yscale="log")
     if legend:

@@ -13,7 +13,7 @@ from ..abi import Portable, interpreted, is_compiled, kernel
 from ..spectrum import power_iteration
 from . import callables, differences
 
-_DENSE_LIMIT = 2000
+DENSE_LIMIT = 2000
 NO_DATA = np.zeros(1)
 
 
@@ -369,8 +369,8 @@ class Problem(Portable):
     def hess(self, x):
         """The dense Hessian (n, n), for n up to 2000. Where an entry is not finite, as f need not be there, it is kept
         as it is."""
-        if self.dim > _DENSE_LIMIT:
-            raise ValueError(f"dense Hessian of n = {self.dim} refused (n <= {_DENSE_LIMIT}): use hessp")
+        if self.dim > DENSE_LIMIT:
+            raise ValueError(f"dense Hessian of n = {self.dim} refused (n <= {DENSE_LIMIT}): use hessp")
         h = np.array([self.hessp(x, e) for e in np.eye(self.dim)])
         return 0.5 * (h + h.T)
 

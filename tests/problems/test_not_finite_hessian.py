@@ -30,7 +30,7 @@ def test_an_infinite_curvature_is_no_step_of_length_zero():
 @pytest.mark.parametrize("call, words", [
     (lambda p: p.curvature([1.0, 1.0]), "x must be a point where the Hessian of problem 'bowl' is finite"),
     (lambda p: oo.step_control(p, t_end=0.1, steps=50), "Hessian of problem 'bowl' is finite"),
-    (lambda p: oo.central_flow(oo.GradientDescent(0.1), p, steps=3), "problem must have a finite Hessian along"),
+    (lambda p: oo.central_flow(oo.GradientDescent(0.1), p, steps=3), "x0 must be where the central flow can begin"),
     (lambda p: oo.basins(oo.GradientDescent(0.1), p, resolution=3, steps=3), "t_end must be given where the Hessian"),
     (lambda p: oo.studies.search.suggest.suggest(oo.GradientDescent, p), "Hessian of problem 'bowl' is finite"),
     (lambda p: oo.minimize(p.fun, [1.0, 1.0], jac=p.grad, hess=p.hess, method="gd"), "lr='auto' needs a curvature"),

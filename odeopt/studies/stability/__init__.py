@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         limits,
         optimal_parameters,
         periodic,
+        products,
         regions,
         restart,
         scoreboard,
@@ -26,6 +27,6 @@ if TYPE_CHECKING:
 __getattr__ = moved.submodules(__name__)
 __all__ = [
     "Edge", "Sharpness", "StabilityTable", "amplification", "averaged", "central", "edge", "limit_formula", "limits",
-    "optimal_parameters", "periodic", "regions", "restart", "scoreboard", "sharpening", "sharpness",
+    "optimal_parameters", "periodic", "products", "regions", "restart", "scoreboard", "sharpening", "sharpness",
     "stability_limit", "stability_table", "step_control", "theories",
 ]  # fmt: skip

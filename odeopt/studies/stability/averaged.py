@@ -12,6 +12,7 @@ which that neither grows nor decays, and :meth:`Averaged.factor` what it is mult
 other, the eigenvalue of the method's amplification matrix on the negative axis.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,27 @@ from ...method import LINEAR
 from ...optimizers import Adam, AdamW, Optimizer, RMSprop
 from ...optimizers.base import eps_places
 from ...problems import Problem
+from ..inner import inner_run
 from .amplification import probe
 
 _HELD = 40  # decay times after which memory has settled
 _GRID = 4097
 
 
+class VanishingPreconditioner(ValueError):
+    """P has an entry 0."""
+
+
 class Averaged:
-    """A method's average motion at ``x0``, its limit, and the memory with which it starts there without transient.
+    """A method's average motion at ``x0``, its limit, and the memory with which it starts there without transient: what
+    a constant gradient leaves, or with ``warmup`` that of a run of so many steps, at the end of which ``x0`` is then.
 
     TypeError for a method of another kind, ValueError for a variant that has no such average motion.
     """
 
     optimizer: Any
 
-    def __init__(self, optimizer: Optimizer, problem: Problem, x0: np.ndarray):
+    def __init__(self, optimizer: Optimizer, problem: Problem, x0: np.ndarray, warmup: int = 0):
         roles = {slot.role for slot in optimizer.slots} if isinstance(optimizer, Optimizer) else {""}
         # Not their subclasses, which divide by something else (AMSGrad) or move otherwise (NAdam, RAdam).
         self.adaptive = type(optimizer) in (RMSprop, Adam, AdamW)
@@ -57,20 +64,49 @@ class Averaged:
         if self.adaptive and beta == 0.0:
             raise ValueError("decay must be above 0 for the flows at the edge: without memory nothing is averaged")
         self.rate = (1 - beta) / beta if beta else 0.0
-        g = problem.grad(x0)
-        self.v0 = np.zeros(0) if not self.adaptive else np.array([g @ g]) if self.scalar else g * g
-        self.start = self._settled(x0, g)
-        s = np.linspace(0.0, 4 * self.limit, _GRID)
-        self._table = s, self._multipliers(s)
+        self.x0 = x0
+        if warmup:
+            self.x0, self.start = self._warmed_up(warmup)
+        square = self.start[self.square] if warmup and self.adaptive else problem.grad(x0) ** 2
+        self.v0 = np.zeros(0) if not self.adaptive else square
+        if self.scalar:
+            self.v0 = square[:1].copy() if warmup else np.array([square.sum()])
 
-    def _settled(self, x0, g):
-        """The slots after many steps with the gradient ``g`` at the same place."""
-        optimizer = self.optimizer
+    @property
+    def square(self):
+        """The row of memory with v; None for a method without."""
+        rows = [i for i, slot in enumerate(self.optimizer.slots) if slot.role == "square"]
+        return rows[0] if rows and self.adaptive else None
+
+    @functools.cached_property
+    def start(self):
+        """The slots after many steps with the gradient at x0."""
+        optimizer, x0 = self.optimizer, self.x0
+        g, p = self.problem.grad(x0), optimizer.p_for(x0)
         s = optimizer.start(x0, g, "consistent")
-        p = optimizer.p_for(x0)
         for k in range(int(_HELD / (1 - optimizer.forgetting)) if len(s) else 0):
             optimizer.kernel(k, p, x0.copy(), g, s)
         return s
+
+    def _warmed_up(self, steps):
+        """``(x, slots)`` after a run from x0, its averages corrected and their weights settled."""
+        run = inner_run(self.optimizer, self.problem, self.x0, steps, steps, start="cold")
+        if run.status == "diverged":
+            raise ValueError(f"warmup must be a number of steps that are finite, got {steps}: {run.message}")
+        settled, s = self.start, run.final["s"].copy()
+        del self.start  # that of the point before
+        rows = {slot.name: i for i, slot in enumerate(self.optimizer.slots)}
+        for name, i in rows.items():
+            if f"{name} weight" in rows:
+                s[i] /= s[rows[f"{name} weight"], 0]
+            elif self.optimizer.slots[i].role == "weight":
+                s[i] = settled[i]
+        return run.final["x"].copy(), s
+
+    @functools.cached_property
+    def _table(self):
+        s = np.linspace(0.0, 4 * self.limit, _GRID)
+        return s, self._multipliers(s)
 
     def _multipliers(self, s):
         values: Any = np.linalg.eigvals(probe(self.optimizer, s / self.unit)).astype(complex)
@@ -86,7 +122,7 @@ class Averaged:
         return table[i] + slope * (s - grid[i]), slope
 
     def preconditioner(self, v):
-        """P and dP/dv, (n,) each. ValueError where P vanishes."""
+        """P and dP/dv, (n,) each. VanishingPreconditioner where P has an entry 0."""
         ones = np.ones(self.problem.dim)
         if not self.adaptive:
             return ones / self.unit, 0 * ones
@@ -94,7 +130,7 @@ class Averaged:
         root = np.sqrt(np.maximum(v, 0.0) + under)
         p = (root + beside) / self.optimizer.lr * ones
         if not (p > 0).all():
-            raise ValueError("x0 must have no gradient component 0 when eps is 0: the method divides by it")
+            raise VanishingPreconditioner("the running mean square has an entry 0 that eps = 0 does not cover")
         return p, np.divide(0.5, root * self.optimizer.lr, out=np.zeros_like(root), where=root > 0) * ones
 
     def memory_rate(self, v, square):

@@ -35,6 +35,7 @@ from ...problems.base import checked
 from ...stencil import derivative
 from ..base import Study
 from ..inner import inner_run
+from .products import DIFFERENCED, Counted
 
 LIMIT = 2.0
 _NEAR = 1.5  # below this S the oscillation is not looked for
@@ -63,7 +64,7 @@ class CentralFlow(Study):
     memory : (R, m) array
         v along the central flow; empty for gradient descent.
     message : str
-        "" or how the run ended.
+        "" or how the run or its central flow ended, or that gradients were differenced.
     """
 
     axes = "k sharpness variance measured: R; x flow stable: R n; memory: R m"
@@ -113,7 +114,8 @@ def central_flow(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = 
         RMSprop in either form, without weight decay, momentum, centering and bias correction; it starts at
         v = g(x0)^2.
     problem : Problem
-        With Hessian products; the dense Hessian is formed, so for few dimensions.
+        The dense Hessian is formed, so for few dimensions; without Hessian products gradients are differenced, and
+        ``message`` says so.
     x0 : (n,) array, optional
         Where S is below 2. An oscillation needs something to start from: x0 must not lie exactly on a valley's
         axis.
@@ -124,22 +126,22 @@ def central_flow(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = 
     Raises
     ------
     TypeError, ValueError
-        Another optimizer or variant; no Hessian product; S above 2 at x0, or P = 0 there.
+        Another optimizer or variant; S above 2 at x0, or P = 0 there, or a Hessian that is not finite.
     """
     checked(problem)
     _check(optimizer)
-    problem.need_hessian("central_flow")
     steps, substeps = checks.integer("steps", steps, 1), checks.integer("substeps", substeps, 1)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     run = inner_run(optimizer, problem, x0, steps + 1, start="consistent")
     system = _System(optimizer, problem, x0)
-    flow, stable = (system.solve(x0, steps, substeps, oscillating=on) for on in (True, False))
+    (flow, ended), (stable, early) = (system.solve(x0, steps, substeps, oscillating=on) for on in (True, False))
     n = min(flow[0].shape[0], stable[0].shape[0], len(run) - 1)
     x, memory, sharpness, variance = flow
     half = 0.5 * np.diff(run.x, axis=0)[:n]
+    words = [word for word in ("" if run.status == "completed" else run.message, ended or early,
+                               "" if problem.has_hessian else DIFFERENCED) if word]
     return CentralFlow(repr(optimizer), problem.name, np.arange(n, dtype=float), run.x[:n] + half, x[:n], stable[0][:n],
-                       sharpness[:n], variance[:n], (half**2).sum(axis=1), memory[:n],
-                       "" if run.status == "completed" else run.message)
+                       sharpness[:n], variance[:n], (half**2).sum(axis=1), memory[:n], "; ".join(words))
 
 
 def _check(optimizer):
@@ -185,11 +187,15 @@ def least(a, factor, x):
     return x
 
 
+class _Ended(ArithmeticError):
+    """Why the flow cannot go on."""
+
+
 class _System:
     """The right-hand sides, in steps of the method as the time."""
 
     def __init__(self, optimizer, problem, x0):
-        self.o, self.problem = optimizer, problem
+        self.o, self.problem = optimizer, Counted(problem)
         self.adaptive = isinstance(optimizer, RMSprop)
         self.scalar = self.adaptive and optimizer.form == "scalar"
         g = problem.grad(x0)
@@ -213,19 +219,25 @@ class _System:
         return self.rate * ((square.sum() if self.scalar else square) - v) if self.adaptive else 0.0
 
     def solve(self, x0, steps, substeps, *, oscillating):
-        """``(x, v, S, tr Sigma)``, row k at time k + 1/2."""
+        """``((x, v, S, tr Sigma), ended)``, row k at time k + 1/2; and where the flow ended before the last step, or
+        ""."""
         x, v, sigma = x0.copy(), self.v0.copy(), np.zeros((x0.size, x0.size))
-        rows = []
+        rows, ended = [], ""
         for half in range(2 * steps):
+            middle, s = (x.copy(), v.copy()), np.nan
+            try:
+                for _ in range(substeps):
+                    x, v, sigma, s = self.advance(x, v, sigma, 0.5 / substeps, oscillating)
+                    if half == 0 and s > LIMIT * (1 + 1e-3):
+                        raise ValueError(f"x0 must be where the method is stable, and S = {s:.4g} is above 2 there")
+            except _Ended as why:
+                if not rows:
+                    raise ValueError(f"x0 must be where the central flow can begin, and {why} there") from None
+                ended = f"the central flow ended at step {half // 2}, where {why}"
+                break
             if half % 2 == 1:
-                rows.append((x.copy(), v.copy()))
-            for _ in range(substeps):
-                x, v, sigma, s = self.advance(x, v, sigma, 0.5 / substeps, oscillating)
-                if half == 0 and s > LIMIT * (1 + 1e-3):
-                    raise ValueError(f"x0 must be where the method is stable, and S = {s:.4g} is above 2 there")
-            if half % 2 == 1:
-                rows[-1] += (s, np.trace(sigma))
-        return tuple(np.array(column) for column in zip(*rows))
+                rows.append((*middle, s, np.trace(sigma)))
+        return tuple(np.array(column) for column in zip(*rows)), ended
 
     def advance(self, x, v, sigma, dt, oscillating):
         """x, v after the time ``dt``, Sigma during it, and S before it."""
@@ -233,14 +245,13 @@ class _System:
         g = problem.grad(x)
         p, dp = self.preconditioner(v)
         if not (p > 0).all():
-            raise ValueError("x0 must have no gradient component 0 when eps is 0: the method divides by it")
+            raise _Ended("v has a component 0 that the method divides by, since eps is 0")
         force, kick, s = g, 0.0, np.nan
         if oscillating:
             root = np.sqrt(p)
             hessian = problem.hess(x)
             if not np.isfinite(hessian).all():
-                raise ValueError(f"problem must have a finite Hessian along the central flow, and that of "
-                                 f"{problem.name} at {checks.shown(x)} is not")
+                raise _Ended("the Hessian is not finite")
             values, vectors = np.linalg.eigh(hessian / np.outer(root, root))
             s, m = values[-1], int((values > _NEAR).sum())
             sigma_before, sigma = sigma, np.zeros_like(sigma)

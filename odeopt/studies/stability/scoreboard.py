@@ -25,8 +25,9 @@ from ...problems import Problem
 from ...problems.base import checked
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
-from .averaged import Averaged
-from .theories import THEORIES, Counted, critical_pairs
+from .averaged import Averaged, VanishingPreconditioner
+from .products import DIFFERENCED, Counted
+from .theories import THEORIES, critical_pairs
 
 PHASES = ("before", "onset", "overshoot", "plateau", "whole")
 _BEGINNING = 100  # steps in which the flows move fast and are integrated step by step
@@ -54,7 +55,10 @@ class Edge(Study):
     gradients : (T,) array
         What a theory costs, in gradients for each step of the method; a Hessian product counts as two.
     message : tuple of str
-        How a theory ended, "" where it came to the end.
+        How a theory ended, "" where it came to the end; or that it is not known for the method, and then all its
+        entries are NaN.
+    run_message : str
+        How the run ended, "" where it came to the end.
     """
 
     axes = "k sharpness loss: R; flow_sharpness flow_loss distance: T R; theory gradients message: T"
@@ -72,6 +76,7 @@ class Edge(Study):
     distance: np.ndarray
     gradients: np.ndarray
     message: tuple
+    run_message: str = ""
 
     def phase(self, name: str) -> slice:
         """The entries of a phase: "before" the sharpness passes the limit, "onset", where it does, "overshoot",
@@ -103,7 +108,7 @@ class Edge(Study):
         """A line for each theory and quantity: the largest error in each phase."""
         return [{"theory": name, "error of": quantity,
                  **{phase: float(self.largest(quantity, phase)[i]) for phase in PHASES},
-                 "gradients per step": float(self.gradients[i])}
+                 "gradients per step": float(self.gradients[i]), "remark": self.message[i]}
                 for i, name in enumerate(self.theory) for quantity in QUANTITIES]
 
     def headline(self):
@@ -114,79 +119,95 @@ class Edge(Study):
             if reached and np.isfinite(errors).any():
                 i = int(np.nanargmin(errors))
                 words.append(f"{phase} {self.theory[i]} ({errors[i]:.3g})")
-        ended = "; ".join(f"{name}: {word}" for name, word in zip(self.theory, self.message) if word)
+        ended = "; ".join(f"{name}: {word}" for name, word in
+                          [("the run", self.run_message), *zip(self.theory, self.message)] if word)
         found = "nearest in sharpness: " + ", ".join(words) if words else "the limit is not reached"
         return (f"<Edge of {self.method} on {self.problem}: limit {self.limit:.4g} = {self.formula} / lr, {found}"
                 f"{'; ' + ended if ended else ''}>")
 
 
-def theories_of(optimizer: Optimizer) -> tuple[str, ...]:
-    """The theories there are for a method."""
-    left_out = set()
-    if not isinstance(optimizer, GradientDescent):
-        left_out.add("principal flow")
-    if isinstance(optimizer, RMSprop) and optimizer.form == "scalar":
-        left_out.add("modified flow")
-    return tuple(name for name in THEORIES if name not in left_out)
+def unknown(optimizer: Optimizer, theory: str) -> str:
+    """Why there is no such theory for a method, "" where there is."""
+    if theory == "principal flow" and not isinstance(optimizer, GradientDescent):
+        return "known for gradient descent alone"
+    if theory == "modified flow" and isinstance(optimizer, RMSprop) and optimizer.form == "scalar":
+        return "not known for the scalar form"
+    return ""
 
 
 @partial_results
 def edge(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, steps: int = 1000, *,
          theories: Sequence[str] | None = None, directions: int = 1, every: int = 10,
-         progress: bool = False) -> Edge:
+         warmup: int = 0, progress: bool = False) -> Edge:
     """Run ``optimizer`` and hold the continuous models of it against the run.
 
     Parameters
     ----------
     optimizer : GradientDescent, Momentum, Nesterov, RMSprop or Adam
         Without weight decay, RMSprop without momentum and centering. It starts with the memory that a constant
-        gradient g(x0) leaves, so that nothing is transient.
+        gradient g(x0) leaves, so that nothing is transient, or after ``warmup``.
     problem : Problem
         With Hessian products, or they are taken as differences of gradients.
     x0 : (n,) array, optional
-        Where the sharpness is below the limit.
+        Where the sharpness is below the limit, after ``warmup``.
     steps : int
     theories : sequence of str, optional
-        Names in ``odeopt.studies.stability.theories.THEORIES``; default: all that there are for the method.
+        Names in ``odeopt.studies.stability.theories.THEORIES``; default: all. One that is not known for the method
+        (the principal flow is for gradient descent alone, the modified flow not for scalar RMSprop) says so.
     directions : int
         Critical eigenvectors that the central, two-gradient and principal flow look at.
     every : int
         Steps between two comparisons.
+    warmup : int
+        Steps from x0, with memory empty, before the comparison begins; averages that are biased towards 0 are then
+        corrected. Where a component of g(x0) is near to 0, a method that divides by it starts above its limit:
+        Adam on ``problems.digits_network()``, 100 steps later far below.
     progress : bool
         Name the theory at work on stderr (only if that is a terminal or a notebook).
 
     Returns
     -------
     Edge
-        A theory that is not finite ends there, and ``message`` says at which step.
+        A theory that is not finite ends there, and ``message`` says at which step; so does the run, and
+        ``run_message``.
 
     Raises
     ------
     TypeError, ValueError
-        Another method or variant; a theory that is not known for it; a sharpness above the limit at x0.
+        Another method or variant; another theory; a sharpness above the limit, or none, where the comparison begins.
     """
     checked(problem)
     steps, every = checks.integer("steps", steps, 1), checks.integer("every", every, 1)
     x0 = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
     directions = checks.integer("directions", directions, 1, problem.dim)
-    system = Averaged(optimizer, problem, x0)
-    known = theories_of(optimizer)
-    chosen = known if theories is None else tuple(checks.choice("theories", name, known) for name in _named(theories))
+    warmup = checks.integer("warmup", warmup, 0)
+    names = tuple(THEORIES)
+    chosen = names if theories is None else tuple(checks.choice("theories", name, names) for name in _named(theories))
+    system = Averaged(optimizer, problem, x0, warmup)
     at = Measured(system, directions)
-    if at.sharpness(x0, system.v0) > at.limit * (1 + 1e-9):
-        raise ValueError(f"x0 must be where the method is stable: the sharpness there is "
-                         f"{at.sharpness(x0, system.v0):.4g}, above the limit {at.limit:.4g}")
-    k, x, sharpness, loss = _averaged_run(system, x0, steps, every, at)
+    try:
+        first = at.sharpness(system.x0, system.v0)
+    except VanishingPreconditioner:
+        raise ValueError("x0 must have no gradient component 0 when eps is 0: the method divides by it") from None
+    if not first <= at.limit * (1 + 1e-9):
+        where = f"{warmup} steps after x0" if warmup else "there"
+        said = f"{first:.4g}, above the limit {at.limit:.4g}" if np.isfinite(first) else "not finite"
+        hint = "" if warmup or not system.adaptive else "; warmup= makes steps first, which fill the memory"
+        raise ValueError(f"x0 must be where the method is stable: the sharpness {where} is {said}{hint}")
+    k, x, sharpness, loss, ended = _averaged_run(system, steps, every, at)
 
     def follow(name):
-        return _follow(THEORIES[name](system, x0, directions), k, x, Measured(system, directions))
+        why = unknown(optimizer, name)
+        if why:
+            return *np.full((3, k.size), np.nan), np.nan, why
+        return _follow(THEORIES[name](system, system.x0, directions), k, x, Measured(system, directions))
 
     done, _ = gather(list(chosen), follow, progress=progress)
     flow_sharpness, flow_loss, distance = (np.array([one[i] for one in done]).reshape(-1, k.size) for i in range(3))
-    name = problem.name if problem.has_hessian else f"{problem.name} (Hessian products by differences of gradients)"
+    name = problem.name if problem.has_hessian else f"{problem.name} ({DIFFERENCED})"
     return Edge(repr(optimizer), name, system.formula, at.limit, k + 0.5, sharpness, loss,
                 chosen[: len(done)], flow_sharpness, flow_loss, distance, np.array([one[3] for one in done]),
-                tuple(one[4] for one in done))
+                tuple(one[4] for one in done), ended)
 
 
 def _named(theories):
@@ -210,25 +231,34 @@ class Measured:
         return float(values[0]) / self.system.unit
 
 
-def _averaged_run(system, x0, steps, every, at):
-    """``(k, x, sharpness, loss)`` of the run averaged over steps k and k + 1; ValueError where it diverges before the
-    second record."""
-    x, s, found = x0, system.start, []
-    square = next((i for i, slot in enumerate(system.optimizer.slots) if slot.role == "square"), None)
+def _averaged_run(system, steps, every, at):
+    """``(k, x, sharpness, loss, ended)`` of the run averaged over steps k and k + 1, and how it ended before the last
+    one, or ""; ValueError where it does before the second record."""
+    x, s, found, ended = system.x0, system.start, [], ""
     for k in range(0, steps, every):
         run = inner_run(system.optimizer, system.problem, x, max(min(every, steps - k), 1), start=s, memory=True)
         if len(run) < 2 or not np.isfinite(run.x).all():
+            ended = f"not finite after step {k}"
             break
         middle, v = 0.5 * (run.x[0] + run.x[1]), np.zeros(0)
-        if square is not None and system.adaptive:
-            v = 0.5 * (run.memory[0, square] + run.memory[1, square])[: 1 if system.scalar else None]
-        found.append((k, middle, at.sharpness(middle, v), system.problem.fun(middle)))
+        if system.adaptive:
+            v = 0.5 * (run.memory[0, system.square] + run.memory[1, system.square])[: 1 if system.scalar else None]
+        try:
+            sharpness = at.sharpness(middle, v)
+        except VanishingPreconditioner as vanishing:
+            ended = f"at step {k} {vanishing}"
+            break
+        if not np.isfinite(sharpness):
+            ended = f"at step {k} the Hessian is not finite"
+            break
+        found.append((k, middle, sharpness, system.problem.fun(middle)))
         if not run.ok:
+            ended = f"{run.status} after step {k}"
             break
         x, s = run.final["x"], run.final["s"]
     if not found:
-        raise ValueError("optimizer must make a step from x0 that is finite")
-    return tuple(np.array(column) for column in zip(*found))
+        raise ValueError(f"optimizer must make a step from x0 that is finite, and {ended}")
+    return *(np.array(column) for column in zip(*found)), ended
 
 
 def _follow(flow, k, x, at):
@@ -246,7 +276,7 @@ def _follow(flow, k, x, at):
                     if not np.isfinite(flow.w).all():
                         break
                 s = at.sharpness(flow.w, flow.memory) if np.isfinite(flow.w).all() else np.nan
-            except np.linalg.LinAlgError:  # of a matrix that is not finite
+            except (np.linalg.LinAlgError, VanishingPreconditioner):  # of a matrix that is not finite; v is 0
                 s = np.nan
             if not np.isfinite(s):
                 message = f"not finite at step {time:g}"

@@ -28,38 +28,20 @@ from ...reference.stabilized import rkc_coefficients
 from ...spectrum import largest_eigenpairs, tracked_eigenpairs
 from .averaged import Averaged
 from .central import curvature_gradient, least
+from .products import Counted
 
 _NEAR = 0.75  # of the limit: below it no oscillation is looked for
 _SMALLEST = 1e-14  # of |w|: what round-off leaves of an oscillation in a run
 _SPREAD = 1e-2  # of |1 - s| in the principal flow: nearer to 0 its logarithm is that of this
 _ROD = 6  # columns that are kept of the rod's Sigma
+_BLOCK = 256  # rows of a tall matrix at once
 _PIECES = 3  # substeps of the rod flow
-
-
-class Counted:
-    """A problem whose evaluations are counted, in gradients: a Hessian product counts as two."""
-
-    def __init__(self, problem):
-        self.problem, self.dim, self.count = problem, problem.dim, 0
-
-    def grad(self, x):
-        """The gradient."""
-        self.count += 1
-        return self.problem.grad(x)
-
-    def hessp(self, x, v):
-        """The Hessian product, by differences of the gradient where the problem has none."""
-        self.count += 2
-        if self.problem.has_hessian:
-            return self.problem.hessp(x, v)
-        size = np.linalg.norm(v)
-        h = 6e-6 * (1 + np.linalg.norm(x)) / size if size > 0 else 1.0
-        return (self.problem.grad(x + h * v) - self.problem.grad(x - h * v)) / (2 * h)
 
 
 def critical_pairs(problem, x, p, count, start=None):
     """The ``count`` largest eigenvalues of P^-1 H at ``x`` and their vectors U (n, count), U'PU = I; ``start``:
-    those of a point nearby."""
+    those of a point nearby, with which the last of several is less accurate than the others: it is there so that
+    what passes them is seen."""
     root = np.sqrt(p)
 
     def product(v):
@@ -68,7 +50,7 @@ def critical_pairs(problem, x, p, count, start=None):
     if start is None or problem.dim <= 20:
         values, vectors = largest_eigenpairs(product, problem.dim, count, tolerance=1e-6)
     else:
-        values, vectors = tracked_eigenpairs(product, start * root[:, None])
+        values, vectors = tracked_eigenpairs(product, start * root[:, None], wanted=max(count - 1, 1))
     return values, vectors / root[:, None]
 
 
@@ -80,6 +62,18 @@ def rkc_step(field, y, h, radius):
     for mu, nu, gain, gamma in zip(c.mu, c.nu, c.gain, c.gamma):
         older, newer = newer, (1 - mu - nu) * y + mu * newer + nu * older + h * (gain * field(newer) + gamma * f)
     return newer
+
+
+def principal_axes(columns, count):
+    """The first ``count`` of U S, columns = U S V'.
+
+    By R of a QR factorisation in blocks of rows: the SVD of so tall a matrix is shared among LAPACK's threads, which on
+    a busy machine wait for each other a hundred times as long as they work.
+    """
+    r = np.zeros((0, columns.shape[1]))
+    for i in range(0, columns.shape[0], _BLOCK):
+        r = np.linalg.qr(np.vstack([r, columns[i : i + _BLOCK]]), mode="r")
+    return columns @ np.linalg.svd(r, full_matrices=False)[2][:count].T
 
 
 class GradientFlow:
@@ -302,10 +296,9 @@ class RodFlow:
         of Sigma: o is half of F+ - F-, and what F+ + F- adds is summed. With one direction that is the paper's."""
         here, shape = self.step(z), (len(self.linear), -1)
         mean, odd = here.copy(), []
-        vectors, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-        for vector, size in zip(vectors.T[: self.count], sizes):
+        for axis in principal_axes(columns, self.count).T:
             d = np.zeros_like(z)
-            d[self.linear] = (size * vector).reshape(shape)
+            d[self.linear] = axis.reshape(shape)
             one, other = self.step(z + d), self.step(z - d)
             mean += 0.5 * (one + other) - here
             odd.append(0.5 * (one - other)[self.linear].ravel())
@@ -325,8 +318,7 @@ class RodFlow:
             ahead = np.hstack([keep * self.columns, share * source])
             second, later = self.slopes(self.z + h * first, ahead)
             columns = np.hstack([keep * self.columns, np.sqrt(0.5) * share * source, np.sqrt(0.5) * share * later])
-            vectors, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-            self.columns = vectors[:, :_ROD] * sizes[:_ROD]
+            self.columns = principal_axes(columns, _ROD)
             self.z = self.z + 0.5 * h * (first + second)
 
 

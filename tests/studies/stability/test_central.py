@@ -236,9 +236,29 @@ def test_the_oscillation_solves_its_complementarity_problem():
     (lambda: oo.central_flow(oo.RMSprop(0.1, decay=0.0), BOWL), "decay must be above 0"),
     (lambda: oo.central_flow(oo.RMSprop(0.1, eps=0.0), oo.problems.quadratic([1.0, 3.0]), [0.0, 2.0]), "component 0"),
     (lambda: oo.central_flow(oo.GradientDescent(3.0), oo.problems.quadratic([1.0, 3.0])), "S = 9 is above 2"),
-    (lambda: oo.central_flow(oo.GradientDescent(0.1), oo.Problem(lambda x: float(x @ x), lambda x: 2 * x, dim=2)),
-     "needs the Hessian"),
+    (lambda: oo.central_flow(oo.GradientDescent(0.1), oo.problems.quadratic([1.0] * 2001)), "dense Hessian of n = "),
+    (lambda: oo.central_flow(oo.GradientDescent(0.1), oo.Problem(lambda x: 0.5 * float(x @ x), lambda x: x.copy(),
+                                                                 dim=2001)), "dense Hessian of n = 2001"),
 ])
 def test_bad_input(call, words):
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+def test_without_hessian_products_gradients_are_differenced():
+    exact = oo.Problem.from_expression("y*x^2/2 + (y-25)^2/200", "x y", x0=[0.1, 19.0])
+    plain = oo.Problem(exact.fun, exact.grad, dim=2)
+    one, other = (oo.central_flow(oo.GradientDescent(0.1), p, exact.x0, steps=300) for p in (exact, plain))
+    assert other.message == "Hessian products by differences of gradients" and one.message == ""
+    assert one.sharpness.max() == pytest.approx(2, abs=1e-3) and one.variance[-1] > 0.01
+    np.testing.assert_allclose(other.flow, one.flow, rtol=1e-6)
+    np.testing.assert_allclose(other.variance, one.variance, atol=1e-6)
+
+
+def test_what_there_is_before_a_hessian_that_is_not_finite_is_kept():
+    """x falls by .1 in each step, and beyond .5 there is no second derivative: x = .5 at the time 5."""
+    problem = oo.Problem(lambda x: float(x.sum()), np.ones_like, dim=2,
+                         hessp=lambda x, v: np.where(x > 0.5, v, np.nan))
+    study = oo.central_flow(oo.GradientDescent(0.1), problem, [1.0, 1.0], steps=20)
+    assert study.k.size == 5 and np.isfinite(study.sharpness).all() and study.x.shape == (5, 2)
+    assert study.message == "the central flow ended at step 5, where the Hessian is not finite"
