@@ -115,6 +115,13 @@ def memory(what: str, size: int) -> None:
                          f"of {there / 2**30:.3g} GB")
 
 
+def count(name: str, value: Any, low: int = 1, size: int = 64) -> int:
+    """:func:`integer` of things that take ``size`` bytes each, as many as the memory holds."""
+    number = integer(name, value, low)
+    memory(name, size * number)
+    return number
+
+
 def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """The one of ``allowed`` that equals ``value``, or ValueError with the nearest match."""
     try:
@@ -183,6 +190,14 @@ def entries(name: str, value: Any) -> Any:
     if isinstance(value, (str, bytes, dict, set, frozenset)) or np.ma.isMaskedArray(value) or not np.iterable(value):
         raise TypeError(f"{name} must be a sequence, got {shown(value)}")
     return tuple(value)
+
+
+def some(name: str, value: Any) -> Any:
+    """:func:`entries`, or ValueError where there is none."""
+    found = entries(name, value)
+    if not found:
+        raise ValueError(f"{name} must have at least one entry, got none")
+    return found
 
 
 def window(value: Any) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -11,7 +11,7 @@ _STEP = float(np.cbrt(np.finfo(float).eps))  # of central differences
 
 def probe(fun, grad, hess, hessp, x0, batch=None):
     """Call each callable once: shapes and types are checked here, not in the loop."""
-    _value(fun(x0.copy()))
+    value_of(fun(x0.copy()))
     n = x0.size
     if batch is not None:
         _pair(batch(x0.copy(), np.zeros(1, np.int64)), (n,))
@@ -22,7 +22,7 @@ def probe(fun, grad, hess, hessp, x0, batch=None):
         _returned("hessp", hessp(x0.copy(), np.ones(n)), (n,))
 
 
-def _value(f, name="fun"):
+def value_of(f, name="fun"):
     """What fun returned as a float, finite or not."""
     if type(f) is float:
         return f
@@ -40,7 +40,7 @@ def _pair(pair, shape):
     if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
         raise TypeError("batch must return a pair (f, gradient), the mean over the samples given, got "
                         f"{checks.shown(pair)}")
-    return _value(pair[0], "batch, first,"), _returned("batch, second,", pair[1], shape)
+    return value_of(pair[0], "batch, first,"), _returned("batch, second,", pair[1], shape)
 
 
 def _returned(name, value, shape):
@@ -60,7 +60,7 @@ def _returned(name, value, shape):
 # They see copies: whatever they do to their arguments, the loop's own x stays as it is.
 def _python_oracle(fun, grad, x, g, data):
     g[:] = _returned("grad", grad(x.copy()), g.shape)
-    return _value(fun(x.copy()))
+    return value_of(fun(x.copy()))
 
 
 def _python_product(hess, hessp, x, v, out, data):

@@ -79,7 +79,7 @@ def quartic(dim=1):
     The gradient flow is known in closed form, x_i(t) = x_i(0) / sqrt(1 + 2 x_i(0)^2 t), so
     everything converges sublinearly. Source: the textbook example of a degenerate minimum.
     """
-    dim = checks.integer("dim", dim, 1)
+    dim = checks.count("dim", dim)
     return Problem.from_kernels(
         "quartic", _quartic_fg, _quartic_hv, dim=dim, x0=np.resize((1.0, -0.5), dim),
         minima=(np.zeros(dim),), f_min=0.0, convex=True, about=quartic.__doc__,

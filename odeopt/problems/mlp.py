@@ -133,7 +133,7 @@ def digits_mlp(hidden=32, l2=1e-4, part="all", seed=0):
     AISTATS 2010, eq. 16; B. A. Pearlmutter, Neural Computation 6 (1994) 147; E. Alpaydin,
     C. Kaynak, doi:10.24432/C50P49, for the images.
     """
-    hidden = checks.integer("hidden", hidden, 1)
+    hidden = checks.count("hidden", hidden, 1, 2000)
     l2 = checks.real("l2", l2, 0.0)
     samples, data = pack(part, l2, hidden)
     d = int(data[1])

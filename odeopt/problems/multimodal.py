@@ -38,7 +38,7 @@ def styblinski_tang(dim=2):
     M. A. Styblinski, T.-S. Tang, Neural Networks 3 (1990) 467; M. Jamil, X.-S. Yang,
     arXiv:1308.4008.
     """
-    dim = checks.integer("dim", dim, 1)
+    dim = checks.count("dim", dim)
     return Problem.from_kernels(
         "styblinski-tang", _styblinski_tang_fg, _styblinski_tang_hv, dim=dim,
         x0=np.resize((0.0, -1.0), dim), minima=(np.full(dim, -2.903534027771177),),
@@ -69,7 +69,7 @@ def rastrigin(dim=2):
     basin of the global one; any other start measures luck. Source:
     S. Surjanovic, D. Bingham, Virtual Library of Simulation Experiments, "Rastrigin function".
     """
-    dim = checks.integer("dim", dim, 1)
+    dim = checks.count("dim", dim)
     return Problem.from_kernels(
         "rastrigin", _rastrigin_fg, _rastrigin_hv, dim=dim, x0=np.resize((0.45, -0.3), dim),
         minima=(np.zeros(dim),), f_min=0.0, window=_square(1.5, dim), about=rastrigin.__doc__)
@@ -120,7 +120,7 @@ def ackley(dim=2):
     Connectionist Machine for Genetic Hillclimbing, 1987; S. Surjanovic, D. Bingham, Virtual Library
     of Simulation Experiments, "Ackley function".
     """
-    dim = checks.integer("dim", dim, 1)
+    dim = checks.count("dim", dim)
     return Problem.from_kernels(
         "ackley", _ackley_fg, _ackley_hv, dim=dim, x0=np.resize((0.4, -0.25), dim),
         minima=(np.zeros(dim),), f_min=0.0, window=_square(2.0, dim), about=ackley.__doc__)
@@ -181,7 +181,7 @@ def levy(dim=2):
     With u_i = (x_i - 1)/4, w_i = 1 + u_i. Minimum 0 at (1, ..., 1) among many local ones. Source:
     S. Surjanovic, D. Bingham, Virtual Library of Simulation Experiments, "Levy function".
     """
-    dim = checks.integer("dim", dim, 1)
+    dim = checks.count("dim", dim)
     return Problem.from_kernels(
         "levy", _levy_fg, _levy_hv, dim=dim, x0=np.append(np.full(dim - 1, -0.3), 4.0),
         minima=(np.ones(dim),), f_min=0.0, window=_square(6.0, dim), about=levy.__doc__)

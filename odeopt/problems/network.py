@@ -228,7 +228,8 @@ def digits_network(width=32, layers=2, loss="squared", images=500, seed=0):
     within a thousand steps and stays there. Sources: Cohen et al., arXiv:2103.00065, for such networks; E. Alpaydin,
     C. Kaynak, doi:10.24432/C50P49, for the images.
     """
-    width, layers = checks.integer("width", width, 1), checks.integer("layers", layers, 1)
+    width, layers = checks.integer("width", width, 1), checks.integer("layers", layers, 1, 1000)
+    checks.memory("width and layers", 32 * width * (64 + layers * width))
     entropy = checks.choice("loss", loss, LOSSES) == "cross-entropy"
     pixels, labels = digits()
     count = checks.integer("images", images, 1, labels.size)

@@ -266,7 +266,7 @@ def normalized_mlp(hidden=16, radii=(8.0, 20.0), part="train", seed=0):
     radii[1] (W2, b2)/|(W2, b2)|, so the loss does not change when either layer is scaled. A finite
     sum over the images of ``part``. The start is standard normal from ``seed``.
     """
-    hidden = checks.integer("hidden", hidden, 1)
+    hidden = checks.count("hidden", hidden, 1, 2000)
     radii = checks.point("radii", radii, 2)
     if (radii <= 0).any():
         raise ValueError(f"radii must be positive, got {tuple(radii)}")

@@ -48,7 +48,7 @@ def rosenbrock(dim=2):
     Sources: H. H. Rosenbrock, Computer Journal 3 (1960) 175; M. Jamil, X.-S. Yang,
     arXiv:1308.4008; same form as ``scipy.optimize.rosen``.
     """
-    dim = checks.integer("dim", dim, 2)
+    dim = checks.count("dim", dim, 2)
     # The plane has its own gradient: without the loop it takes half the time, and a block of points
     # at once (odeopt.engine.batched) becomes SIMD code.
     return Problem.from_kernels(

@@ -53,6 +53,9 @@ class Schedule(abi.Portable):
         object.__setattr__(self, "parts", checks.entries("parts", self.parts))
         if not all(isinstance(part, Schedule) for part in self.parts):
             raise TypeError(f"parts must be Schedules, got {checks.shown(self.parts)}")
+        if self.depth > _DEEPEST:
+            raise ValueError(f"parts must be schedules of at most {_DEEPEST - 1} parts within each other, got "
+                             f"{self.depth - 1}")
         object.__setattr__(self, "constants", tuple(checks.real("constants", c) for c in
                                                        checks.entries("constants", self.constants)))
         if (self.kernel, len(self.constants)) not in _INSIDE and not self.parts:
@@ -60,6 +63,11 @@ class Schedule(abi.Portable):
                 checks.stays_inside(f"the kernel of schedule {self.name!r} must stay inside its "
                                     f"{len(self.constants)} constants", self.kernel, k, 1.0, self.c, reads="c")
             _INSIDE.add((self.kernel, len(self.constants)))
+
+    @property
+    def depth(self):
+        """How many schedules stand within each other, this one among them."""
+        return 1 + max((part.depth for part in self.parts), default=0)
 
     @property
     def c(self):
@@ -110,6 +118,7 @@ class Schedule(abi.Portable):
         return f"{self.name}({inner}{', ...' if len(self.constants) > 6 else ''}) of {self.drives}"
 
 
+_DEEPEST, _LOOKED_AT = 100, 1000
 _INSIDE = set()  # (kernel, number of constants) that have been tried
 
 
@@ -192,11 +201,20 @@ def product(first, second):
     for name, part in (("first", first), ("second", second)):
         if not isinstance(part, Schedule):
             raise TypeError(f"{name} must be a Schedule, got {checks.shown(part)}")
-        if any(part(k, 0.5) != 0.5 * part(k) for k in (0.0, 1.0, 7.5, 1000.0)):
+        if not _proportional(part):
             raise ValueError(f"{name} must be a schedule in fractions of the hyperparameter, got {part!r}")
     if first.drives != second.drives:
         raise ValueError(f"first and second must drive one hyperparameter, got {first.drives!r} and {second.drives!r}")
     return Schedule("product", _product, (), first.drives, (first, second))
+
+
+def _proportional(schedule):
+    """Whether the values are fractions of the hyperparameter's, at steps of many sizes, around those that stand among
+    the constants, and in every part."""
+    near = np.abs(schedule.constants[:_LOOKED_AT])
+    steps = np.concatenate([[0.0, 1.0, 7.5, 1000.0], near, 1.3 * near, near + 0.7])
+    steps = steps[steps < np.inf]
+    return np.array_equal(schedule(steps, 0.5), 0.5 * schedule(steps)) and all(map(_proportional, schedule.parts))
 
 
 def increasing(name, values):

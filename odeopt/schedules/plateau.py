@@ -63,9 +63,14 @@ class Decisions:
     history: list = field(default_factory=list, repr=False)
 
     def step(self, value):
-        """Take the value of the epoch that has ended; returns the learning rate of the next."""
+        """Take the value of the epoch that has ended, finite or not; returns the learning rate of the next."""
+        if type(value) is not float:
+            found = checks.real_numbers(value)
+            if isinstance(found, str) or found.ndim:
+                raise TypeError(f"value must be a real number, got {checks.shown(value)}")
+            value = float(found)
         self.epochs += 1
-        self.lr = self.rule.decide(self, float(value))
+        self.lr = checks.real("the learning rate that the rule decides", self.rule.decide(self, value), 0.0)
         self.history.append(self.lr)
         return self.lr
 

@@ -83,7 +83,7 @@ def _cosine(k, base, c):
         begun = snapped(np.expm1(m * np.log1p(more)) / more)  # in first periods
         at = max(k - period * begun, 0.0)
         period *= 1.0 + begun * more
-    half = 0.5 * (1.0 + np.cos(np.pi * at / period))
+    half = 0.5 * (1.0 + np.cos(np.pi * at / period if at < 1e300 else np.pi * (at / period)))
     return base * (c[2] + (1.0 - c[2]) * (half if c[3] == 1.0 else half ** c[3]))
 
 

@@ -39,7 +39,7 @@ def chebyshev_steps(mu, L, n, *, order="stable"):
     """
     low = checks.real("mu", mu, 0.0)
     high = checks.real("L", L, low, open_low=low == 0.0)
-    n = checks.integer("n", n, 1)
+    n = checks.count("n", n)
     checks.choice("order", order, ("stable", "increasing"))
     index = np.arange(n, 0, -1) if order == "increasing" else stable_order(n)
     with np.errstate(over="ignore", divide="ignore"):
@@ -57,7 +57,7 @@ def stable_order(n):
 
 def silver_steps(n, L=1.0):
     """The first ``n`` silver step sizes, an (n,) array; the bound holds for n = 2^m - 1."""
-    n = checks.integer("n", n, 1)
+    n = checks.count("n", n)
     high = checks.real("L", L, 0.0, open_low=True)
     k = np.arange(1, n + 1)
     nu = np.round(np.log2(k & -k))

@@ -664,3 +664,47 @@ def test_a_reference_ends_where_its_schedule_leaves_the_interval():
         oo.reference(oo.RMSprop(1e-3), beale, t_end=0.1, schedule=schedules.constant(drives="momentum"))
     all_of_it = oo.reference(oo.Adam(1e-3), beale, t_end=1.0, schedule=schedules.constant(0.9), steps=20)
     assert all_of_it.t_end == pytest.approx(0.018, rel=1e-9)
+
+
+@pytest.mark.parametrize("absolute", [
+    schedules.piecewise([2000, 3000], [0.0, 0.1], absolute=True),
+    schedules.sequence([schedules.constant(), schedules.piecewise([0, 3000], [1.0, 0.1], absolute=True)], [5000]),
+    schedules.cyclic(0.25, 0.25, low=0.0, absolute=True),
+    schedules.ramp(0.5, 0.9, 10, drives="lr").refined(2),
+])
+def test_a_product_takes_no_absolute_levels_wherever_they_stand(absolute):
+    with pytest.raises(ValueError, match="^first must be a schedule in fractions of the hyperparameter"):
+        schedules.product(absolute, schedules.constant())
+    with pytest.raises(ValueError, match="^second must be"):
+        schedules.product(schedules.silver(), absolute)
+
+
+def test_schedules_may_stand_in_each_other_a_hundred_deep():
+    deep = schedules.silver()
+    for _ in range(99):
+        deep = deep.refined(1.1)
+    assert deep(0) == pytest.approx(2**0.5)
+    with pytest.raises(ValueError, match="^parts must be schedules of at most 99 parts within each other"):
+        deep.refined(1.1)
+
+
+def test_a_cosine_of_huge_length_is_a_number():
+    assert schedules.cosine(1e308)(9e307) == pytest.approx((1 + np.cos(0.9 * np.pi)) / 2)
+    assert 0.0 <= schedules.cosine_restarts(1.1, 2.0)(1.7e308) <= 1.0
+
+
+@pytest.mark.parametrize("value", [None, "1", 1j, np.ma.masked, [1.0]])
+def test_decisions_take_numbers_alone(value):
+    decisions = schedules.ReduceLROnPlateau(patience=0).start(0.1)
+    with pytest.raises(TypeError, match="^value must be a real number"):
+        decisions.step(value)
+    assert decisions.epochs == 0 and decisions.step(np.float32(1.0)) == 0.1 and decisions.epochs == 1
+
+
+def test_a_rule_decides_a_learning_rate():
+    class Mine(schedules.PlateauRule):
+        def decide(self, decisions, value):
+            return -1.0
+
+    with pytest.raises(ValueError, match="^the learning rate that the rule decides must be in"):
+        Mine().start(0.1).step(1.0)

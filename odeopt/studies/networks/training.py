@@ -16,6 +16,8 @@ import numpy as np
 from ... import checks, clipping
 from ...optimizers import Clipped, Optimizer
 from ...problems import Problem
+from ...problems.callables import value_of
+from ...problems.network_vector import data_array
 from ...schedules import PlateauRule
 from ..base import Study
 from ..inner import gather, partial_results
@@ -75,10 +77,10 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     Parameters
     ----------
     optimizer : Optimizer
-        With a hyperparameter ``lr``.
+        With a hyperparameter ``lr`` where there is a rule; none that compares the gradients of two steps.
     network : Problem of a framework's network, or see the module
     data : dict
-        "train", "validation" and "test" -> (images, labels).
+        "train", "validation" and "test" -> (images, labels), as many of the one as of the other.
     epochs, batch : int
         The images are shuffled anew each epoch; a last incomplete batch is left out.
     rule : PlateauRule, optional
@@ -100,7 +102,7 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     """
     epochs, batch = checks.integer("epochs", epochs, 1), checks.integer("batch", batch, 1)
     seed = checks.integer("seed", seed, high=None)
-    _check(optimizer, network, data, rule)
+    data = _check(optimizer, network, data, rule)
     if isinstance(network, Problem):
         network = network.as_network("train")
     if clip_norm is not None or clip_value is not None:
@@ -109,6 +111,9 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
     if batch > len(labels):
         raise ValueError(f"batch must be at most the {len(labels)} training images, got {batch}")
     w = network.initial(seed)
+    if not isinstance(w, np.ndarray) or w.ndim != 1:
+        raise TypeError(f"network.initial must return a vector, got {checks.shown(w)}")
+    w = w.copy()
     state, rng = optimizer.init(w), np.random.default_rng([seed, 1])
     decisions = rule.start(optimizer.step) if rule is not None else None
     name, base_lr, after = repr(optimizer), optimizer.step, [w, w]  # after: the last two epochs, one may not count
@@ -118,10 +123,11 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
         order, losses = rng.permutation(len(labels)), []
         for begin in range(0, len(labels) - batch + 1, batch):
             chosen = order[begin : begin + batch]
-            loss, g = network.loss_and_grad(w, images[chosen], labels[chosen])
+            # The network sees copies: whatever it does to its argument, w moves by the steps alone.
+            loss, g = _pair("loss_and_grad", network.loss_and_grad(w.copy(), images[chosen], labels[chosen]))
+            losses.append(value_of(loss, "network.loss_and_grad, first,"))
             optimizer.update(w, g, state)
-            losses.append(loss)
-        validation = network.loss_and_accuracy(w, *data["validation"])
+        validation = _scores(network, w, data["validation"])
         row = optimizer.step, np.mean(losses), *validation
         if decisions is not None:
             lr = decisions.step(validation[0])
@@ -135,12 +141,27 @@ def train(optimizer: Optimizer, network: Any, data: Any, epochs: int, *, batch: 
         raise KeyboardInterrupt
     w = after[(len(rows) - 1) % 2]
     return Training(name, "none" if rule is None else repr(rule), base_lr, seed, *np.array(rows).T,
-                    network.loss_and_accuracy(w, *data["test"])[1], w)  # pyright: ignore[reportCallIssue]
+                    _scores(network, w, data["test"])[1], w)  # pyright: ignore[reportCallIssue]
+
+
+def _scores(network, w, pair):
+    """``(loss, accuracy)`` at ``w`` of images and labels."""
+    found = _pair("loss_and_accuracy", network.loss_and_accuracy(w.copy(), *pair))
+    return [value_of(one, f"network.loss_and_accuracy, {which},") for one, which in zip(found, ("first", "second"))]
+
+
+def _pair(name, found):
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise TypeError(f"network.{name} must return a pair, got {checks.shown(found)}")
+    return found
 
 
 def _check(optimizer, network, data, rule):
-    """TypeError or ValueError in one line for what cannot be trained."""
+    """The data with arrays for lists; TypeError or ValueError in one line for what cannot be trained."""
     checks.instance("optimizer", optimizer, Optimizer, "an Optimizer")
+    if optimizer.full_batch_only:
+        raise ValueError(f"optimizer must be one for mini-batches, and {optimizer.title} compares successive exact "
+                         "gradients")
     for name in () if isinstance(network, Problem) else ("initial", "loss_and_grad", "loss_and_accuracy"):
         if not callable(getattr(network, name, None)):
             raise TypeError(f"network must have a method {name}, as odeopt.problems.lenet.LeNet5 has, "
@@ -148,12 +169,25 @@ def _check(optimizer, network, data, rule):
     if not isinstance(data, Mapping) or not {"train", "validation", "test"} <= set(data):
         raise TypeError('data must be a dict of "train", "validation" and "test", as split gives it, '
                         f"got {checks.shown(data)}")
-    for name in ("train", "validation", "test"):
-        pair = data[name]
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise TypeError(f"data[{name!r}] must be a pair (images, labels), got {checks.shown(pair)}")
     if rule is not None:
         checks.instance("rule", rule, PlateauRule, "a PlateauRule, such as odeopt.schedules.ReduceLROnPlateau, or None")
+        if "lr" not in optimizer.numeric_names():
+            raise ValueError(f"rule must be None for {optimizer.title}, which has no lr, got {checks.shown(rule)}")
+    return {name: _images_and_labels(name, data[name]) for name in ("train", "validation", "test")}
+
+
+def _images_and_labels(name, pair):
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"data[{name!r}] must be a pair (images, labels), got {checks.shown(pair)}")
+    found = [data_array(one) if isinstance(one, (list, tuple)) or checks.is_masked(one) else one for one in pair]
+    for one in found:
+        if not getattr(one, "shape", ()):
+            raise TypeError(f"data[{name!r}] must be a pair of arrays (images, labels), got {checks.shown(one)} in it")
+    count, labels = (int(one.shape[0]) for one in found)
+    if count != labels or count == 0:
+        raise ValueError(f"data[{name!r}] must have as many images as labels, and at least one, got {count} and "
+                         f"{labels}")
+    return found
 
 
 def split(images, labels, sizes, seed=0):
@@ -213,10 +247,12 @@ def learning_rate_decay(network: Any, data: Any, optimizer: Optimizer, rule: Pla
     if not isinstance(epochs, Mapping):
         raise TypeError("epochs must be a dict from learning rates to numbers of epochs, "
                         f"got {checks.shown(epochs)}")
+    if not epochs:
+        raise ValueError("epochs must have at least one learning rate, got none")
     for lr, count in epochs.items():
         checks.positive("epochs, a learning rate in it,", lr)
         checks.integer("epochs, a number of them,", count, 1)
-    seeds = tuple(checks.integer("seeds", seed, high=None) for seed in checks.entries("seeds", seeds))
+    seeds = tuple(checks.integer("seeds", seed, high=None) for seed in checks.some("seeds", seeds))
 
     def one(job):
         (lr, count), used, seed = job

@@ -40,7 +40,7 @@ def lag_distance(optimizer, hessian, covariance, lags):
     a, _ = step_matrices(optimizer, hessian)
     n = np.shape(hessian)[0]
     return np.array([2 * np.trace((p - np.linalg.matrix_power(a, checks.integer("lags", d)) @ p)[:n, :n])
-                     for d in checks.entries("lags", lags)])
+                     for d in checks.some("lags", lags)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -61,8 +61,12 @@ def sde_moments(optimizer, hessian, covariance, x0, t, *, order=1):
 
 
 def _moments(f, q, z, t, n):
-    a, covariance = linear_sde(f, q, t)
-    return (a @ z)[:n], covariance[:n, :n]
+    with np.errstate(all="ignore"):
+        a, covariance = linear_sde(f, q, t)
+        mean, covariance = (a @ z)[:n], covariance[:n, :n]
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ValueError(f"t must be a time at which the moments are numbers, got {t:g}")
+    return mean, covariance
 
 
 def _second_moment(moments):
@@ -134,6 +138,9 @@ def weak_order(optimizer, hessian, covariance, x0, t_end, *, order=1, levels=6):
     steps = round(t_end / optimizer.h)
     if steps < 1 or abs(steps * optimizer.h - t_end) > 1e-9 * t_end:
         raise ValueError(f"t_end must be a multiple of the step h = {optimizer.h:.6g}, got {checks.shown(t_end)}")
+    if steps * 2**levels > checks.LARGEST:
+        raise ValueError(f"t_end must be in reach of {checks.LARGEST} steps at each level, got {t_end:g}, and those of "
+                         f"h = {optimizer.h / 2**levels:.6g} do not come there")
     h, error = [], []
     for level in range(levels):
         finer = optimizer.refined(2**level)

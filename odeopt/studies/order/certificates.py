@@ -93,7 +93,7 @@ def order_certificates(optimizers: Sequence[Method], problem: Problem, x0: Array
     """
     checked(problem)
     checks.choice("start", start, ("both", "cold", "consistent"))
-    optimizers = checks.entries("optimizers", optimizers)
+    optimizers = checks.some("optimizers", optimizers)
     for optimizer in optimizers:
         checked_method(optimizer, "optimizers must hold Optimizers and Discretizations")
     x = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)

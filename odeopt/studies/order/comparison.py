@@ -10,16 +10,17 @@ from ... import checks
 from ...discretization import Discretization
 from ...engine.record import MOST_STEPS
 from ...engine.trajectory import Trajectory
-from ...method import Method
+from ...method import Method, checked_method
 from ...problems import Problem
 from ...reference.reference import Reference, reference
 from ...reference.scheduled import ScheduledMethod
 from ...results import Result, html_table
+from ...sums import norms
 from ..inner import inner_run
 
 FORMAT = 1
 LOCAL_SAMPLES = 24
-MOST_RECORDS = 100_000  # at which a reference under a schedule is read
+MOST_RECORDS = 100_000  # at which a reference is read
 UNSETTLED = 0.5  # difference of two successive orders
 
 
@@ -159,13 +160,20 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
     >>> 0 < found.max_error < 0.02
     True
     """
+    checked_method(method)
     every = checks.integer("every", every, 1)
     local, order, check = (checks.switch(name, value) for name, value in (
         ("local", local), ("order", order), ("check", check)))
     if schedule is not None and t_end is not None:
         _in_reach(inner_run(method, problem, x0, None, MOST_STEPS, schedule, t_end=t_end, start=start), t_end, every)
-    run = inner_run(method, problem, x0, None if t_end is not None else steps, every, schedule, t_end=t_end,
-                    start=start, memory=local, progress=progress)
+    most = min(MOST_STEPS, every * MOST_RECORDS) + 1
+    if t_end is not None:  # a schedule and a list of steps have looked, or know their number
+        steps = None if schedule is not None or np.size(method.h) > 1 else most
+    run = inner_run(method, problem, x0, steps, every, schedule, t_end=t_end, start=start, memory=local,
+                    progress=progress)
+    if t_end is not None and steps == run.final["k"]:
+        raise ValueError(f"t_end must be in reach of {most - 1} steps with every={every}, got {t_end:g}, and they come "
+                         f"to t = {run.final['t']:g}")
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     empty = np.zeros(0)
 
@@ -189,7 +197,7 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
         return alone(f"no reference beyond t = {solution.t_end:.3g}: {solution.message}")
     t = run.t[covered]
     with np.errstate(over="ignore"):
-        error = np.linalg.norm(run.x[covered] - solution(np.minimum(t, solution.t_end)), axis=1)
+        error = norms(run.x[covered] - solution(np.minimum(t, solution.t_end)))
     largest = float(error.max())
     messages = []
     if not solved:
@@ -228,7 +236,7 @@ def _order(method, problem, x0, solution, start, largest, steps, schedule):
         t = run.t[run.t <= solution.t_end]
         if not run.ok or t.size < 2 or run.t[-1] < solution.t_end * (1 - 1e-9):
             return np.nan
-        errors.append(np.linalg.norm(run.x[: t.size] - solution(t), axis=1).max())
+        errors.append(norms(run.x[: t.size] - solution(t)).max())
     with np.errstate(all="ignore"):
         before, order = -np.diff(np.log2(errors))
     return float(order) if order > 0 and abs(order - before) <= UNSETTLED else np.nan
@@ -249,7 +257,7 @@ def _local_errors(method, problem, run, schedule=None):
         exact = reference(flow, problem, z, t + dt, rtol=1e-11, atol=1e-13, t0=t, check=False)
         if exact.success:
             times.append(t)
-            errors.append(float(np.linalg.norm(x - exact(t + dt))))
+            errors.append(float(norms(x - exact(t + dt))))
     return np.array(times), np.array(errors)
 
 

@@ -16,6 +16,7 @@ from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.base import checked
 from ...reference.reference import reference
+from ...sums import norms
 from ..base import Study, ended
 from ..inner import inner_run
 
@@ -88,8 +89,8 @@ def directions(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = No
         raise ValueError(f"optimizer must make a step whose end is finite on {problem.name}, and its run {run.message}")
     g = np.array([problem.grad(x) for x in run.x[:-1]])
     step = np.diff(run.x, axis=0)
-    length, slope = np.linalg.norm(step, axis=1), np.linalg.norm(g, axis=1)
-    seen = length > 1e-9 * (1 + np.linalg.norm(run.x[:-1], axis=1))  # shorter steps are mostly round-off of x
+    length, slope = norms(step), norms(g)
+    seen = length > 1e-9 * (1 + norms(run.x[:-1]))  # shorter steps are mostly round-off of x
     angle = np.zeros(len(step))
     u, v = step[seen] / length[seen, None], -g[seen] / slope[seen, None]
     angle[seen] = np.degrees(2 * np.arctan2(np.linalg.norm(u - v, axis=1), np.linalg.norm(u + v, axis=1)))
@@ -102,21 +103,25 @@ def orbit(problem, x0, t_end=None):
     """Points on the gradient flow's orbit from ``x0``, (m, n), dense where it moves."""
     x0 = checks.point("x0", x0, checked(problem).dim)
     t_end = checks.real_or_none("t_end", t_end, low=0.0, open_low=True)
-    g0 = np.linalg.norm(problem.grad(x0))
-    t = (1 + np.linalg.norm(x0)) / max(g0, 1e-300) if t_end is None else t_end
+    g0 = norms(problem.grad(x0))
+    t = (1 + norms(x0)) / max(g0, 1e-300) if t_end is None else t_end
     solver = "jitted" if problem.compiled else "auto"
     while True:
         solution = reference(gradient_flow(), problem, x0, t, check=False, solver=solver)
         if not solution.success:
             raise ValueError(f"t_orbit must be below {solution.t_end:.6g}, where gradient flow on {problem.name} ends: "
                              f"{solution.message}")
-        if t_end is not None or np.linalg.norm(problem.grad(solution(t))) <= 1e-6 * g0:
+        if t_end is not None or norms(problem.grad(solution(t))) <= 1e-6 * g0:
             break
         if t > 1e12:
             raise ValueError(f"t_orbit must be given: gradient flow on {problem.name} does not come to rest "
                              f"by t = {t:.3g}")
         t *= 4
-    return solution(np.concatenate([[0.0], np.geomspace(1e-9 * t, t, _ORBIT_POINTS)]))
+    points = solution(np.concatenate([[0.0], np.geomspace(1e-9 * t, t, _ORBIT_POINTS)]))
+    if not np.isfinite(points).all():
+        raise ValueError(f"problem must have a gradient that is finite along its orbit, and that of {problem.name} is "
+                         f"not at some t <= {t:.6g}")
+    return points
 
 
 def _distance_to_curve(points, curve):
@@ -130,5 +135,5 @@ def _distance_to_curve(points, curve):
         d = curve[np.clip(begin, 0, len(curve) - 2) + 1] - a
         squares = np.einsum("ij,ij->i", d, d)
         u = np.clip(np.einsum("ij,ij->i", points - a, d) / np.where(squares > 0, squares, 1.0), 0, 1)
-        distance = np.minimum(distance, np.linalg.norm(points - a - u[:, None] * d, axis=1))
+        distance = np.minimum(distance, norms(points - a - u[:, None] * d))
     return distance

@@ -233,7 +233,7 @@ class Equivalences(Study):
 def equivalences(names: Sequence[str] | None = None, *, progress: bool = False) -> Equivalences:
     """Execute the statements ``names`` (default: all of :data:`STATEMENTS`)."""
     names = list(STATEMENTS) if names is None else [
-        checks.choice("names", n, STATEMENTS) for n in checks.entries("names", names)]
+        checks.choice("names", n, STATEMENTS) for n in checks.some("names", names)]
 
     def work(name):
         statement = STATEMENTS[name]

@@ -160,7 +160,7 @@ def work_precision(methods: Sequence[Method], problem: Problem, x0: ArrayLike | 
     checks.choice("solver", solver, METHODS)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     steps = checks.integer("steps", steps, 1)
-    methods = list(checks.entries("methods", methods))
+    methods = list(checks.some("methods", methods))
     labels = None if labels is None else [str(label) for label in checks.entries("labels", labels)]
     if labels is not None and len(labels) != len(methods):
         raise ValueError(f"labels must name each of the {len(methods)} methods, got {len(labels)}")

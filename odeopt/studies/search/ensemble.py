@@ -20,6 +20,7 @@ from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.base import checked
 from ...results import Result, coordinates
+from ...sums import norms
 from ...threads import number
 from ..moments import merged, sums
 from .chunks import work
@@ -133,11 +134,11 @@ class Ensemble(Result):
 
     def nearest(self, points, within=math.inf):
         """Index of the nearest of ``points`` (m, n) for each end point, -1 beyond ``within``: a basin map."""
-        points = np.atleast_2d(np.asarray(points, dtype=float))
+        points = checks.array("points", np.atleast_2d(_points(points, "points")), (None, self.x.shape[-1]))
         best, index = np.full(self.status.shape, np.inf), np.full(self.status.shape, -1)
         with np.errstate(invalid="ignore", over="ignore"):
             for i, point in enumerate(points):
-                distance = np.linalg.norm(self.x - point, axis=-1)
+                distance = norms(self.x - point)
                 closer = (distance < best) & (distance <= within)
                 best, index = np.where(closer, distance, best), np.where(closer, i, index)
         return index
@@ -313,6 +314,8 @@ def sweep(optimizer: Optimizer, problem: Problem, starts: ArrayLike, steps: int 
     for name, values in grid.items():
         if isinstance(values, str) or not np.iterable(values):
             raise TypeError(f"grid must have a sequence of values for {name}, got {checks.shown(values)}")
+    grid = {name: list(values) for name, values in grid.items()}
+    checks.memory("grid", 2000 * math.prod(map(len, grid.values())))
     combinations = list(itertools.product(*grid.values()))
     if not combinations:
         raise ValueError("grid must have at least one value for every name")
@@ -342,11 +345,11 @@ def task(problem, optimizer, starts, steps, every, keep, t_end, gtol, start="col
     return found
 
 
-def _points(starts):
-    """``starts`` as a float64 array of its own."""
-    found = checks.real_numbers(starts)
+def _points(given, name="starts"):
+    """Points as a float64 array of its own."""
+    found = checks.real_numbers(given)
     if isinstance(found, str):
-        raise TypeError(f"starts must be an (N, n) array of real numbers, got {found}")
+        raise TypeError(f"{name} must be an (N, n) array of real numbers, got {found}")
     return found
 
 

@@ -97,7 +97,7 @@ def tune(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, st
         Trials of the logarithmic grid.
     span : float > 1
         The grid runs from lr/span to lr*span.
-    golden : int
+    golden : int <= 100
         Golden sections that refine the best of the grid: the budget is (grid + golden) runs for each momentum.
     momenta : sequence of float, optional
         Values of its ``momentum_name`` (``momentum``, ``beta1``) to search with it.
@@ -117,7 +117,7 @@ def tune(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = None, st
     """
     grid = checks.integer("grid", grid, 3)
     checks.memory("grid", 100 * grid)
-    golden = checks.integer("golden", golden)
+    golden = checks.integer("golden", golden, 0, 100)
     steps = checks.integer("steps", steps, 1)
     span = checks.real("span", span, 1.0, open_low=True)
     checks.choice("score", score, SCORES)

@@ -33,6 +33,7 @@ from ...optimizers.base import eps_places
 from ...problems import Problem
 from ...problems.base import checked
 from ...stencil import derivative
+from ...sums import norms
 from ..base import Study
 from ..inner import inner_run
 from .products import DIFFERENCED, Counted
@@ -84,12 +85,12 @@ class CentralFlow(Study):
     @property
     def distance(self):
         """(R,) distance of the averaged run to the central flow."""
-        return np.linalg.norm(self.x - self.flow, axis=1)
+        return norms(self.x - self.flow)
 
     @property
     def stable_distance(self):
         """(R,) distance to the flow without oscillation."""
-        return np.linalg.norm(self.x - self.stable, axis=1)
+        return norms(self.x - self.stable)
 
     def rows(self):
         """Ten steps, evenly spaced."""
@@ -133,6 +134,8 @@ def central_flow(optimizer: Optimizer, problem: Problem, x0: ArrayLike | None = 
     steps, substeps = checks.integer("steps", steps, 1), checks.integer("substeps", substeps, 1)
     x0 = problem.x0 if x0 is None else checks.point("x0", x0, problem.dim)
     run = inner_run(optimizer, problem, x0, steps + 1, start="consistent")
+    if len(run) < 2:
+        raise ValueError(f"optimizer must make a step whose end is finite on {problem.name}, and its run {run.message}")
     system = _System(optimizer, problem, x0)
     (flow, ended), (stable, early) = (system.solve(x0, steps, substeps, oscillating=on) for on in (True, False))
     n = min(flow[0].shape[0], stable[0].shape[0], len(run) - 1)

@@ -153,7 +153,7 @@ class StabilityTable(Study):
 def stability_table(optimizers: Sequence[Optimizer] | None = None, *, progress: bool = False) -> StabilityTable:
     """Measure :func:`stability_limit` of each optimizer (default: all, with default hyperparameters)."""
     given = [cls.default() for cls in ALL.values()] if optimizers is None else optimizers
-    chosen: Sequence[Any] = checks.entries("optimizers", given)
+    chosen: Sequence[Any] = checks.some("optimizers", given)
     for one in chosen:
         if not isinstance(one, Optimizer):
             raise TypeError(f"optimizers must be Optimizers, got {checks.shown(one)}")

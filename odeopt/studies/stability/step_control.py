@@ -33,6 +33,7 @@ from ...optimizers import ErrorControlledEuler
 from ...problems import Problem, quadratic
 from ...problems.base import checked
 from ...schemes import dormand_prince, explicit_euler
+from ...sums import norms
 from ..base import Study
 from ..inner import gather, inner_run, partial_results
 
@@ -166,8 +167,7 @@ def step_control(problem: Problem, x0: ArrayLike | None = None, t_end: float = 1
     tol = checks.real("tol", tol, 0.0, open_low=True)
     steps = checks.integer("steps", steps, 1)
     pair = schemes.ALL[checks.choice("scheme", scheme, tuple(k for k, s in schemes.ALL.items() if s.embedded_order))]
-    for rule in checks.entries("rules", rules):
-        checks.choice("rules", rule, RULES)
+    rules = [checks.choice("rules", rule, RULES) for rule in checks.some("rules", rules)]
 
     def log(rule):
         if rule == "dal":
@@ -205,8 +205,8 @@ def _dal(problem, x0, t_end, tol, steps):
     x, t, rows, status = x0.copy(), 0.0, [], "completed"
     while t < t_end and len(rows) < steps:
         g = problem.grad(x)
-        hg = np.linalg.norm(problem.hessp(x, g))
-        size = np.linalg.norm(g)
+        hg = norms(problem.hessp(x, g))
+        size = norms(g)
         if not np.isfinite(size) or not np.isfinite(hg):
             status = "diverged"
             break
@@ -214,6 +214,9 @@ def _dal(problem, x0, t_end, tol, steps):
         new = x - h * g
         rows.append((t, h, x, new, 0.5 * h * h * hg))
         x, t = new, t + h
+    if not rows:
+        raise ValueError(f"x0 must be a point where the gradient of {problem.name} and its product with the Hessian "
+                         f"are finite, got {checks.shown(x0)}")
     t, h, states, ends, estimate = (np.array(column) for column in zip(*rows))
     return _log(problem, "dal", explicit_euler, tol, t, h, states, ends, estimate, np.ones(h.size, dtype=bool),
                 len(rows), status)
@@ -222,7 +225,7 @@ def _dal(problem, x0, t_end, tol, steps):
 def _log(problem, rule, scheme, tol, t, h, states, ends, estimate, accepted, gradients, status):
     exact, _ = _advance(problem, dormand_prince, states, h, SUBSTEPS)
     with np.errstate(all="ignore"):
-        true_error = np.linalg.norm(ends - exact, axis=1)
+        true_error = norms(ends - exact)
     h_lambda = h * np.array([_curvature(problem, x) for x in states])
     taken = h_lambda[accepted]
     later = taken[taken.size // 2 :]

@@ -223,3 +223,66 @@ def test_training_clips_as_the_wrapped_optimizer_does():
         train(oo.Adam(0.1), Scale(), data, 1, clip_norm=-1.0)
     with pytest.raises(ValueError, match="clip_norm or clip_value must be given, one of them"):
         train(oo.Adam(0.1), Scale(), data, 1, clip_norm=1.0, clip_value=1.0)
+
+
+class Returns(Scale):
+    """A network of which one method gives something else."""
+
+    def __init__(self, **methods):
+        for name, value in methods.items():
+            setattr(self, name, lambda *_, value=value: value)
+
+
+SOME = np.linspace(-1, 1, 8)
+PAIR = dict.fromkeys(("train", "validation", "test"), (SOME, SOME))
+PLATEAU = oo.schedules.ReduceLROnPlateau()
+
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda: train(oo.Adam(), Returns(initial=None), PAIR, 1, batch=4), TypeError, "network.initial must return a v"),
+    (lambda: train(oo.Adam(), Returns(loss_and_grad=(1j, SOME[:1])), PAIR, 1, batch=4), TypeError,
+     "network.loss_and_grad, first, must return a real number, got complex"),
+    (lambda: train(oo.Adam(), Returns(loss_and_grad=(np.ma.masked, SOME[:1])), PAIR, 1, batch=4), TypeError,
+     "network.loss_and_grad, first, must return a real number, got masked"),
+    (lambda: train(oo.Adam(), Returns(loss_and_grad=1.0), PAIR, 1, batch=4), TypeError, "network.loss_and_grad must r"),
+    (lambda: train(oo.Adam(), Returns(loss_and_accuracy=(1.0, None)), PAIR, 1, batch=4), TypeError,
+     "network.loss_and_accuracy, second, must return a real number"),
+    (lambda: train(oo.Adam(), Scale(), PAIR | {"train": (SOME, SOME[:5])}, 1, batch=4), ValueError,
+     r"data\['train'\] must have as many images as labels, and at least one, got 8 and 5"),
+    (lambda: train(oo.Adam(), Scale(), PAIR | {"test": (SOME[:0], SOME[:0])}, 1, batch=4), ValueError,
+     r"data\['test'\] must have as many"),
+    (lambda: train(oo.Adam(), Scale(), PAIR | {"test": (None, None)}, 1, batch=4), TypeError,
+     r"data\['test'\] must be"),
+    (lambda: train(oo.BarzilaiBorwein(), Scale(), PAIR, 1, batch=4), ValueError, "optimizer must be one for mini"),
+    (lambda: train(oo.ErrorControlledEuler(0.1), Scale(), PAIR, 1, batch=4, rule=PLATEAU), ValueError,
+     "rule must be None for error-controlled Euler, which has no lr"),
+    (lambda: learning_rate_decay(Scale(), PAIR, oo.Adam(), PLATEAU, {}), ValueError, "epochs must have at least one"),
+    (lambda: learning_rate_decay(Scale(), PAIR, oo.Adam(), PLATEAU, {0.1: 1}, seeds=()), ValueError,
+     "seeds must have at least one entry"),
+])
+def test_what_cannot_be_trained_is_said_in_one_line(call, error, words):
+    with pytest.raises(error, match=f"^{words}"):
+        call()
+
+
+def test_a_network_keeps_its_start_and_cannot_move_the_weights():
+    class Spoils(Scale):
+        start = np.zeros(1)
+
+        def initial(self, seed):
+            return self.start
+
+        def loss_and_grad(self, w, images, labels):
+            found = super().loss_and_grad(w, images, labels)
+            w[:] = 1e9
+            return found
+
+        def loss_and_accuracy(self, w, images, labels):
+            found = super().loss_and_accuracy(w, images, labels)
+            w[:] = np.nan
+            return found
+
+    spoilt, plain = (train(oo.Adam(0.1), network, PAIR, 2, batch=4) for network in (Spoils(), Scale()))
+    assert np.array_equal(spoilt.w, plain.w) and Spoils.start[0] == 0.0
+    lists = {name: (SOME.tolist(), SOME.tolist()) for name in PAIR}
+    assert np.array_equal(train(oo.Adam(0.1), Scale(), lists, 2, batch=4).w, plain.w)
