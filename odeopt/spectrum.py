@@ -19,6 +19,19 @@ class _NotFinite(ArithmeticError):
     """A product is not finite."""
 
 
+def _scaled_length(v):
+    """|v| by BLAS, which scales: squares of large and small entries neither overflow nor vanish."""
+    from scipy.linalg import norm
+
+    return float(norm(v, check_finite=False))
+
+
+def _length(v):
+    with np.errstate(over="ignore", under="ignore"):
+        length = float(np.linalg.norm(v))
+    return length if 1e-140 < length < np.inf else _scaled_length(v)
+
+
 def power_iteration(product: Product, v: np.ndarray, iterations: int, tolerance: float = 0.0,
                     radius: float = 1.0) -> tuple[float, np.ndarray]:
     """``(largest |eigenvalue|, vector)`` after ``iterations`` products at most, from below.
@@ -41,7 +54,7 @@ def power_iteration(product: Product, v: np.ndarray, iterations: int, tolerance:
     v, before, size = v * (radius / np.linalg.norm(v)) if radius != 1.0 else v / np.linalg.norm(v), np.inf, 0.0
     for _ in range(iterations):
         w = product(v)
-        size = float(np.linalg.norm(w)) / radius
+        size = _length(w) / radius
         if not 0.0 < size < np.inf:
             break
         v = w / size
@@ -57,22 +70,19 @@ def spectrum_ends(product: Product, n: int, products: int = 30) -> tuple[float, 
 
     ``product(v) -> (n,)``. L is NaN or infinite where a product is.
     """
-    from scipy.linalg import eigvalsh_tridiagonal, norm
-
-    def length_of(v):  # by BLAS, which scales: squares of large and small entries neither overflow nor vanish
-        return float(norm(v, check_finite=False))
+    from scipy.linalg import eigvalsh_tridiagonal
 
     v = np.random.default_rng(0).standard_normal(n)  # fixed: the same call gives the same numbers
     v /= np.linalg.norm(v)
     before, beta, diagonal, beside = np.zeros(n), 0.0, [], []
     for _ in range(min(n, products)):
         w = product(v)
-        length = length_of(w)
+        length = _scaled_length(w)
         if not np.isfinite(length):
             return length, 0.0
         diagonal.append(float(v @ w))
         w = w - diagonal[-1] * v - beta * before
-        beta = length_of(w)
+        beta = _scaled_length(w)
         if beta <= 1e-10 * length:  # the space is invariant: its Ritz values are eigenvalues
             break
         beside.append(beta)

@@ -94,6 +94,18 @@ def distance_between(x, y):
     return np.sqrt(total)
 
 
+def norms(a, axis=-1):
+    """Euclidean norms along an axis of an array, of entries of any size."""
+    with np.errstate(all="ignore"):
+        found = np.linalg.norm(a, axis=axis)
+        lost = ~((found > 1e-140) & (found < np.inf))  # or squares may have vanished or overflowed
+        if lost.any():
+            largest = np.abs(a).max(axis=axis, keepdims=True)
+            scale = np.where((largest > 0.0) & (largest < np.inf), largest, 1.0)
+            found = np.where(lost, np.squeeze(scale, axis) * np.linalg.norm(a / scale, axis=axis), found)
+    return found
+
+
 @kernel
 def finite(x):
     """Whether all entries of a vector are."""

@@ -18,6 +18,7 @@ from ..problems import Problem
 from ..problems.base import checked
 from ..progress import progress_bar
 from ..schedules import Schedule, driven
+from ..sums import norms
 from . import filippov
 from .scheduled import ScheduledMethod, ScheduledSolution
 from .solvers import DENSE_JACOBIAN, IMPLICIT, solve
@@ -323,7 +324,7 @@ def _distance(solution, loose, t0, end, n):
     if not loose.success:
         return np.nan
     t = np.linspace(t0, end, 201)[1:]
-    return float(np.linalg.norm(loose.sol(t)[:n] - solution.sol(t)[:n], axis=0).max())
+    return float(norms(loose.sol(t)[:n] - solution.sol(t)[:n], 0).max())
 
 
 @np.errstate(all="ignore")

@@ -19,6 +19,7 @@ from ..engine.record import record
 from ..flows import SignInclusion
 from ..schemes import dormand_prince
 from ..schemes.base import LEAST_ATOL
+from ..sums import norms
 from . import filippov
 
 PATIENCE_EXPLICIT = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
@@ -287,8 +288,9 @@ class _JittedSolution:
             self.t, self.nfev, self.success, self.message = np.array([float(t0)]), 1, False, _at_the_start(t0)
             self.sol = None  # pyright: ignore[reportAttributeAccessIssue]
             return
-        speed = np.linalg.norm(first) / (np.linalg.norm(z0) + 1.0)
-        h = min(1e-3 * (t_end - t0), 1e-2 * rtol**0.2 / max(speed, 1e-300))  # the controller takes over
+        speed = norms(np.ravel(first)) / (norms(z0.ravel()) + 1.0)
+        # The controller takes over, if the step is not 0.
+        h = min(1e-3 * (t_end - t0), max(1e-2 * rtol**0.2 / max(speed, 1e-300), np.finfo(np.float64).tiny))
         trials = min(most, _TRIALS if problem.compiled and flow.compiled else PATIENCE // dormand_prince.stages)
         run = record(Discretization(flow, dormand_prince, h, rtol=rtol, atol=atol, t0=t0), problem, z0,
                      min(trials, max(1000, _ENTRIES // z0.size)), t_end=t_end, memory=True)

@@ -17,6 +17,7 @@ from ...optimizers import Optimizer
 from ...problems import Problem
 from ...problems.base import checked
 from ...reference.reference import reference
+from ...sums import norms
 from ..inner import inner_run
 
 
@@ -123,8 +124,8 @@ def deviation(first: Any, second: Any, problem: Problem, steps: int = 200, *, re
     a, b = (side.points(problem, steps) for side in sides)
     if a.shape != b.shape:
         raise ValueError(f"first and second must observe points of one shape, got {a.shape} and {b.shape}")
-    size = np.linalg.norm(a, axis=1).max() if relative else 1.0
-    return float(np.linalg.norm(a - b, axis=1).max() / (size or 1.0))
+    size = norms(a).max() if relative else 1.0
+    return float(norms(a - b).max() / (size or 1.0))
 
 
 def two_step(lr, momentum, first=1.0):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import checks
+from ...sums import norms
 
 AGREE = 0.05  # slopes that differ by no more count as one asymptotic tail
 _TAIL = 5  # levels of the fit at most: coarser ones know less about the limit
@@ -29,7 +30,7 @@ def distance_to(t, x, curve, t_end):
     if np.count_nonzero(covered) < 2:
         return math.nan, math.nan
     with np.errstate(over="ignore"):
-        distance = np.linalg.norm(x[covered] - curve(t[covered]), axis=1)
+        distance = norms(x[covered] - curve(t[covered]))
     return (float(distance.max()), float(distance[-1])) if np.isfinite(distance).all() else (math.inf, math.inf)
 
 

@@ -241,7 +241,7 @@ def _states(method, flow, problem, x0, steps, t_end):
 
 def _bound(energy, t, start, c):
     """The bound on f - f* that follows from energy <= start."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # at t = 0
         if energy in ("gap", "mechanical"):
             return np.full(t.shape, start)
         if energy == "gradient-convex":
