@@ -287,3 +287,13 @@ def test_a_length_is_that_of_a_memory_which_has_settled():
     wound = _settled_move(oo.Momentum(1.0, 0.9), np.zeros(1), np.ones(1))
     assert wound == pytest.approx(10 * (1 - 0.9**32), rel=1e-12)
     assert _settled_move(oo.Lion(1.0, 0.9, 0.9), np.zeros(2), np.array([3.0, -1.0])) == pytest.approx(2**0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["gd", oo.GradientDescent(1.0), oo.GradientDescent])
+def test_an_automatic_rate_within_bounds(method):
+    """x^2/2 from 3 on [1, 4]: L = 1.1 and mu = 1 give 2/2.1."""
+    r = oo.minimize(lambda x: 0.5 * float(x @ x), [3.0], jac=np.copy, hess=lambda x: np.eye(1), bounds=[(1.0, 4.0)],
+                    method=method, lr="auto", maxiter=5)
+    assert r.success and r.x[0] == 1.0 and r.lr == pytest.approx(2 / 2.1, rel=1e-9)
+    with pytest.raises(ValueError, match="bounds must be None for rmsprop"):
+        oo.minimize(lambda x: 0.5 * float(x @ x), [3.0], bounds=[(1.0, 4.0)], method="rmsprop", lr="auto", momentum=0.5)

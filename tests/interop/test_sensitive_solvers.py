@@ -270,3 +270,14 @@ def test_the_dense_output_of_dormand_and_prince_is_of_order_four():
     c = np.array([0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1, 1])
     for q, expected in enumerate((0.0, 0.0, 0.0, 0.25)):
         assert scheme_solvers._DENSE @ c**q == pytest.approx(expected, abs=1e-14)
+
+
+def test_a_first_step_of_another_length_moves_the_grid():
+    solver = solver_class(oo.schemes.explicit_euler)(lambda t, y: -y, 1.0, np.ones(1), 2.05, step=0.25, first_step=0.1)
+    times, factor = [1.0], 1.0
+    for h in (0.1, 0.25, 0.25, 0.25, 0.2):
+        solver.step()
+        times.append(times[-1] + h)
+        factor *= 1 - h
+        assert solver.t == pytest.approx(times[-1], rel=1e-15) and solver.y[0] == pytest.approx(factor, rel=1e-13)
+    assert solver.status == "finished" and solver.t == 2.05

@@ -123,3 +123,28 @@ def test_flows_of_400_numbers_hand_their_jacobian_to_implicit_solvers(n, asked):
     taken.clear()
     solvers.solve(oo.flows.gradient_flow(), problem, problem.x0[None], 0.0, 1e-3, 1e-3, 1e-3, "Radau")
     assert bool(taken) == asked
+
+
+class Pacing:
+    """A solver that goes ``step`` in each step and spends 100 evaluations on it."""
+
+    def __init__(self, field, step):
+        self.field, self.step_length, self.t, self.status, self.y = field, step, 0.0, "running", np.zeros(1)
+
+    def step(self):
+        self.field.count += 100
+        self.t += self.step_length
+
+    def dense_output(self):
+        return "piece"
+
+
+def test_a_trial_is_won_by_twice_the_pace():
+    """In 1000 evaluations, counted in their second half; who loses gives back what it has spent."""
+    for step, won in ((2.1, True), (1.9, False)):
+        field = solvers._Counted(None, None, 5000)
+        steps = solvers._trial(Pacing(field, step), field, 0.01, None)
+        assert (steps is not None) == won and field.allowed == (5000 if won else 6000)
+        if won:
+            assert [found[0] for found in steps] == pytest.approx(2.1 * np.arange(1, 11))
+            assert [found[3] for found in steps] == list(range(100, 1001, 100))
