@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
     "optimizers": ("optimizers", "optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
                    "training_kit clipping limits equivalence"),
-    "flows": ("flows", "stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified "
+    "flows": ("flows", "fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified "
               "convergence central"),
     "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
     "loops": ("engine/loops.py engine/batched.py sums.py",
