@@ -12,7 +12,7 @@ ROOT = pathlib.Path(odeopt.__file__).parent
 # From the ground up; names in one entry may import each other.
 LAYERS = (
     ("machine_code", "abi", "archive", "checks", "clipping", "fingerprint", "linear_systems", "matrices", "moved",
-     "progress", "results", "spec", "spectrum", "stencil", "sums", "threads"),
+     "progress", "results", "spec", "spectrum", "stencil", "stores", "sums", "threads"),
     ("problems",),
     ("flows",),
     ("schemes",),
