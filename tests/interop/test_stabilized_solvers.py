@@ -275,6 +275,63 @@ def test_rkc_takes_the_published_steps_and_evaluations_on_the_heat_equation():
         assert np.abs(solver.y - u0).max() == pytest.approx(8.28e-4, rel=2e-3)  # of space: that of time is far below
 
 
+def one_dimensional_heat(t, u):
+    """u_t = u_xx on 40 points, u = 0 at the ends."""
+    padded = np.concatenate([[0.0], u, [0.0]])
+    return (padded[2:] - 2 * u + padded[:-2]) * 41**2
+
+
+def stiff_brusselator(t, y):
+    """u, v, w of SUNDIALS' ark_brusselator.c, its second test; the spectral radius is 1/5e-6."""
+    u, v, w = y
+    return np.array([1 - (w + 1) * u + v * u * u, w * u - v * u * u, (3.5 - w) / 5e-6 - w * u])
+
+
+@pytest.mark.parametrize(("cls", "evaluations", "error", "near"), [(ROCK2, 2845, 8.03e-5, 0.05),
+                                                                   (RKC2, 949, 1.08e-4, 0.15)])
+def test_another_implementation_of_both_on_the_heat_equation(cls, evaluations, error, near):
+    """SciML, OrdinaryDiffEq.jl, pull request 3952 (July 2026): from sin(pi x) to t = 1/2 with rtol = atol = 1e-6, the
+    radius by power iteration every 25 steps.
+
+    ======  ===========  =======  =====================
+    method  evaluations  error    here
+    ======  ===========  =======  =====================
+    ROCK2   2845         8.03e-5  2824 and 8.03e-5
+    RKC     949          1.08e-4  1049 and 9.96e-5
+    ======  ===========  =======  =====================
+    """
+    x = np.arange(1, 41) / 41
+    r = solve_ivp(one_dimensional_heat, (0, 0.5), np.sin(np.pi * x), method=cls, rtol=1e-6, atol=1e-6)
+    assert r.nfev == pytest.approx(evaluations, rel=near)
+    exact = math.exp(-(np.pi**2) * 0.5) * np.sin(np.pi * x)
+    assert np.linalg.norm(r.y[:, -1] - exact) == pytest.approx(error, rel=near)
+
+
+def test_published_counts_and_values_of_the_brusselator():
+    """SUNDIALS (main, 2026), examples/arkode/C_serial: ark_brusselator_lsrk_domeigest, rtol 1e-6, atol 1e-10, t = 10,
+    prints for RKL of order 2 (Legendre polynomials: .5 s^2 instead of RKC's .65 s^2)
+
+    =======  =====  ===========  ===========  ==============================
+    method   steps  evaluations  most stages  u, v, w
+    =======  =====  ===========  ===========  ==============================
+    RKL2       752        47265          195  .305608, 3.657399, 3.499995
+    RKC2       983        46986          133  here
+    =======  =====  ===========  ===========  ==============================
+
+    For ROCK2 on a Brusselator nothing published was found. Its estimate is of order 2: it takes the steps of tolerance
+    to 1/2 and not to 1/3, here 5242 of at most 41 stages, 103835 evaluations.
+    """
+    printed, options = np.array([0.305608, 3.657399, 3.499995]), {"rtol": 1e-6, "atol": 1e-10}
+    solver = RKC2(stiff_brusselator, 0.0, np.array([1.2, 3.1, 3.0]), 10.0, spectral_radius=202001.2, **options)
+    stages = steps_of(solver)
+    np.testing.assert_allclose(solver.y, printed, atol=1e-5)
+    assert solver.nfev == pytest.approx(47265, rel=0.1) and 752 < stages.size < 1.5 * 752
+    other = ROCK2(stiff_brusselator, 0.0, np.array([1.2, 3.1, 3.0]), 10.0, spectral_radius=202001.2, **options)
+    more = steps_of(other)
+    np.testing.assert_allclose(other.y, printed, atol=3e-5)
+    assert 4 < more.size / stages.size < 7 and other.nfev < 2.5 * solver.nfev
+
+
 def fewest_stages(cls, length):
     """The least s with ``length`` <= beta(s): 2/3 (s^2 - 1) (1 - 2 eps/15), eps = 2/13, of Sommeijer, Shampine and
     Verwer, with the factor rounded to .653; or ROCK2's own interval, .81 s^2 in the limit."""
