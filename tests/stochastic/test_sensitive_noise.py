@@ -227,3 +227,15 @@ def test_a_coordinate_may_be_without_noise():
     for covariance in ([2.0, 0.0], np.diag([2.0, 0.0])):
         np.testing.assert_allclose(st.gaussian(covariance).covariance([0.3, 1.0]), np.diag([2.0, 0.0]), atol=1e-15)
     assert not st.gaussian(np.zeros((2, 2))).covariance([0.3, 1.0]).any()
+
+
+@pytest.mark.parametrize(("word", "most"), [(4, 1), (5, 2**32 - 1)])
+def test_states_of_generators_are_within_their_ranges(word, most):
+    """Whether half of a word is left over, and that half: 32 bits."""
+    given = (oo.GradientDescent(0.1), LINE, st.gaussian(1.0))
+    run = st.sample(*given, steps=3, paths=2)
+    run.final["streams"][1, word] = most
+    assert st.sample(*given, steps=1, resume=run).k[-1] == 4
+    run.final["streams"][1, word] = most + 1
+    with pytest.raises(ValueError, match="resume must hold states of PCG64 generators"):
+        st.sample(*given, steps=1, resume=run)
