@@ -21,13 +21,17 @@ from . import optimizers as _optimizers
 
 def _collect():
     import sys
+    from types import FunctionType
+
+    from .abi import interpreted, plain_by_wish
 
     found, signature = {}, ("k", "p", "x", "g", "s")  # a page may hold the field of its flow, too
     for cls in _optimizers.ALL.values():  # not SWA's, which finds the wrapped one by its address
         page = sys.modules[cls.__module__]
         for name, value in vars(page).items():
-            if isinstance(value, _Dispatcher) and value.py_func.__module__ == page.__name__:
-                if _names_of_arguments(value.py_func) == signature:
+            if isinstance(value, _Dispatcher) or isinstance(value, FunctionType) and plain_by_wish(value):
+                function = interpreted(value)
+                if function.__module__ == page.__name__ and _names_of_arguments(function) == signature:
                     found[name] = value
     for name, cls in _optimizers.ALL.items():
         found[name] = cls.default().kernel

@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..abi import kernel, precision
+from ..abi import interpreted, kernel, precision
 from ..flows import adam_flow, muon_flow
 from ..flows.muon import ADJUSTMENTS, QUINTIC, adjusted, matrix_shape, shape_of
 from ..matrices import load, newton_schulz, part, polar
@@ -208,7 +208,7 @@ class Muon(Optimizer):
             return self._with_shape(axes[0], size // axes[0])
         if self.shape is None:
             return self._with_shape(0, 0)
-        rows, columns = shape_of.py_func(size, *self.shape)
+        rows, columns = interpreted(shape_of)(size, *self.shape)
         if rows == 0:
             raise ValueError(f"shape must fit the vector of {size} entries, got {self.shape}")
         return self._with_shape(rows, columns)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import places
 import pytest
+from rows import ROWS
 
 import odeopt as oo
 
@@ -48,6 +49,9 @@ CASES = {
     "minimize": lambda: oo.minimize(BEALE, BEALE.x0, method=ADAM, maxiter=20).x,
     "convergence": lambda: np.array(oo.convergence(GD, BEALE, t_end=0.01, levels=3).order).ravel(),
     "sample": lambda: oo.sample(GD, BEALE, oo.stochastic.gaussian(0.1), paths=2, steps=9, seed=1).x.ravel(),
+    "every row": lambda: np.concatenate([oo.record(row.make(), BEALE, steps=3).x[-1] for row in ROWS]),
+    "every row, a matrix": lambda: np.concatenate([_updated(row.make()) for row in ROWS
+                                                   if "shape" not in row.arguments]),
     "inlined loop": lambda: oo.record(ADAM, BEALE, steps=20, specialize=True).x[-1],
 }
 
@@ -64,6 +68,13 @@ for name, case in t.CASES.items():
     assert done.returncode == 0, done.stderr[-3000:]
     rows = (line.split("|") for line in done.stdout.splitlines())
     return {name: [float.fromhex(v) for v in values] for name, *values in rows}
+
+
+def test_the_kernels_have_their_names_without_the_compiler():
+    code = "import odeopt.kernels as k; print(*k.__all__)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)})
+    assert done.stdout.split() == oo.kernels.__all__
 
 
 @pytest.mark.parametrize("name", CASES)

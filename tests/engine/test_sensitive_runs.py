@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import odeopt as oo
-from odeopt.abi import kernel
+from odeopt.abi import interpreted, kernel
 from odeopt.engine import batched, loops
 from odeopt.engine.record import CONTROLLERS
 from odeopt.reference.reference import _agreement
@@ -210,7 +210,7 @@ def moves_third(k, p, x, g, s):
 
 def test_rest_is_judged_by_a_step_more_than_there_are_slots():
     x, s = np.array([1.0, 0.0]), np.zeros((2, 2))
-    assert batched._moving.py_func(moves_third, 0, np.zeros(1), x, np.zeros(2), s).tolist() == [1, 0]
+    assert interpreted(batched._moving)(moves_third, 0, np.zeros(1), x, np.zeros(2), s).tolist() == [1, 0]
 
     def fg(x, g, data):
         g[:] = 0.0

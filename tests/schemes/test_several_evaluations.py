@@ -6,6 +6,7 @@ from numba import njit
 
 import odeopt as oo
 from odeopt import schemes
+from odeopt.abi import interpreted
 from odeopt.linear_systems import advance, begin, eliminate
 from odeopt.method import method_from
 
@@ -181,7 +182,7 @@ def jacobian(x):
     return np.array([[-20.0 * x[0], 10.0], [-1.0, 0.0]])
 
 
-@pytest.mark.parametrize("functions", [(residuals, jacobian), (residuals.py_func, jacobian.py_func)],
+@pytest.mark.parametrize("functions", [(residuals, jacobian), (interpreted(residuals), interpreted(jacobian))],
                          ids=["compiled", "plain"])
 def test_levenberg_marquardt_of_a_sum_of_squares(functions):
     """Rosenbrock's function with a = 100 is |r|^2, and x - (J'J + I/h)^{-1} J'r its step."""
