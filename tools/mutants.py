@@ -28,6 +28,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
     "optimizers": ("optimizers", "optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
@@ -140,6 +142,10 @@ class Slow(BaseException):
     """A test has taken more than its time."""
 
 
+def too_slow(*_):
+    raise Slow
+
+
 class Ordered:
     """Of a copy's pytest: orders the tests, and writes down how long each took and which failed.
 
@@ -159,16 +165,17 @@ class Ordered:
                     and item.nodeid not in self.without]
         items.sort(key=lambda item: self._rank(item.nodeid))  # stable: tests of a file stay together, with fixtures
 
-    def pytest_runtest_setup(self):
-        def end(*_):
-            raise Slow
-
+    def _timed(self):
+        """A hook around a part of a test, in which it may be ended."""
         if self.stopped < float("inf"):
-            signal.signal(signal.SIGPROF, end)
+            signal.signal(signal.SIGPROF, too_slow)
             signal.setitimer(signal.ITIMER_PROF, self.stopped)
+        try:
+            return (yield)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
 
-    def pytest_runtest_teardown(self):
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
+    pytest_runtest_setup = pytest_runtest_call = pytest.hookimpl(wrapper=True)(_timed)
 
     def pytest_runtest_logreport(self, report):
         took = report.duration * (report.when == "call")
@@ -185,8 +192,6 @@ def linked(source, target):
 
 def tested(tree, arguments, plugin):
     """In a fork: pytest in the tree, of which nothing is imported yet. Writes what the plugin found to a file."""
-    import pytest
-
     os.setsid()  # with the processes that tests start it can be ended as one
     os.chdir(tree)
     os.environ.update({"ODEOPT_CACHE_DIR": str(tree / ".loops"), "PYTHONPATH": str(tree)})
@@ -239,7 +244,7 @@ class Clean:
         self.folder, self.area, self.quick, self.first = Path(folder), area, quick, {}
         self.tree = self.folder / "base"
         if not self.tree.exists():
-            leave = shutil.ignore_patterns(".git", ".venv", ".hypothesis")
+            leave = shutil.ignore_patterns(".git", ".venv", ".hypothesis", *["*.nb[ci]"] * plain)
             shutil.copytree(ROOT, self.tree, ignore=leave)
         self.seconds, self.without = noticed(self.tree, area, quick=quick, every=plain)
         if self.without and not (plain and self.seconds):
