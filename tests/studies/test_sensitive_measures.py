@@ -1,6 +1,7 @@
 """What studies measure, on data whose answer is known: fits, intervals, rates, energies, searches, curves."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from odeopt import stochastic as st
 from odeopt.studies.networks import scale_invariance
 from odeopt.studies.noise import mixing, scaling_rules, weak_order
 from odeopt.studies.noise import stationary as S
-from odeopt.studies.order import convergence, directions, fit, lyapunov
+from odeopt.studies.order import comparison, convergence, directions, fit, lyapunov
 from odeopt.studies.order.work_precision import WorkPrecision
 from odeopt.studies.search import lr_search
 from odeopt.studies.search.suggest import path_curvature, suggest
@@ -390,3 +391,23 @@ def test_limits_are_met_to_the_last_digits():
     for method, limit in ((oo.GradientDescent(1.0), 2.0), (oo.Momentum(1.0, 0.5), 3.0)):
         assert abs(limits.stability_limit(method) - limit) <= 5e-12 * limit
     assert limits.stability_limit(oo.schemes.explicit_euler) == pytest.approx(2.0, abs=5e-12)
+
+
+@pytest.mark.parametrize(("before", "order", "settled"), [
+    (1.0, 1.0, True), (1.0, 1.49, True), (1.0, 1.51, False), (1.49, 1.0, True), (1.51, 1.0, False),
+    (0.3, 0.01, True), (0.3, -0.01, False), (4.0, 4.4, True)])
+def test_an_order_is_settled_within_a_half(before, order, settled, monkeypatch):
+    """Errors e, e/2^before and e/2^(before + order) at h, h/2 and h/4."""
+    errors = {2: 2.0**-before, 4: 2.0 ** -(before + order)}
+
+    def run(finer, problem, x0, steps, factor, *rest, **more):
+        return SimpleNamespace(ok=True, t=np.array([0.0, 1.0]), x=np.array([[0.0], [errors[finer]]]))
+
+    def zero(t):
+        return np.zeros((len(t), 1))
+
+    zero.t_end = 1.0
+    method = SimpleNamespace(scaling=dict, refined=lambda factor: factor)
+    monkeypatch.setattr(comparison, "inner_run", run)
+    found = comparison._order(method, LINE, None, zero, "cold", 1.0, 10, None)
+    assert found == pytest.approx(order, rel=1e-12) if settled else np.isnan(found)
