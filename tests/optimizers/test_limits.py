@@ -366,3 +366,13 @@ def test_adan_follows_adams_flow_from_either_start():
                for f in (8, 16)]
         assert np.log2(off[0] / off[1]) == pytest.approx(1, abs=0.05)
     assert np.abs(paths["cold"] - paths["consistent"]).max() > 0.05
+
+
+def test_refined_averages_keep_their_times():
+    """Four steps for one: the memory of the average four times as many, its start four times as late."""
+    ema = oo.EMA(oo.GradientDescent(0.1), 0.9, start=7, every=2).refined(4)
+    assert (ema.lr, ema.decay, ema.start_at, ema.every) == pytest.approx((0.025, 0.975, 28, 2), rel=1e-14)
+    swa = oo.SWA(oo.GradientDescent(0.1), start=7, every=2).refined(4)
+    assert (swa.lr, swa.start_at, swa.every) == (0.025, 28, 2)
+    clipped = oo.Clipped(oo.GradientDescent(0.1), norm=3.0).refined(4)
+    assert (clipped.lr, clipped.norm, clipped.value) == (0.025, 3.0, None)

@@ -411,3 +411,27 @@ def test_an_order_is_settled_within_a_half(before, order, settled, monkeypatch):
     monkeypatch.setattr(comparison, "inner_run", run)
     found = comparison._order(method, LINE, None, zero, "cold", 1.0, 10, None)
     assert found == pytest.approx(order, rel=1e-12) if settled else np.isnan(found)
+
+
+def test_logs_of_step_rules_are_their_formulas():
+    """On a quadratic, from (1, 1): first trial 0.1/lambda; dal's h = 2 tol |g|/|H g| with estimate h^2 |H g|/2; true
+    errors from exponentials."""
+    c = np.array([1.0, 8.0])
+    problem = oo.problems.quadratic(list(c), x0=[1.0, 1.0])
+    study = oo.step_control(problem, t_end=1.0, tol=0.05, rules=["PI", "dal", "article"])
+    assert study["PI"].h[0] == pytest.approx(0.1 / 8, rel=1e-12)
+    for rule in ("dal", "article"):
+        log, x, t = study[rule], np.array([1.0, 1.0]), 0.0
+        for i in range(len(log.t)):
+            g = c * x
+            size, bend = np.linalg.norm(g), np.linalg.norm(c * g)
+            h = min(0.1 * size / bend, 1.0 - t) if rule == "dal" else 0.05 / size  # a method's own step is not cut
+            estimate = 0.5 * h * h * bend if rule == "dal" else 0.05
+            true = np.linalg.norm(x * (1 - h * c) - x * np.exp(-h * c))
+            assert (log.t[i], log.h[i], log.h_lambda[i]) == pytest.approx((t, h, 8 * h), rel=1e-9, abs=1e-13)
+            assert (log.estimate[i], log.true_error[i]) == pytest.approx((estimate, true), rel=1e-9, abs=1e-13)
+            x, t = x * (1 - h * c), t + h
+        assert t == pytest.approx(1.0, abs=0.0 if rule == "dal" else 0.2) and log.accepted.all()
+        assert log.gradients == len(log.t)
+        later = log.h_lambda[len(log.t) // 2 :]
+        assert log.growth == pytest.approx(np.exp(np.mean(np.log(abs(1 - later)))), rel=1e-12)
