@@ -14,7 +14,7 @@ from ..archive import Entry, Wrong
 from ..method import method_from
 from ..optimizers import Optimizer, State, state_file
 from ..optimizers import state as states
-from ..optimizers.arrays import as_list, flat_view, names_of
+from ..optimizers.arrays import as_list, flat_view, names_of, refuse_overlaps
 from ..schedules import PlateauRule, Schedule
 from ..schedules.plateau import Decisions
 
@@ -154,6 +154,7 @@ def _of_one_another(optimizer, state, arrays, names):
         if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"{label} must have shape {shape} and {dtype}, as the state, got {array.shape} and "
                              f"{array.dtype}")
+    refuse_overlaps(arrays, [np.empty(0) for _ in arrays], state)
 
 
 def _dict(name, value):

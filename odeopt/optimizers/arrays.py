@@ -65,23 +65,39 @@ def refuse_shared(x, g):
 
 
 def refuse_overlaps(xs, gs, state):
-    """An error where one array of x lies in the memory of another, or of a gradient: it would move twice, and
-    on several threads by no rule. Looked at whenever an array is not the one of the last step."""
+    """An error where one array of x lies in the memory of another, of a gradient or of the state, or a gradient in the
+    state: it would move twice, and on several threads by no rule. Looked at whenever an array is not the one of the
+    last step."""
     if len(xs) == 1:
-        return refuse_shared(xs[0], gs[0])
+        refuse_shared(xs[0], gs[0])
+        if any(np.may_share_memory(s, one) for s in state._memory for one in (xs[0], gs[0])):
+            raise ValueError(_IN_THE_STATE)
+        return
     arrays, seen = [*xs, *gs], state._seen
     if seen and all([where[0]() is array for where, array in zip(seen, arrays)]):
         return
     seen = [where if where and where[0]() is array else _whereabouts(array)
             for where, array in zip(seen or [None] * len(arrays), arrays)]
-    reach, last_x = 0, 0  # ends of what came before: of everything, and of x alone
-    for begin, end, i in sorted([(begin, end, i) for i, (_, begin, end) in enumerate(seen)]):
-        if begin < (reach if i < len(xs) else last_x):
+    reach, last = 0, 0  # ends of what came before: of everything, and of what moves, x and the state
+    where = [*seen, *map(_whereabouts, state._memory)]
+    for begin, end, i in sorted([(begin, end, i) for i, (_, begin, end) in enumerate(where)]):
+        moves = not len(xs) <= i < len(arrays)
+        if begin < (reach if moves else last):
             for x, g in zip(xs, gs):
                 refuse_shared(x, g)
+            if any(np.may_share_memory(s, one) for s in state._memory for one in arrays):
+                raise ValueError(_IN_THE_STATE)
             raise ValueError("x must hold no memory twice, nor share it with g")
-        reach, last_x = max(reach, end), max(last_x, end if i < len(xs) else 0)
+        reach, last = max(reach, end), max(last, end if moves else 0)
     vars(state)["_seen"] = seen
+
+
+_IN_THE_STATE = "x and g must not share memory with the state"
+
+
+def owner(array):
+    """The array whose memory ``array`` and its views have: the ``base`` of all of them but itself."""
+    return array if array.base is None else array.base
 
 
 def _whereabouts(array):

@@ -518,10 +518,12 @@ class Optimizer:
         Notes
         -----
         Ctrl-C and other signals wait for the end of the step. Values are not checked: a gradient that is
-        not finite makes ``x`` not finite. A finite gradient never makes NaN of a running average. Where its
-        square, times the weight that it gets in the average, overflows (from |g| = 1.3e154 on, 1.8e19 in
-        float32, and 1/sqrt(1 - beta2) times more in a mean of weight 1 - beta2), the average stays infinite,
-        and from then on a coordinate that is divided by it does not move. Where what is divided by is 0 (eps = 0
-        and g, or g^2, is 0 so far) there is no move; torch and optax give NaN for 0/0.
+        not finite makes ``x`` not finite. A finite gradient never makes NaN of a running average, but for two
+        cases: a factor of 0 (beta2 = 0), by which an infinite average is NaN in the next step, as in torch and
+        optax, and differences of two gradients that overflow themselves (Adan). Where its square, times the
+        weight that it gets in the average, overflows (from |g| = 1.3e154 on, 1.8e19 in float32, and
+        1/sqrt(1 - beta2) times more in a mean of weight 1 - beta2), the average stays infinite, and from then on a
+        coordinate that is divided by it does not move, until a fresh ``init``. Where what is divided by is 0
+        (eps = 0 and g, or g^2, is 0 so far) there is no move; torch and optax give NaN for 0/0.
         """
         _state.update(self, x, g, state, threads, lr)

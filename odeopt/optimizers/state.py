@@ -19,7 +19,7 @@ import numpy as np
 from .. import checks, threads
 from ..sums import scaled_norm
 from . import state_file
-from .arrays import as_list, checked, flat_view, names_of, pair, refuse_overlaps, refuse_shared
+from .arrays import as_list, checked, flat_view, names_of, owner, pair, refuse_overlaps
 from .inside import check_inside
 
 _NO_PLAN = (None, (), None)  # optimizer, (kernel, p) of each block, form of each group
@@ -101,6 +101,7 @@ class State:
     _seen: Any = field(default=None, init=False, repr=False)  # where the arrays of the last step lie
     _driven: Any = field(default=(None,), init=False, repr=False)  # the plan whose step sizes ``lr=`` sets
     _short: Any = field(default=(None,), init=False, repr=False)  # what a step of one small array needs
+    _memory: Any = field(default=(), init=False, repr=False)  # the slots as kernels get them: these keep their shapes
 
     def __post_init__(self):
         """``dtypes``: of each array, from its block's memory; ``size``: entries of all arrays;
@@ -109,7 +110,8 @@ class State:
         size = sum(s.shape[1] for s in self.slots)
         vars(self).update(
             times=Times(self.times),
-            slots=tuple(self.slots),
+            _memory=tuple(self.slots),
+            slots=tuple(s.view() for s in self.slots),
             groups=tuple((tuple(indices), MappingProxyType(dict(overrides))) for indices, overrides in self.groups),
             reduces=tuple(self.reduces),
             blocks=tuple((group, tuple(indices), cut) for group, indices, cut in self.blocks),
@@ -144,7 +146,7 @@ class State:
 
     def plain(self, name):
         """A field by name; the times and the groups as lists that can be written to."""
-        value = getattr(self, name)
+        value = self._memory if name == "slots" else getattr(self, name)
         if name == "times":
             return list(value)
         return [(list(indices), dict(overrides)) for indices, overrides in value] if name == "groups" else value
@@ -159,7 +161,7 @@ class State:
         if isinstance(slot, str):
             slot = self.names.index(checks.choice("slot", slot, self.names))
         pieces = [[] for _ in self.shapes]
-        for (_, indices, _), s in zip(self.blocks, self.slots):
+        for (_, indices, _), s in zip(self.blocks, self._memory):
             ends = np.cumsum([_size(self.shapes[i]) for i in indices[:-1]], dtype=int)
             row = s[slot - len(self.names)] if 0 <= slot < len(self.names) else s[slot]
             for i, piece in zip(indices, np.split(row, ends)):
@@ -231,7 +233,7 @@ def _plan(optimizer, state):
     if not all(threads.elementwise(variants[j].bare, state.shapes[i]) for j, i in sliced):
         raise ValueError(f"state must come from this optimizer: it is in slices, which {optimizer!r} cannot take")
     calls, plan = {}, []
-    for (j, indices, cut), s in zip(state.blocks, state.slots):
+    for (j, indices, cut), s in zip(state.blocks, state._memory):
         # What a slice is handed is its own p: as of a vector of its length, which is what the kernel sees.
         shape = (s.shape[1],) if cut or len(indices) > 1 else state.shapes[indices[0]]
         if s.shape[0] != variants[j].memory_rows(shape):
@@ -293,13 +295,13 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
             and type(x) is type(g) is np.ndarray and type(workers) is int and workers == 1):
         # The short way to the same: for one small array the rest takes longer than the kernel. Python looks
         # at signals after calls and at the end of a loop's body, so here not between a step and its count.
-        _, kernel, p, s, times, shape, dtype = state._short
+        _, kernel, p, s, times, shape, dtype, memory = state._short
         own = vars(state)
         if lr is not None:
             p = _driven(optimizer, state, lr)[0][1]
         u, v = pair(x, g, shape, dtype)
-        if np.may_share_memory(u, v):
-            refuse_shared(u, v)
+        if np.may_share_memory(u, v) or u.base is memory or v.base is memory:
+            refuse_overlaps([u], [v], state)
         for dt in map(kernel, (own["k"],), (p,), (u,), (v,), (s,)):
             times[0] += dt
             own["k"] += 1
@@ -312,8 +314,8 @@ def update(optimizer: Any, x: Any, g: Any, state: State, workers: int | None = 1
     if state._plan[0] is not optimizer:  # a fresh or loaded state, or another learning rate: same slots, other numbers
         vars(state)["_plan"] = _plan(optimizer, state)
         if state.small:
-            vars(state)["_short"] = (optimizer, *state._plan[1][0], state.slots[0], state.times._values,
-                                     state.shapes[0], state.dtypes[0])
+            vars(state)["_short"] = (optimizer, *state._plan[1][0], state._memory[0], state.times._values,
+                                     state.shapes[0], state.dtypes[0], owner(state._memory[0]))
     plan = state._plan[1] if lr is None else _driven(optimizer, state, lr)
     if optimizer.norm_entry is not None and len(plan) > 1:
         _hand_in_norm(optimizer.norm_entry, plan, flat_g)
@@ -372,7 +374,7 @@ def _drivable(optimizer, state, lr):
 
 def _step(flat_x, flat_g, state, plan, workers):
     jobs, gathered = [], []
-    for (_, indices, cut), s, (kernel, p) in zip(state.blocks, state.slots, plan):
+    for (_, indices, cut), s, (kernel, p) in zip(state.blocks, state._memory, plan):
         if len(indices) == 1:
             u, v = flat_x[indices[0]], flat_g[indices[0]]
             if cut:

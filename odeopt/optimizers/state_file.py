@@ -21,10 +21,10 @@ def save(state, path):
 def contents(state):
     """``(words, arrays)``: what a file keeps of ``state``."""
     words = {f.name: state.plain(f.name) for f in fields(state) if f.init and f.name != "slots"}
-    rows = [len(s) for s in state.slots]
+    rows = [len(s) for s in state._memory]
     if any(n != len(state.names) for n in rows):  # they depend on the shapes of the arrays
         words["rows"] = rows
-    return words, {f"slots_{i}": s for i, s in enumerate(state.slots)}
+    return words, {f"slots_{i}": s for i, s in enumerate(state._memory)}
 
 
 def load(path):

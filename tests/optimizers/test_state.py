@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import warnings
 import zipfile
 from dataclasses import replace
 from fractions import Fraction
@@ -433,3 +434,38 @@ def test_a_wrapper_has_the_hyperparameters_of_what_it_wraps():
     descent = oo.GradientDescent(1e-2)
     tuned, plain = oo.tune(oo.SWA(descent, start=3), problem, steps=20), oo.tune(descent, problem, steps=20)
     assert tuned.best_lr == plain.best_lr and tuned.optimizer == oo.SWA(plain.optimizer, start=3)
+
+
+@pytest.mark.parametrize("make", [lambda: oo.Adam(0.1), lambda: oo.SOAP(0.1), lambda: oo.EMA(oo.Momentum(0.1))])
+def test_nothing_lies_in_the_memory_of_the_state(make, tmp_path):
+    opt, x, g = make(), np.ones(4), np.full(4, 0.5)
+    state = opt.init(x)
+    for steps in range(2):  # with a plan, and without
+        row = state.slots[0][0]
+        for xs, gs in ((x, row), (row, g), (x, state.slots[0][-1:].reshape(-1))):
+            with pytest.raises(ValueError, match="^x and g must not share memory with the state"):
+                opt.update(xs, gs, state)
+        assert state.k == steps
+        opt.update(x, g, state)
+    several = opt.init([np.ones(4), np.ones(4)])
+    opt.update([x, g], [np.ones(4), np.ones(4)], several)
+    with pytest.raises(ValueError, match="^x and g must not share memory with the state"):
+        opt.update([x, g], [np.ones(4), several.slots[1][0]], several)
+    for action in (lambda: oo.save_checkpoint(tmp_path / "c", opt, several, [x, x]),
+                   lambda: oo.load_checkpoint(tmp_path / "whole", x=[x, x])):
+        oo.save_checkpoint(tmp_path / "whole", opt, several, [x, g])
+        with pytest.raises(ValueError, match="^x must hold no memory twice"):
+            action()
+
+
+def test_a_slot_of_another_shape_changes_nothing():
+    opt, x, other = oo.Adam(0.1), np.ones(4), np.ones(4)
+    state, untouched = opt.init(x), opt.init(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # numpy 2.5's, of setting a shape
+        state.slots[0].shape = (2, 8)
+    for _ in range(2):
+        opt.update(x, np.ones(4), state)
+        opt.update(other, np.ones(4), untouched)
+    assert np.array_equal(x, other) and np.array_equal(state.row("mean"), untouched.row("mean"))
+    assert np.array_equal(copy.copy(state).slots[0], untouched.slots[0])
