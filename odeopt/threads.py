@@ -118,6 +118,47 @@ class Uninterrupted:
             self.handlers[number](number, frame)
 
 
+class OneBlasThread:
+    """A block in which scipy's BLAS and LAPACK keep to one thread, where they are OpenBLAS (elsewhere it does nothing).
+
+    Factorising 650 unknowns takes 6 ms on one thread, and on two 140 ms of CPU time as soon as something else runs: the
+    threads wait for each other in a loop. The number is the whole process's; the last block that ends puts it back.
+    """
+
+    _lock, _open, _before = threading.Lock(), 0, 0
+
+    def __enter__(self):
+        get, put = _blas_threads()
+        with OneBlasThread._lock:
+            if OneBlasThread._open == 0:
+                OneBlasThread._before = get()
+                put(1)
+            OneBlasThread._open += 1
+
+    def __exit__(self, *_):
+        with OneBlasThread._lock:
+            OneBlasThread._open -= 1
+            if OneBlasThread._open == 0:
+                _blas_threads()[1](OneBlasThread._before)
+
+
+@functools.cache
+def _blas_threads():
+    """Functions that get and set the number of BLAS's threads, or that do nothing."""
+    import ctypes
+
+    from scipy.linalg import blas
+
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(blas._fblas.__file__)  # finds what this module is linked to
+        for prefix in ("scipy_openblas", "openblas"):
+            for suffix in ("", "64_"):
+                with contextlib.suppress(AttributeError):
+                    return (getattr(library, f"{prefix}_get_num_threads{suffix}"),
+                            getattr(library, f"{prefix}_set_num_threads{suffix}"))
+    return lambda: 1, lambda count: None
+
+
 def elementwise(optimizer, shape=(4,)):
     """Whether the update of an array of ``shape`` treats each coordinate by itself and all with the same flow time.
 

@@ -193,23 +193,25 @@ class Flow(abi.Portable):
 
 
 class _Field:
-    """A flow's field on one problem: :meth:`Flow.field`."""
+    """A flow's field on one problem: :meth:`Flow.field`. Code of ours that is compiled takes ``first`` (the addresses
+    of its kernels, if ``compiled``), ``data`` and ``p``."""
 
     def __init__(self, flow, problem, p):
         self.flow, self.problem, self.p = flow, problem, p  # they keep alive what the addresses point to
-        self._shape, self._data = (flow.rows, problem.dim), problem.data
-        if problem.compiled and flow.compiled:
-            self._first = (np.array([*abi.addresses(flow.rhs, abi.RHS), *abi.addresses(problem.fg, abi.FG),
+        self.shape, self.data = (flow.rows, problem.dim), problem.data
+        self.compiled = bool(problem.compiled and flow.compiled)
+        if self.compiled:
+            self.first = (np.array([*abi.addresses(flow.rhs, abi.RHS), *abi.addresses(problem.fg, abi.FG),
                                      *abi.addresses(problem.hv, abi.HV)], dtype=np.int64),)
             self._evaluate = _compiled_evaluate()
         else:
-            self._first, self._evaluate = (problem.fg, problem.hv), abi.interpreted(flow.rhs)
+            self.first, self._evaluate = (problem.fg, problem.hv), abi.interpreted(flow.rhs)
 
     def __reduce__(self):
         return _Field, (self.flow, self.problem, self.p)  # addresses are of this process
 
     def __call__(self, t, z):
-        t, z = t if isinstance(t, float) else checks.real("t", t), checks.kept("z", z, self._shape)
-        dz = np.zeros(self._shape)
-        self._evaluate(*self._first, self._data, t, self.p, z, dz)
+        t, z = t if isinstance(t, float) else checks.real("t", t), checks.kept("z", z, self.shape)
+        dz = np.zeros(self.shape)
+        self._evaluate(*self.first, self.data, t, self.p, z, dz)
         return dz

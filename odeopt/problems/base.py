@@ -100,6 +100,7 @@ class Problem(Portable):
     about: str = ""
     model: Any = field(default=None, compare=False)  # of what the variables are the weights (problems.classifier)
     network: Any = field(default=None, compare=False)  # a framework's network (problems.network_vector)
+    dense: Any = field(default=None, compare=False)  # kernel (x, out, data) of the whole Hessian
 
     def __init__(self, fun, grad=None, hess=None, dim=None, *, hessp=None, x0=None, minima=(),
                  f_min=None, window=None, name=None, convex=False, batch=None, samples=None):
@@ -142,9 +143,16 @@ class Problem(Portable):
     @classmethod
     def from_kernels(cls, name, fg, hv, *, dim, x0, data: Any = NO_DATA, minima=(), f_min=None,
                      window=None, fgb: Any = None, samples: int = 0, convex: bool = False, about: str | None = "",
-                     model: Any = None):
-        """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product)."""
+                     model: Any = None, hess: Any = None):
+        """A problem from compiled kernels of :mod:`odeopt.abi` (``hv=None``: no Hessian product).
+
+        ``hess(x, out, data)`` writes the whole Hessian into ``out`` (n, n), where that is faster than n products.
+        """
         callables.check_signatures(fg, hv, fgb)
+        if hess is not None:
+            checks.takes("hess", hess, "hess(x, out, data)")
+            if hv is None:
+                raise ValueError("hess must be None without hv, whose products it is the matrix of")
         dim, x0 = checks.integer("dim", dim, 1), checks.point("x0", x0, dim)
         samples = checks.integer("samples", samples, 1 if fgb is not None else 0)
         self = cls.__new__(cls)
@@ -154,7 +162,7 @@ class Problem(Portable):
         callables.check_inside(name, fg, hv, fgb, data, x0, samples)
         self._set(name=name, dim=dim, fg=fg, hv=no_hessian if hv is None else hv, data=data, x0=x0,
                   minima=minima, f_min=f_min, window=window, compiled=compiled, has_hessian=hv is not None,
-                  fgb=fgb, samples=samples, convex=convex, model=model, about=inspect.cleandoc(about or ""))
+                  fgb=fgb, samples=samples, convex=convex, model=model, dense=hess, about=inspect.cleandoc(about or ""))
         if not _ours(fg):
             _warn(differences.plainly_wrong(self.fun, self.grad, x0, fgb and self.value_and_grad, samples))
         return self
@@ -371,7 +379,11 @@ class Problem(Portable):
         as it is."""
         if self.dim > DENSE_LIMIT:
             raise ValueError(f"dense Hessian of n = {self.dim} refused (n <= {DENSE_LIMIT}): use hessp")
-        h = np.array([self.hessp(x, e) for e in np.eye(self.dim)])
+        if self.dense is not None:
+            h = np.empty((self.dim, self.dim))
+            self.dense(self._vector("x", x), h, self.data)
+        else:
+            h = np.array([self.hessp(x, e) for e in np.eye(self.dim)])
         return 0.5 * (h + h.T)
 
     def check(self, x=None):

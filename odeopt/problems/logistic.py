@@ -89,6 +89,46 @@ def _hv(x, v, out, data):
     close(v, out, data[3], n)
 
 
+@kernel
+def _hess(x, out, data):
+    """The whole Hessian: the block of classes a and c is X' diag(p_a (delta_ac - p_c)) X / n, in a tenth of the time of
+    the products with all unit vectors."""
+    images, labels = unpack(data)
+    n, d = images.shape
+    classes = int(data[2])
+    w, b = _weights_and_bias(x, d, classes)
+    blocks, rows = np.zeros((classes * (classes + 1) // 2, d + 1, d + 1)), BLOCK // 2  # one thread's share of BLAS
+    for low in range(0, n, rows):
+        some = images[low : low + rows]
+        p = _scores(some, w, b)
+        softmax_loss(p, labels[low : low + rows])
+        scaled, weights, at = np.empty(some.shape), np.empty(some.shape[0]), 0
+        for a in range(classes):
+            for c in range(a + 1):
+                for i in range(weights.size):
+                    weights[i] = p[i, a] * ((1.0 if a == c else 0.0) - p[i, c])
+                    for j in range(d):
+                        scaled[i, j] = weights[i] * some[i, j]
+                block = blocks[at]
+                add(block[:d, :d], np.dot(some.T, scaled))
+                add_column_sums(block[d, :d], scaled)
+                for i in range(weights.size):
+                    block[d, d] += weights[i]
+                at += 1
+    at = 0
+    for a in range(classes):
+        for c in range(a + 1):
+            block = blocks[at]
+            for j in range(d + 1):
+                for k in range(d + 1):
+                    value = (block[j, k] if k < d or j == d else block[d, j]) / n
+                    if a == c and j == k:
+                        value += data[3]
+                    out[j * classes + a, k * classes + c] = value
+                    out[k * classes + c, j * classes + a] = value
+            at += 1
+
+
 def digits_logistic(l2=1e-3, part="all"):
     """f(W, b) = mean over images of -log softmax(W'x + b)[digit] + l2/2 (|W|^2 + |b|^2), n = 650.
 
@@ -105,5 +145,5 @@ def digits_logistic(l2=1e-3, part="all"):
     dim = (int(data[1]) + 1) * CLASSES
     return Problem.from_kernels(
         "digits-logistic", _fg, _hv, dim=dim, x0=np.zeros(dim), data=data,
-        f_min=_F_MIN.get((part, l2)), fgb=_fgb, samples=samples, convex=True, model=DigitsModel(),
+        f_min=_F_MIN.get((part, l2)), fgb=_fgb, hess=_hess, samples=samples, convex=True, model=DigitsModel(),
         about=digits_logistic.__doc__)

@@ -172,6 +172,14 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
     >>> round(float(sol(1.0)[0]), 6)
     0.367879
     """
+    return reference_at(None, method, problem, x0, t_end, rtol=rtol, atol=atol, solver=solver, start=start, t0=t0,
+                        check=check, reuse=reuse, schedule=schedule, steps=steps, progress=progress)
+
+
+def reference_at(times, method, problem, x0, t_end, *, rtol=1e-10, atol=1e-12, solver="auto", start="cold", t0=None,
+                 check=True, reuse=False, schedule=None, steps=None, progress=False):
+    """:func:`reference` for who will read it at ``times``, in rising order: elsewhere it may cost evaluations of a
+    large field (None: anywhere)."""
     if t_end is None:
         raise ValueError("t_end must be given (flow time > 0)")
     own = method.t0 if isinstance(method, Discretization) else 0.0
@@ -205,13 +213,16 @@ def reference(method: Method | Flow, problem: Problem, x0: ArrayLike | None = No
 
     def plain(end, rtol, atol, solver, words="reference"):
         with _bar(progress, t0, end, words) as watch:
-            return solve(flow, problem, z0, t0, end, rtol, atol, solver, watch)
+            return solve(flow, problem, z0, t0, end, rtol, atol, solver, watch, None, times)
 
+    if times is not None and check:
+        times = np.union1d(times, _samples(t0, t_end))
     second = None
     if check and solver == "auto" and problem.compiled and z0.size > DENSE_JACOBIAN and not inclusion:
 
         def loosely(watch, reached):
-            return solve(flow, problem, z0, t0, t_end, *_loosened(rtol, atol), "auto", watch, reached)
+            return solve(flow, problem, z0, t0, t_end, *_loosened(rtol, atol), "auto", watch, reached,
+                         _samples(t0, t_end))
 
         second = _Second(loosely)
     return _found(plain, flow, problem.dim, t0, t_end, rtol, atol, solver, check, second)
@@ -250,7 +261,8 @@ class _Second(threading.Thread):
     def until(self, end):
         """The solution, at least as far as ``end``; its evaluations until there."""
         self._end = end
-        self.join()
+        while self.is_alive():
+            self.join(0.1)  # so that an exception sent to this thread (studies.abreast) need not wait for the end
         if self._error is not None:
             raise self._error
         self._found.nfev = int(self._found.counts[min(np.searchsorted(self._found.t, end), self._found.t.size - 1)])
@@ -318,12 +330,17 @@ def _kept(flow, problem, z0, t0, t_end, rtol, atol, solver, check):
     return found
 
 
+def _samples(t0, end):
+    """Times at which two solutions are held against each other."""
+    return np.linspace(t0, end, 201)[1:]
+
+
 @np.errstate(all="ignore")
 def _distance(solution, loose, t0, end, n):
     """Largest distance of the positions of two solutions at 200 times; nan if the loose one failed."""
     if not loose.success:
         return np.nan
-    t = np.linspace(t0, end, 201)[1:]
+    t = _samples(t0, end)
     return float(norms(loose.sol(t)[:n] - solution.sol(t)[:n], 0).max())
 
 
@@ -334,7 +351,7 @@ def _agreement(solution, loose, t0, n, half):
     What stops a solver (a field that jumps, an equilibrium reached in finite time) may also have led it
     astray before.
     """
-    t = np.linspace(t0, min(solution.t[-1], loose.t[-1]), 201)
+    t = np.append(t0, _samples(t0, min(solution.t[-1], loose.t[-1])))
     x = solution.sol(t)[:n]
     distance = np.linalg.norm(loose.sol(t)[:n] - x, axis=0) if loose.sol else np.full(t.size, np.inf)
     agree = np.logical_and.accumulate(distance <= half * (1.0 + np.linalg.norm(x, axis=0)))

@@ -20,6 +20,7 @@ from ..flows import SignInclusion
 from ..schemes import dormand_prince
 from ..schemes.base import LEAST_ATOL
 from ..sums import norms
+from ..threads import OneBlasThread
 from . import filippov
 
 PATIENCE_EXPLICIT = 10_000  # evaluations of the field after which "auto" takes a flow to be stiff
@@ -63,6 +64,12 @@ class _Counted:
         self.inside = False
         return value
 
+    def spend(self, count):
+        """That many evaluations by somebody else."""
+        if self.count >= self.allowed:
+            raise _Spent
+        self.count += count
+
     def jacobian(self, t, y):
         self.inside = True
         value = self.jac(t, y)
@@ -70,10 +77,12 @@ class _Counted:
         return value
 
 
-def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, structure=None, *, rtol, atol, **options):
+def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, structure=None, compiled=None, *, rtol, atol,
+              **options):
     """One of scipy's solvers, or RKC2 or ROCK2, step by step.
 
-    "auto" is DOP853; after PATIENCE_EXPLICIT evaluations LSODA goes on from there. For a large state it is BDF after
+    "auto" is DOP853, its steps compiled where ``compiled``, a dict of what :class:`~.compiled.CompiledDOP853` takes,
+    is given; after PATIENCE_EXPLICIT evaluations LSODA goes on from there. For a large state it is BDF after
     PATIENCE_LARGE, where the field has a ``structure`` that spares it the systems of that size and its stiffness is
     decay, or RKC2 after PATIENCE_EXPLICIT; each if a trial shows it to be the faster. After PATIENCE it ends.
     ``reached(t, y)`` may end it before.
@@ -100,8 +109,13 @@ def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, structu
                 warnings.filterwarnings("ignore", module=r"scipy\.integrate")  # its words for a step that fails
             exact = {"jac": field.jacobian} if jac and name in IMPLICIT else {}
             home = stabilized if name in STABILIZED else integrate
+            if name == "DOP853" and compiled is not None:
+                from .compiled import CompiledDOP853
+
+                return CompiledDOP853(field, t, y, t_end, spend=field.spend, **compiled, **options)
             if name == "BDF" and structure is not None and structure.fits(float(t), y.reshape(structure.shape)):
                 home, exact = structured, {"structure": structure}
+                stack.enter_context(OneBlasThread())
             return getattr(home, name)(field, t, y, t_end, **options, **exact)
 
         stack.enter_context(np.errstate(all="ignore"))
@@ -241,18 +255,20 @@ def quick(flow, problem, z0, t_end, rtol, atol, trials):
     return _JittedSolution(flow, problem, fun, z0, 0.0, t_end, rtol, atol, trials)
 
 
-def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=None):
-    """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field ("jitted": never),
-    and ``reached(t, y)`` as in :func:`integrate`."""
+def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=None, times=None):
+    """The flow from ``z0`` on [t0, t_end]; ``watch(t)`` is called at each evaluation of the field or each step
+    ("jitted": never), and ``reached(t, y)`` as in :func:`integrate`. It will be read at ``times`` (None: anywhere)."""
     if isinstance(flow, SignInclusion):
         allowed = PATIENCE if solver == "auto" else PATIENCE_NAMED
         return filippov.solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch, allowed)
     from .structured import Structure
 
     rows, n = z0.shape
-    field, p, jac, structure = flow.field(problem), np.array(flow.p), None, None
+    field, p, jac, structure, compiled = flow.field(problem), np.array(flow.p), None, None, None
     if rows * n > DENSE_JACOBIAN and solver in ("auto", "BDF"):
         structure = Structure.of(flow, problem)
+    if rows * n > DENSE_JACOBIAN and field.compiled:
+        compiled = {"field": field, "watch": watch, "times": times}
     if flow.jacobian and problem.has_hessian and rows * n <= DENSE_JACOBIAN:
 
         def jacobian(t, y):
@@ -270,7 +286,8 @@ def solve(flow, problem, z0, t0, t_end, rtol, atol, solver, watch=None, reached=
         return _JittedSolution(flow, problem, fun, z0, t0, t_end, rtol, atol)
     if "mean" in flow.slots and rows * n > DENSE_JACOBIAN:
         atol = atol * np.repeat([1.0, _MEMORY_ATOL], [n, (rows - 1) * n])
-    return integrate(fun, t0, z0.ravel(), t_end, solver, reached, jac, structure, rtol=rtol, atol=atol)
+    return integrate(fun, t0, z0.ravel(), t_end, solver, reached, jac, structure, compiled, rtol=rtol,
+                     atol=atol)
 
 
 class _JittedSolution:

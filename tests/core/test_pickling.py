@@ -125,6 +125,6 @@ def test_no_address_is_in_what_is_sent():
     assert state._plan[0] is not None
     assert pickle.loads(pickle.dumps(state))._plan[0] is copy.deepcopy(state)._plan[0] is None
     field, z = oo.Momentum(1e-2).flow.field(BEALE), np.ones((2, 2))
-    addresses = field._first[0].tobytes()
+    addresses = field.first[0].tobytes()
     for sent in (pickle.dumps(field), dumps(field)):  # as a pool and as a cluster do
         assert addresses not in sent and np.array_equal(pickle.loads(sent)(0.0, z), field(0.0, z))

@@ -98,7 +98,7 @@ def test_the_check_of_a_large_state_runs_abreast_and_is_the_same():
                     for more in ({}, {"solver": "DOP853", "rtol": 1e-8, "atol": 1e-10}))
     t = np.linspace(0, 2, 201)[1:]
     assert sol.uncertainty == np.linalg.norm(loose(t) - tight(t), axis=1).max()
-    assert sol.nfev == tight.nfev + loose.nfev and np.array_equal(sol(t), tight(t))
+    assert tight.nfev < sol.nfev <= tight.nfev + loose.nfev and np.array_equal(sol(t), tight(t))
 
 
 @pytest.mark.parametrize("culprit", ["first", "second"])

@@ -12,7 +12,7 @@ from ...engine.record import MOST_STEPS
 from ...engine.trajectory import Trajectory
 from ...method import Method, checked_method
 from ...problems import Problem
-from ...reference.reference import Reference, reference
+from ...reference.reference import Reference, reference, reference_at
 from ...reference.scheduled import ScheduledMethod
 from ...results import Result, html_table
 from ...sums import norms
@@ -188,9 +188,9 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
         method.flow.check(problem)
     except ValueError as error:  # a flow that needs Hessian products
         return alone(str(error))
-    solution = reference(method, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start, check=check,
-                         schedule=schedule, steps=None if schedule is None else 2 * int(run.final["k"]) + 100,
-                         progress=progress)
+    solution = reference_at(run.t, method, problem, x0, float(run.t[-1]), rtol=rtol, atol=atol, start=start,
+                            check=check, schedule=schedule, progress=progress,
+                            steps=None if schedule is None else 2 * int(run.final["k"]) + 100)
     solved = solution.success or solution.exhausted  # a schedule that ends: the run may be a little further
     covered = (run.t <= solution.t_end * (1 + 1e-12)) | (schedule is not None and solved)
     if covered.sum() < 2:
