@@ -12,8 +12,9 @@ import re
 import stat
 import sys
 import tempfile
+import time
 
-from .. import method
+from .. import checks, method, threads
 from ..archive import write
 from ..results import csv_text
 from ..results import table as table  # the commands print tables as studies do
@@ -23,6 +24,7 @@ from ._words import Start, count, dots, number
 from ._words import window as plot_window
 
 FORMATS = ("png", "pdf", "svg")
+WORTH = 5e-5  # seconds of a gradient from which two methods at the same time gain
 MANY = 6  # optimizers, from which on each has a panel of its own
 
 
@@ -79,10 +81,37 @@ def labels(methods):
     return method.labels([one.title for one in methods], [one.spec() for one in methods])
 
 
-def each(items, work, describe):
-    """``work(item)`` of each item, behind a progress bar on stderr (only on a terminal); Ctrl-C keeps what is done."""
+def add_jobs(parser):
+    """--jobs."""
+    parser.add_argument("--jobs", type=count, metavar="N",
+                        help="methods at the same time, in threads (default: as many as there are processors where a "
+                             "gradient of the problem, compiled, takes long enough for that to gain, else 1)")
+
+
+def jobs_of(args, problem, x0):
+    """The number of --jobs."""
+    if args.jobs is not None:
+        return checks.integer("--jobs", args.jobs, 1)
+    if not problem.compiled:
+        return 1
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        problem.grad(x0)
+        times.append(time.perf_counter() - begin)
+    return threads.available() if min(times) >= WORTH else 1
+
+
+def each(items, work, describe, jobs=1):
+    """``work(item)`` of each item, ``jobs`` at the same time, behind a progress bar on stderr (only on a terminal);
+    Ctrl-C keeps what is done."""
     from ..studies.inner import gather
 
+    if jobs > 1 and len(items) > 1:
+        done, cut = gather(items, work, progress=True, describe=describe, jobs=jobs)
+        if cut:
+            interrupt()
+        return done
     done, last = [], []
 
     def one(item):

@@ -16,11 +16,12 @@ COLUMNS = ("optimizer", "flow", "scheme", "h", "steps", "gradients", "max error"
 
 
 def add_arguments(parser):
-    """PROBLEM [--optimizers] [--steps | --time] [--set] [--out] [--json]."""
+    """PROBLEM [--optimizers] [--steps | --time] [--set] [--jobs] [--out] [--json]."""
     _things.add_problem(parser)
     _things.add_optimizers(parser, "gd,momentum,nesterov,rmsprop,adam")
     _output.add_length(parser, 500)
     _output.add_start(parser, "cold", "consistent")
+    _output.add_jobs(parser)
     _output.add_output(parser)
     _output.add_window(parser)
 
@@ -31,13 +32,14 @@ def run(args):
 
     folder = _output.out_folder(args)
     problem, x0 = _things.problem_of(args)
+    jobs = _output.jobs_of(args, problem, x0)
     chosen = _things.methods_of(args, problem, x0, args.steps)
 
     def work(optimizer):
         return compare(optimizer, problem, x0, args.steps, t_end=args.time, start=args.start, local=False, order=True,
                        progress=True)
 
-    results = _output.each(chosen, work, lambda o: o.title)
+    results = _output.each(chosen, work, lambda o: o.title, jobs)
     if not results:
         raise KeyboardInterrupt
     names = _output.labels([result.method for result in results])

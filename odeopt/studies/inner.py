@@ -19,6 +19,7 @@ from .. import checks
 from ..engine.record import record
 from ..progress import progress_bar
 from ..stochastic import sample
+from . import abreast
 
 _OPEN = threading.local()  # ``blocks``: the _Held of this thread, innermost last
 
@@ -91,10 +92,11 @@ def _blocks():
     return _OPEN.blocks
 
 
-def gather(items, work, *, progress=False, describe: Any = str):
+def gather(items, work, *, progress=False, describe: Any = str, jobs: int = 1):
     """``([work(item) for item in items], interrupted)``; Ctrl-C keeps the finished ones.
 
-    With ``progress`` a bar on stderr names the item at work (only if that is a terminal or a notebook).
+    With ``progress`` a bar on stderr names the item at work (only if that is a terminal or a notebook). ``jobs`` items
+    at the same time, in threads: for work that spends its time in compiled code, which holds no lock.
     """
     held = _blocks()[-1] if _blocks() else _Held()  # outside of a study the caller is told, and no more
     before, done = held.open, []
@@ -104,11 +106,14 @@ def gather(items, work, *, progress=False, describe: Any = str):
         if held.came:  # between two gatherings: nothing more is begun
             raise KeyboardInterrupt
         held.open = True
-        for item in items:
-            if progress:
-                bar.set_description(describe(item))
-            done.append(work(item))
-            bar.update()
+        if jobs > 1:
+            abreast.work(items, work, jobs, done, bar, describe)
+        else:
+            for item in items:
+                if progress:
+                    bar.set_description(describe(item))
+                done.append(work(item))
+                bar.update()
         held.open = before
     except KeyboardInterrupt:
         held.open, held.came = False, True
