@@ -111,9 +111,10 @@ def _piecewise(k, base, c):
 @kernel
 def _cyclic(k, base, c):
     """c = (steps up, steps down, low, high, form, rate, 1 for fractions of base)."""
-    cycle = whole(k / (c[0] + c[1]))
-    at = max(k - cycle * (c[0] + c[1]), 0.0)
-    height = min(at / c[0], 1.0) if at <= c[0] else max((c[0] + c[1] - at) / c[1], 0.0)
+    period = c[0] + c[1]
+    cycle = whole(k / period)
+    at = max(k - cycle * period, 0.0) if cycle > 0.0 else k  # 0 times a period that overflows is no number
+    height = min(at / c[0], 1.0) if at <= c[0] else max((period - at) / c[1], 0.0)
     if c[4] == 1.0:
         height *= 0.5**cycle
     elif c[4] == 2.0:

@@ -690,6 +690,10 @@ def test_schedules_may_stand_in_each_other_a_hundred_deep():
 
 def test_a_cosine_of_huge_length_is_a_number():
     assert schedules.cosine(1e308)(9e307) == pytest.approx((1 + np.cos(0.9 * np.pi)) / 2)
+
+
+def test_a_cycle_whose_length_overflows_is_a_number():
+    assert schedules.cyclic(1e308)(5e307) == pytest.approx(0.55)
     assert 0.0 <= schedules.cosine_restarts(1.1, 2.0)(1.7e308) <= 1.0
 
 
