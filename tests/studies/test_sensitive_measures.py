@@ -111,6 +111,7 @@ def test_a_comparison_on_a_line():
     expected = abs((1 - h) ** k - np.exp(-h * k))
     np.testing.assert_allclose(found.error, expected, rtol=1e-7, atol=1e-11)
     assert found.max_error == pytest.approx(expected.max(), rel=1e-7) and found.local_t.size == 24
+    assert found.local_t[[0, -1]] == pytest.approx([0.0, 49 * h])  # the first record and the last but one
     errors = [max(abs((1 - h / f) ** np.arange(50 * f + 1) - np.exp(-h / f * np.arange(50 * f + 1)))) for f in (2, 4)]
     assert found.order == pytest.approx(np.log2(errors[0] / errors[1]), abs=1e-6) and found.trusted
     assert found.gap == pytest.approx(0.5 * (1 - h) ** 100, rel=1e-12)
