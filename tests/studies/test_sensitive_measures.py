@@ -1,7 +1,6 @@
 """What studies measure, on data whose answer is known: fits, intervals, rates, energies, searches, curves."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from odeopt import stochastic as st
 from odeopt.studies.networks import scale_invariance
 from odeopt.studies.noise import mixing, scaling_rules, weak_order
 from odeopt.studies.noise import stationary as S
-from odeopt.studies.order import comparison, convergence, directions, fit, lyapunov
+from odeopt.studies.order import convergence, directions, fit, lyapunov
 from odeopt.studies.order.work_precision import WorkPrecision
 from odeopt.studies.search import lr_search
 from odeopt.studies.search.suggest import path_curvature, suggest
@@ -394,26 +393,6 @@ def test_limits_are_met_to_the_last_digits():
     assert limits.stability_limit(oo.schemes.explicit_euler) == pytest.approx(2.0, abs=5e-12)
 
 
-@pytest.mark.parametrize(("before", "order", "settled"), [
-    (1.0, 1.0, True), (1.0, 1.49, True), (1.0, 1.51, False), (1.49, 1.0, True), (1.51, 1.0, False),
-    (0.3, 0.01, True), (0.3, -0.01, False), (4.0, 4.4, True)])
-def test_an_order_is_settled_within_a_half(before, order, settled, monkeypatch):
-    """Errors e, e/2^before and e/2^(before + order) at h, h/2 and h/4."""
-    errors = {2: 2.0**-before, 4: 2.0 ** -(before + order)}
-
-    def run(finer, problem, x0, steps, factor, *rest, **more):
-        return SimpleNamespace(ok=True, t=np.array([0.0, 1.0]), x=np.array([[0.0], [errors[finer]]]))
-
-    def zero(t):
-        return np.zeros((len(t), 1))
-
-    zero.t_end = 1.0
-    method = SimpleNamespace(scaling=dict, refined=lambda factor: factor)
-    monkeypatch.setattr(comparison, "inner_run", run)
-    found = comparison._order(method, LINE, None, zero, "cold", 1.0, 10, None)
-    assert found == pytest.approx(order, rel=1e-12) if settled else np.isnan(found)
-
-
 def test_logs_of_step_rules_are_their_formulas():
     """On a quadratic, from (1, 1): first trial 0.1/lambda; dal's h = 2 tol |g|/|H g| with estimate h^2 |H g|/2; true
     errors from exponentials."""
@@ -436,3 +415,11 @@ def test_logs_of_step_rules_are_their_formulas():
         assert log.gradients == len(log.t)
         later = log.h_lambda[len(log.t) // 2 :]
         assert log.growth == pytest.approx(np.exp(np.mean(np.log(abs(1 - later)))), rel=1e-12)
+
+
+def test_an_energy_along_a_flow_is_read_at_equal_times():
+    """x' = -x: the gap is e^(-2 t)/2, at steps + 1 times."""
+    study = oo.lyapunov(oo.flows.gradient_flow(), LINE, [1.0], steps=10, t_end=2.0, energy="gap")
+    np.testing.assert_allclose(study.t, np.linspace(0.0, 2.0, 11), rtol=1e-14)
+    np.testing.assert_allclose(study.energy, 0.5 * np.exp(-2 * study.t), rtol=1e-9)
+    assert study.k.tolist() == list(range(11))
