@@ -45,8 +45,9 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
                   "reference solvers_end stabilized_solvers"),
     "schedules": ("schedules", "bounds schedules driven parity"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
-                "studies/search", "sensitive_orders sensitive_measures sensitive_studies work_precision mixing lyapunov sweeps "
-                "convergence convergence_series equivalence modified scale_invariance stationary articles ensemble"),
+                "studies/search", "sensitive_orders sensitive_measures sensitive_studies work_precision mixing "
+                "lyapunov sweeps convergence convergence_series equivalence modified scale_invariance stationary "
+                "articles ensemble"),
     "stability": ("studies/stability", "sensitive_measures sensitive_studies step_control central edge "
                   "stability_limits"),
     "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing"),

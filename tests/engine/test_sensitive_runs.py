@@ -129,7 +129,7 @@ def test_numbers_of_steps_that_nobody_gave():
 def test_norms_add_every_entry():
     """Four quarters side by side and what is left over; scaled where squares leave the numbers."""
     for n in range(1, 14):
-        for scale in (1.0, 1e-150, 1e150, 1e-200, 1e200):
+        for scale in (1.0, 1e-135, 1e-150, 1e135, 1e150, 1e-200, 1e200):
             v = scale * np.arange(1.0, n + 1)
             size, length = scaled_norm(v)
             assert size * length == pytest.approx(scale * math.sqrt(n * (n + 1) * (2 * n + 1) / 6), rel=1e-15)

@@ -423,3 +423,12 @@ def test_an_energy_along_a_flow_is_read_at_equal_times():
     np.testing.assert_allclose(study.t, np.linspace(0.0, 2.0, 11), rtol=1e-14)
     np.testing.assert_allclose(study.energy, 0.5 * np.exp(-2 * study.t), rtol=1e-9)
     assert study.k.tolist() == list(range(11))
+
+
+def test_the_counterexample_to_polyaks_momentum_is_the_published_one():
+    """f' = 25 x, x + 24, 25 x - 24 with corners at 1 and 2, f(0) = 0 (Lessard, Recht, Packard, 4.6)."""
+    problem = optimal.polyak_counterexample()
+    for x, slope, f in ((-1.0, -25.0, 12.5), (0.5, 12.5, 3.125), (1.0, 25.0, 12.5), (1.5, 25.5, 25.125),
+                        (2.0, 26.0, 38.0), (3.0, 51.0, 76.5)):
+        assert (problem.fun([x]), problem.grad([x])[0]) == (f, slope)
+    assert problem.x0.tolist() == [3.3]

@@ -7,7 +7,7 @@ import pytest
 
 import odeopt as oo
 from odeopt.spectrum import tracked_eigenpairs
-from odeopt.studies.stability import Edge, edge, sharpness
+from odeopt.studies.stability import Edge, central, edge, sharpness
 from odeopt.studies.stability.averaged import Averaged
 from odeopt.studies.stability.theories import THEORIES, rkc_step
 
@@ -98,6 +98,25 @@ def test_an_oscillation_keeps_its_size_at_the_pages_limit(optimizer):
     optimizer.kernel(10**6, optimizer.p_for(x), x, g, s)
     p, _ = system.preconditioner(system.v0)
     np.testing.assert_allclose(x - [0.1, 19.0], -g / p, rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [
+    oo.RMSprop(0.02, eps=0.1), oo.RMSprop(0.02, eps=0.1, eps_mode="outside"), oo.RMSprop(0.02, eps=0.1, form="scalar"),
+    oo.Adam(0.03, eps=0.1), oo.Adam(0.03, eps=0.1, eps_mode="inside")])
+def test_what_an_average_divides_by_and_its_slope(optimizer):
+    """P = (sqrt(v + eps) or sqrt(v) + eps)/lr."""
+    x0 = np.array([0.1, 19.0])
+    systems = [Averaged(optimizer, valley(), x0)] + [central._System(optimizer, valley(), x0)] * (
+        type(optimizer) is oo.RMSprop)
+    for system in systems:
+        v = 0.7 * system.v0 + 0.2
+        inside = optimizer.eps_mode == "inside"
+        p, slope = system.preconditioner(v)
+        root = np.sqrt(v + 0.1 * inside)
+        np.testing.assert_allclose(p, np.ones(2) * (root + 0.1 * (not inside)) / optimizer.lr, rtol=1e-13)
+        np.testing.assert_allclose(slope, np.ones(2) * 0.5 / (root * optimizer.lr), rtol=1e-13)
+        assert system.memory_rate(v, np.array([3.0, 4.0])) == pytest.approx(
+            system.rate * ((7.0 if len(v) == 1 else np.array([3.0, 4.0])) - v))
 
 
 def test_the_factor_of_gradient_descent():
