@@ -42,7 +42,7 @@ def draw(ax):
                 label=f"{method.title}, limit {words}")
         ax.plot(finer.k / FINER, finer.preconditioned[:, 0] / run.limit, color=color, ls="--", lw=1.2,
                 label=f"{method.title}, lr/{FINER}")
-    ax.set(xlabel="step $k$ (at lr)", ylabel=r"$\lambda_{max}(P^{-1} H)$ over the limit at lr", ylim=(0, 5.6),
+    ax.set(xlabel="step $k$ (at lr)", ylabel=r"$\lambda_{max}(P^{-1} H)$ over the limit at lr", ylim=(0, 6.4),
            title="RMSprop and Adam have edges of their own")
     ax.legend(loc="upper left", ncols=2)
     return ax
