@@ -201,6 +201,9 @@ def addresses(function: Any, function_type_: Any) -> tuple[int, int]:
     if plain_by_wish(function):
         _PLAIN[id(function)] = function
         return id(function), 0
+    if not is_compiled(function):
+        name = getattr(function, "__qualname__", type(function).__name__)
+        raise TypeError(f"{name} must be compiled (under odeopt.abi.kernel) to be called by another kernel")
     signature = function_type_.signature
     return (function_type._get_wrapper_address(function, signature),
             function_type._get_jit_address(function, signature))

@@ -20,6 +20,7 @@ from .scheme_solvers import Hermite, SchemeSolver
 _EVERY = 25  # accepted steps after which the spectral radius is measured again
 _SAFETY = 1.2  # of a measured spectral radius, which approaches the true one from below
 _ITERATIONS = 50
+_ENDLESS = 1e12  # steps that nobody waits for
 _MOST = 200  # stages of ROCK2: beyond, round-off inside a step comes near to small tolerances
 
 
@@ -51,11 +52,24 @@ class StabilizedSolver(SchemeSolver):
     def _step_impl(self):
         if self._radius is None or callable(self._given) or self._age >= _EVERY:
             self._measure()
+        refusal = self._endless()
+        if refusal:
+            return False, refusal
         done = super()._step_impl()
         if done[0]:
             self._age += 1
             self._known = {} if self._last is None else {self.t: self._last}
         return done
+
+    def _endless(self):
+        """Why steps that are stable would not come to the end; "" where they do."""
+        remaining, longest = abs(self.t_bound - self.t), self._longest() / self._radius if self._radius > 0 else np.inf
+        if longest < min(remaining, 10 * abs(np.nextafter(self.t, self.direction * np.inf) - self.t)):
+            return self.TOO_SMALL_STEP
+        if longest * _ENDLESS < remaining < np.inf:
+            return (f"The field is too stiff at t = {self.t:.6g}: a spectral radius of {self._radius:.3g} allows steps "
+                    f"of {longest:.3g}.")
+        return ""
 
     def _judge(self, old, new):
         accepted, factor = super()._judge(old, new)

@@ -367,3 +367,17 @@ def test_evaluations_are_the_fewest_stages_that_are_stable(cls, name):
     # A step of RKC2 begins with the slope that ended the last one; one of ROCK2 with a new one, not if it is a retry.
     beside = 2 if cls is RKC2 else 1 - (used.size - stages.size)
     assert solver.nfev == used.sum() + beside
+
+
+@pytest.mark.parametrize("solver", [RKC2, ROCK2])
+@pytest.mark.parametrize("end, options, words", [
+    (1.0, {"spectral_radius": 1e300}, "too stiff at t = 0: a spectral radius of 1e+300 allows steps of"),
+    (1e300, {}, "too stiff at t = 0"),
+    (1.0, {"fun": lambda t, y: -1e300 * y}, "too stiff at t = 0"),
+    (1.0, {"spectral_radius": lambda t, y: 1.0 if t < 0.5 else 1e30}, "less than spacing"),
+])
+def test_steps_that_would_never_come_to_the_end_are_not_begun(solver, end, options, words):
+    options = {"fun": lambda t, y: -y, "t0": 0.0} | options
+    fun, t0 = options.pop("fun"), options.pop("t0")
+    found = solve_ivp(fun, (t0, end), [1.0], method=solver, **options)
+    assert not found.success and words in found.message

@@ -149,3 +149,18 @@ def test_what_is_wrong_with_a_class():
 def test_the_field_on_a_page_is_not_an_update(monkeypatch):
     monkeypatch.setattr(oo.optimizers, "ALL", {"own": Own})
     assert set(kernels._collect()) == {"own_update", "own_nothing", "own_division", "own"}
+
+
+def test_a_plain_kernel_cannot_be_wrapped():
+    def plain(k, p, x, g, s):
+        x -= p[0] * g
+        return p[0]
+
+    @dataclass(frozen=True)
+    class Plain(oo.Optimizer):
+        lr: float = positive(default=0.1, scales="h")
+        kernel = staticmethod(plain)
+
+    for wrapper in (oo.EMA, oo.SWA, lambda opt: oo.Clipped(opt, norm=1.0)):
+        with pytest.raises(TypeError, match="must be compiled .under odeopt.abi.kernel. to be called by another"):
+            wrapper(Plain()).init(np.ones(2))
