@@ -90,6 +90,11 @@ def nonnegative(name: str, value: Any) -> float:
     return real(name, value, 0.0)
 
 
+def share(name: str, value: Any) -> float:
+    """``value`` as a float in (0, 1)."""
+    return real(name, value, 0.0, 1.0, open_low=True, open_high=True)
+
+
 def integer(name: str, value: Any, low: int = 0, high: int | None = LARGEST) -> int:
     """``value`` as an int in [``low``, ``high``], or ValueError/TypeError naming ``name``."""
     number = value

@@ -102,6 +102,23 @@ class ScheduleFreeSGD(Optimizer):
     power: float = nonnegative(default=0.0)
     lr_power: float = nonnegative(default=2.0)
 
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_weight(np.dtype(np.float64))
+
+    def check_precision(self, dtype):
+        super().check_precision(dtype)
+        self._check_weight(dtype)
+
+    def _check_weight(self, dtype):
+        """A weight that vanishes, or grows beyond all numbers, counts no point of the average."""
+        limits = np.finfo(dtype)
+        with np.errstate(all="ignore"):
+            weight = np.float64(self.lr) ** self.lr_power
+        if not limits.tiny <= weight <= limits.max:
+            raise ValueError(f"lr_power must leave lr^lr_power in [{limits.tiny:.3g}, {limits.max:.3g}] for {dtype} "
+                             f"arrays, got {self.lr_power!r} for lr = {self.lr!r}")
+
     kernel = staticmethod(schedule_free_sgd)
 
     @property

@@ -20,6 +20,7 @@ from ..schemes.base import LEAST_ATOL
 _STEPS, _SAMPLES = 64, 8  # least number of steps, points of each at which events are looked for
 _PHASES = 2_000  # beyond, the solution ends: events that accumulate have no end
 _STANDSTILL = 8  # phases in a row without progress
+_HALVINGS = 1200  # of an interval of any length, to the smallest number
 _ZERO = 1e-11  # relative size below which a gradient or the distance of a control from 1 counts as 0
 _ENUMERATED = 8  # coordinates whose 3^k modes are tried where the program is not convex
 SOLVERS = ("auto", "DOP853", "RK45", "RK23")
@@ -287,7 +288,7 @@ class _Lookout:
                 roots.append(self.t)
                 continue
             close = max(1e-18 * abs(high), 1e-300)  # for a root at 0, which rtol does not end
-            found: Any = brentq(value, low, high, args=(i,), xtol=close, rtol=np.float64(1e-15))
+            found: Any = brentq(value, low, high, args=(i,), xtol=close, rtol=np.float64(1e-15), maxiter=_HALVINGS)
             roots.append(found)
         roots = np.array(roots)
         return float(roots.min()), who[roots <= roots.min() + 1e-13 * abs(high)]

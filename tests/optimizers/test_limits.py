@@ -292,6 +292,17 @@ def test_weights_like_lr_keep_the_flow_of_schedule_free():
         assert np.abs(run.x[-1] - driven).max() < 2e-3
 
 
+@pytest.mark.parametrize("lr, power", [(1e-200, 2.0), (1e-5, 100.0), (1e5, 100.0)])
+def test_weights_that_are_no_numbers_are_refused(lr, power):
+    for cls in (oo.optimizers.ScheduleFreeSGD, oo.optimizers.ScheduleFreeAdamW):
+        with pytest.raises(ValueError, match="lr_power must leave"):
+            cls(lr=lr, lr_power=power)
+    single = oo.optimizers.ScheduleFreeSGD(1e-5, lr_power=8.0)  # 1e-40 is a number in float64 alone
+    single.init(np.ones(2))
+    with pytest.raises(ValueError, match="lr_power must leave"):
+        single.init(np.ones(2, np.float32))
+
+
 @pytest.mark.parametrize("start", ["cold", "consistent"])
 def test_adopt_is_semi_implicit_euler_after_its_first_step(start):
     opt = oo.optimizers.ADOPT(0.01, beta2=0.98)

@@ -149,3 +149,10 @@ def test_an_event_right_after_the_start_is_found():
     assert found.success and [tuple(s) for _, s in found.phases] == [(1, 1), (-1, 1)]
     assert found.phases[1][0] == pytest.approx(1e-7, rel=1e-6, abs=0)
     np.testing.assert_allclose(found.sol(0.5), [0.5 - 2e-7, -0.5], rtol=1e-12)
+
+
+def test_an_event_early_in_an_endless_interval_is_found():
+    """1e19 is 118 halvings from a root at 1e-16 of it, to the last digit: more than brentq makes by itself."""
+    quartic = oo.problems.quartic()
+    sol = oo.reference(oo.SignGD(0.05), quartic, t_end=2.0**64, rtol=1e-6, atol=1e-8, check=False)
+    assert sol.success and abs(sol(2.0**64)[0]) < 1e-3

@@ -65,6 +65,7 @@ def generalisation(pairs, problem=None, *, steps=1500, batch=32, seeds=12, start
     the same streams of batches; only (lr, wd) differ. ``problem`` default: the normalised
     two-layer network on the digits (training images; accuracy on the test images). Ctrl-C keeps the finished pairs.
     """
+    level = checks.share("level", level)
     problem = normalized_mlp() if problem is None else problem
     x0 = random_starts(problem, checks.integer("seeds", seeds, 2), seed, start_norm)
     labels = model_of(problem).labels()

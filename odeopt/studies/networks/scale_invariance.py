@@ -229,6 +229,7 @@ def norm_equilibrium(pairs, problem=None, noise=None, *, x0=None, steps=None, pa
     -----
     Ctrl-C keeps the finished pairs.
     """
+    level = checks.share("level", level)
     problem = problems.normalized_logistic() if problem is None else checked(problem)
     paths, records = checks.integer("paths", paths, 2), checks.integer("records", records, 1)
     seed = checks.integer("seed", seed, high=None)

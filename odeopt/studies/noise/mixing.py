@@ -83,6 +83,7 @@ class LagDistance(Study):
 def lag_distance_quadratic(optimizer, hessian, covariance, *, lags=64, stride=1, paths=4000, level=0.99, seed=0,
                            threads=None, progress=False):
     """Sample E|W_T - W_{T+d}|^2 on a quadratic, d = stride, 2 stride, ..., lags stride, with the exact values."""
+    level = checks.share("level", level)
     stride = checks.integer("stride", stride, 1, 2**40)
     lag = stride * np.arange(1, checks.integer("lags", lags, 2) + 1)
     exact = lag_distance(optimizer, hessian, covariance, lag)
@@ -104,6 +105,7 @@ def lag_distance_network(optimizer, problem=None, *, burn=4000, lags=40, stride=
     those that the network sees, each layer on its sphere, so that a norm that still relaxes does not pass for
     motion; ``raw`` takes the weights as they are.
     """
+    level = checks.share("level", level)
     problem = normalized_mlp() if problem is None else problem
     raw, stride = checks.switch("raw", raw), checks.integer("stride", stride, 1)
     burn, lags, origins = (checks.integer(name, value, 1) for name, value in (
@@ -176,6 +178,7 @@ def averaged_pairs(optimizer, problem=None, *, first=2000, second=2400, batch=32
     Normalised weights are averaged, so that each counts alike. ``second`` must be a multiple of
     ``second - first``.
     """
+    level = checks.share("level", level)
     problem = normalized_mlp() if problem is None else problem
     stride = second - first
     if stride < 1 or first % stride:
@@ -257,6 +260,7 @@ def function_mixing(pairs, problem=None, *, intrinsic_time=4.0, records=16, batc
     over paths. The disagreement at step 0 is 0 within (the runs have not parted) and the largest across.
     Ctrl-C keeps the finished pairs.
     """
+    level = checks.share("level", level)
     problem = normalized_mlp() if problem is None else problem
     paths = checks.integer("paths", paths, 3)
     intrinsic_time = checks.real("intrinsic_time", intrinsic_time, 0.0, open_low=True)

@@ -126,6 +126,7 @@ def scaling_rules(optimizer, problem=None, variance=1.0, *, factor=4.0, steps=40
     seed, threads, progress
         As in :func:`odeopt.stochastic.sample`.
     """
+    level = checks.share("level", level)
     problem = sine_bowl() if problem is None else problem
     factor, steps = checks.real("factor", factor, 0.0, open_low=True), checks.integer("steps", steps, 1)
     paths, variance = checks.integer("paths", paths, 2), checks.real("variance", variance, 0.0, open_low=True)

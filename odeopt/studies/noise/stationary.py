@@ -228,7 +228,7 @@ def covariance_interval(samples, level=0.99):
     one 2 x 2 matrix in 40 for N = 100, one in 17 for N = 30.
     """
     samples = checks.array("samples", samples, (None, None), finite=False)
-    level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    level = checks.share("level", level)
     if len(samples) < 2:
         raise ValueError(f"samples must be at least 2, got {len(samples)}")
     s = np.atleast_2d(np.cov(samples, rowvar=False))
@@ -243,6 +243,7 @@ def mean_interval(samples, level=0.99):
 
     The studies of networks have eight paths: the normal quantile would call "99 %" what holds 96 times in a 100.
     """
+    level = checks.share("level", level)
     samples = checks.array("samples", samples, (None,) * max(checks.dimensions(samples), 1), finite=False)
     count = checks.integer("number of samples", samples.shape[0], 2)
     return samples.mean(axis=0), student(level, count - 1) * samples.std(axis=0, ddof=1) / math.sqrt(count)
@@ -252,7 +253,7 @@ def student(level, freedom):
     """Half width, in standard errors, of an interval that holds at ``level``: Student's t for estimated deviations."""
     from scipy.special import stdtrit
 
-    level = checks.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    level = checks.share("level", level)
     return float(stdtrit(freedom, 0.5 + 0.5 * level))
 
 
@@ -337,6 +338,7 @@ def stationary(optimizer, hessian, covariance, *, paths=20_000, average=0, level
     ValueError
         As :func:`stationary_covariance`.
     """
+    level = checks.share("level", level)
     average, paths = checks.integer("average", average), checks.integer("paths", paths, 2)
     h, c = _checked(hessian, covariance)
     exact = stationary_covariance(optimizer, h, c)

@@ -230,7 +230,7 @@ def critical_beta1(beta2: float) -> float:
     """
     from ...optimizers import Adam
 
-    beta2 = checks.real("beta2", beta2, 0.0, 1.0, open_low=True, open_high=True)
+    beta2 = checks.share("beta2", beta2)
     low, high = 0.0, 0.9
     while high - low > 1e-9:
         middle = 0.5 * (low + high)

@@ -1,5 +1,7 @@
 """Stationary covariances and weak orders against closed forms, and Monte Carlo within its intervals."""
 
+from fractions import Fraction
+
 import numba
 import numpy as np
 import pytest
@@ -14,6 +16,13 @@ H = np.array([[3.0, 0.7], [0.7, 1.0]])
 C = np.array([[1.0, 0.3], [0.3, 0.5]])
 METHODS = [oo.GradientDescent(0.5), oo.Momentum(0.1, 0.8), oo.Momentum(0.1, 0.8, form="torch"),
            oo.Momentum(0.1, 0.8, form="ema"), oo.Nesterov(0.1, 0.8)]  # fmt: skip
+
+
+def test_a_level_is_a_number_and_looked_at_before_the_work():
+    told = S.stationary(METHODS[0], H, C, paths=64, level=Fraction(9, 10))
+    assert type(told.level) is float and "at 0.9" in repr(told)
+    with pytest.raises(ValueError, match=r"level must be in \(0, 1\)"):
+        S.stationary(METHODS[0], H, C, paths=10**9, level=1.0)
 
 
 def test_sgd_solves_its_equations():
