@@ -15,8 +15,9 @@ SIZES = {True: (256,), False: (1024,)}  # quick or not
 THREADS = (1, 2)
 NOTES = ["ms per step: best lap, of CPU time on one thread and of wall time on more, as threads wait for each other "
          "(on a busy machine for long); times ours: median of paired laps",
-         "torch makes its Newton-Schulz steps in bfloat16, quick where the processor multiplies matrices of it (AMX); "
-         "ONEDNN_MAX_CPU_ISA=AVX512_CORE shows it without; in float32: with that taken out, the arithmetic of ours",
+         "torch makes its Newton-Schulz steps in bfloat16, quick where the processor multiplies matrices of it (AMX), "
+         "as ours with precision='bfloat16', on one thread whatever the number; ONEDNN_MAX_CPU_ISA=AVX512_CORE shows "
+         "torch without; in float32: with that taken out, the arithmetic of ours",
          "15 products: as many of n x n matrices as five steps have, by numpy's BLAS; of 10 of them ours makes a half"]
 
 
@@ -41,7 +42,8 @@ def report(threads, sizes):
     for n in sizes:
         rng = np.random.default_rng(0)
         x, g = (rng.standard_normal((n, n)).astype(np.float32) for _ in range(2))
-        steps = {"odeopt update": _ours(x.copy(), g), "15 products": _products(g)}
+        steps = {"odeopt update": _ours(x.copy(), g), "odeopt update in bfloat16": _ours(x.copy(), g, "bfloat16"),
+                 "15 products": _products(g)}
         for what, single in (("torch Muon", False), ("torch Muon in float32", True)):
             try:
                 steps[what] = _torch(x.copy(), g, threads, single)
@@ -55,8 +57,8 @@ def report(threads, sizes):
     print(json.dumps([found, notes]))
 
 
-def _ours(x, g):
-    optimizer = Muon()
+def _ours(x, g, precision="full"):
+    optimizer = Muon(precision=precision)
     state = optimizer.init(x)
     optimizer.update(x, g, state)
     return lambda: optimizer.update(x, g, state)

@@ -13,7 +13,8 @@ Flow       W' = -scale phi(m) - weight_decay W, tau m' = G - m, tau = lr/(1 - mo
            with its own; that of five steps is not that of the polar factor, however small lr is. phi depends
            on the direction of m alone (up to eps), so the average needs no correction. AdamW's without a shape
 Scheme     semi-implicit Euler, h = lr; with Nesterov's direction, which is the memory one step ahead with the same
-           gradient, semi-implicit Euler with look-ahead. None with optax's weights of that direction
+           gradient, semi-implicit Euler with look-ahead. None with optax's weights of that direction. With bfloat16
+           the two agree to its rounding alone
 Order      1 as long as the smallest singular value of m stays above 0. Where it passes through 0 the polar
            factor jumps, and the iterates chatter as those of sign descent do (of which this is the matrix form)
 Scaling    lr ~ h, momentum and beta_i = 1 - h/tau_i, the rest fixed
@@ -22,11 +23,19 @@ Zero       D = 0 is no move. Singular values that are 0 to round-off: U V^T with
 Scale      "original": sqrt(max(1, rows/columns)); "match_rms_adamw": .2 sqrt(max(rows, columns)), both torch's;
            "width": sqrt(max(1, columns/rows)), optax's, whose matrices are transposed; "none": 1
 Precision  torch makes the Newton-Schulz steps in bfloat16, whatever the arrays: its phi has two digits. Here they
-           are made in the arrays' own. A 1024 x 1024 float32 step on one thread takes .9 of torch's in float32,
-           and 4.4 times torch's own where the processor multiplies matrices of bfloat16 (AMX); with its vector
-           instructions for bfloat16 alone, torch takes 1.7 times ours, without them 5 (``odeopt bench muon``)
+           are made in the arrays' own, or with precision="bfloat16" as torch makes them (bfloat16.py), to the bit
+           for small matrices; in large ones a last digit may turn, since sums are made in another order: .006 of
+           |phi|, as torch's own results with AMX and without are apart. What rounding does to phi is .01 |phi|, ours
+           and torch's. Order 1 ends there: on a path of length .6 of a 3 x 2 matrix the distance from the flow falls
+           to .002 to .005, at lr = .004 or so, and stays there, however small lr is
+Speed      A step of a 1024 x 1024 float32 matrix in bfloat16 takes .6 of the time of torch's, both on one thread,
+           where the processor multiplies matrices of bfloat16 (AMX, on Linux): torch's gains nothing by a second one
+           there. Elsewhere it is slower than in full precision, whose step takes .9 of the time of torch's in
+           float32, 4 times that of torch's own with AMX, and is faster than that without: torch takes 1.7 times ours
+           with vector instructions for bfloat16 alone, 5 without them (``odeopt bench muon``)
 Cost       polar: Jacobi's rotations, some 10 short^2 long multiplications without BLAS, for studies of small
-           matrices; Newton-Schulz: products by BLAS, which uses threads by its own rules (OPENBLAS_NUM_THREADS)
+           matrices; Newton-Schulz: products by BLAS, which uses threads by its own rules (OPENBLAS_NUM_THREADS),
+           in bfloat16 on one thread
 
 Sources: Jordan, Jin, Boza, You (2024), Muon: an optimizer for hidden layers; Liu et al.,
 arXiv:2502.16982 (match_rms_adamw); Chen, Li, Liu, arXiv:2506.15054; torch 2.13, optax 0.2.8; the flow with
@@ -38,7 +47,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import bfloat16, checks
 from ..abi import interpreted, kernel, precision
 from ..flows import adam_flow, muon_flow
 from ..flows.muon import ADJUSTMENTS, QUINTIC, adjusted, matrix_shape, shape_of
@@ -50,51 +59,81 @@ from .base import Optimizer, fraction, nonnegative, positive, square_behind, swi
 
 
 @kernel
-def muon(k, p, x, g, s):
-    """p = (lr, momentum, weight decay, eps, beta1, beta2, eps_adam, a, b, c, steps or 0 for the polar factor, 1 for
-    Nesterov, 1 for optax's weights, adjustment, rows, columns or 0 0 for AdamW); s = (m, v or work, q1 then work, q2
-    or work, work).
-    """
+def loaded(p, x, g, s):
+    """AdamW's whole step of a vector, or the first half of Muon's: m moves, and s[4] <- its direction D over |D|, the
+    transpose of a tall one. Returns ``(rows, columns, step, weight of m)``, no rows where nothing is left to do."""
     if p[14] == 0.0:
         adamw_step(p[0], p[4], p[5], p[6], p[2], x, g, s)
-        return p[0]
+        return 0, 0, 0.0, 0.0
     rows, columns = shape_of(x.size, p[14], p[15])
     if rows == 0:  # no p of p_for
         x[:] = np.nan
-        return p[0]
-    eps, steps, nesterov, of_optax = p[3], int(p[10]), p[11] > 0.0, p[12] > 0.0
+        return 0, 0, 0.0, 0.0
+    eps, nesterov, of_optax = p[3], p[11] > 0.0, p[12] > 0.0
     real = precision(x, g, s)
-    old, new, keep = real(p[1]), real(1.0 - p[1]), real(1.0 - p[0] * p[2])
+    old, new = real(p[1]), real(1.0 - p[1])
     weight = s[2, 0] + (1.0 - p[1]) * (1.0 - s[2, 0])
     of_m, of_g = (p[1], 1.0 - p[1]) if nesterov else (1.0, 0.0)
     if nesterov and of_optax:  # each corrected for its own number of steps; only their ratio matters
         of_m, of_g = of_m / (weight + (1.0 - p[1]) * (1.0 - weight)), of_g / weight
         of_m, of_g = of_m / (of_m + of_g), of_g / (of_m + of_g)
-    m, direction, tall = s[0], s[1], rows > columns
+    m, direction = s[0], s[1]
     fresh, kept = real(of_g), real(of_m)
     for i in range(x.size):
         mi = old * m[i] + new * g[i]
         m[i] = mi
         direction[i] = kept * mi + fresh * g[i]
     scale, length = scaled_norm(direction)
-    short, long = min(rows, columns), max(rows, columns)
-    step = real(p[0] * adjusted(rows, columns, int(p[13])))
+    step = p[0] * adjusted(rows, columns, int(p[13]))
     if length == 0.0:
-        step, length, scale = real(0.0), 1.0, 1.0
-    wide, other = part(s[4], short, long), part(direction, short, long)
-    if steps > 0 and scale * length < eps:
+        step, length, scale = 0.0, 1.0, 1.0
+    if p[10] > 0.0 and scale * length < eps:
         scale, length = 1.0, eps
-    load(direction, wide, tall, scale, length)
-    if steps > 0:
-        newton_schulz(wide, other, part(s[2], short, short), s[3], steps, p[7], p[8], p[9])
-    else:
-        polar(wide, other, part(s[2], short, short))
-        wide, other = other, wide
-    s[2, 0] = weight
+    load(direction, part(s[4], min(rows, columns), max(rows, columns)), rows > columns, scale, length)
+    return rows, columns, step, weight
+
+
+@kernel
+def moved(p, x, wide, tall, step):
+    """x <- (1 - lr weight_decay) x - step ``wide``, or its transpose where ``tall``."""
+    real = x.dtype.type
+    keep, step, (short, long) = real(1.0 - p[0] * p[2]), real(step), wide.shape
+    rows, columns = (long, short) if tall else (short, long)
     for i in range(rows):
         for j in range(columns):
             at = i * columns + j
             x[at] = keep * x[at] - step * (wide[j, i] if tall else wide[i, j])
+
+
+@kernel
+def muon(k, p, x, g, s):
+    """p = (lr, momentum, weight decay, eps, beta1, beta2, eps_adam, a, b, c, steps or 0 for the polar factor, 1 for
+    Nesterov, 1 for optax's weights, adjustment, rows, columns or 0 0 for AdamW); s = (m, v or work, q1 then work, q2
+    or work, work).
+    """
+    rows, columns, step, weight = loaded(p, x, g, s)
+    if rows > 0:
+        short, long = min(rows, columns), max(rows, columns)
+        wide, other, square = part(s[4], short, long), part(s[1], short, long), part(s[2], short, short)
+        if p[10] > 0.0:
+            newton_schulz(wide, other, square, s[3], int(p[10]), p[7], p[8], p[9])
+        else:
+            polar(wide, other, square)
+            wide, other = other, wide
+        moved(p, x, wide, rows > columns, step)
+        s[2, 0] = weight
+    return p[0]
+
+
+@kernel
+def muon_in_bfloat16(k, p, x, g, s):
+    """The same; a kernel of its own, since one of both would compile for as long again."""
+    rows, columns, step, weight = loaded(p, x, g, s)
+    if rows > 0:
+        wide = part(s[4], min(rows, columns), max(rows, columns))
+        bfloat16.newton_schulz(wide, s[1:4], int(p[10]), p[7], p[8], p[9])
+        moved(p, x, wide, rows > columns, step)
+        s[2, 0] = weight
     return p[0]
 
 
@@ -156,11 +195,13 @@ class Muon(Optimizer):
         a, b, c of a Newton–Schulz step.
     shape : (int, int), optional
         The matrix that a vector is, row after row; one of the two may be -1.
+    precision : {"full", "bfloat16"}
+        Of the numbers that Newton–Schulz steps multiply: that of the arrays, or bfloat16, as in torch.
 
     Raises
     ------
     ValueError
-        Also where a vector has not as many entries as ``shape`` says.
+        Also where a vector has not as many entries as ``shape`` says, and for bfloat16 without ``steps``.
     """
 
     title = "Muon"
@@ -182,8 +223,16 @@ class Muon(Optimizer):
     weights: str = variant("torch", "optax")
     coefficients: Any = field(default=QUINTIC, metadata={"check": _coefficients, "numeric": False})
     shape: Any = field(default=None, metadata={"check": matrix_shape, "numeric": False})
+    precision: str = variant("full", "bfloat16")
 
-    kernel = staticmethod(muon)
+    def __post_init__(self):
+        super().__post_init__()
+        if self.steps is None and self.precision != "full":
+            raise ValueError(f"precision must be 'full' with steps=None, got {self.precision!r}")
+
+    @property
+    def kernel(self):
+        return muon if self.precision == "full" else muon_in_bfloat16
 
     @property
     def slots(self):

@@ -11,8 +11,8 @@ import odeopt
 ROOT = pathlib.Path(odeopt.__file__).parent
 # From the ground up; names in one entry may import each other.
 LAYERS = (
-    ("machine_code", "abi", "archive", "checks", "clipping", "fingerprint", "linear_systems", "matrices", "moved",
-     "progress", "results", "spec", "spectrum", "stencil", "stores", "sums", "threads"),
+    ("machine_code", "abi", "archive", "bfloat16", "checks", "clipping", "fingerprint", "linear_systems", "matrices",
+     "moved", "progress", "results", "spec", "spectrum", "stencil", "stores", "sums", "threads", "tiles"),
     ("problems",),
     ("flows",),
     ("schemes",),

@@ -286,6 +286,7 @@ def test_bad_hyperparameters_are_named(row):
     (lambda: oo.Momentum(0.1, reading="stormer_verlet", form="ema"), "reading must be 'symplectic_euler'"),
     (lambda: oo.Amos(0.1, axis=(0, 2)), "axis must be None, an axis or a tuple of adjacent axes"),
     (lambda: oo.optimizers.Muon(shape=(0, 2)), "shape must be at least 1"),
+    (lambda: oo.optimizers.Muon(steps=None, precision="bfloat16"), "precision must be 'full' with steps=None"),
     (lambda: oo.optimizers.Muon(shape=(3, 2)).init(np.ones(5)), "shape must fit the vector of 5 entries, got .3, 2."),
     (lambda: oo.record(oo.optimizers.Muon(shape=(3, 2)), PROBLEMS["valley"], steps=1), "shape must fit the vector"),
     (lambda: oo.Amos(0.1).refined(2.0), "refined needs a method with a flow"),
