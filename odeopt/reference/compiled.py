@@ -114,6 +114,7 @@ class CompiledDOP853(integrate.DOP853):
         return True, None
 
     def _dense_output_impl(self):
+        assert self.t_old is not None  # there has been a step
         piece = _Polynomial(self._field, self.t_old, self.t, self.y_old, self.K[0].copy())
         if self._times is None or np.searchsorted(self._times, self.t_old, "right") < np.searchsorted(
                 self._times, self.t, "right"):
