@@ -276,6 +276,9 @@ def _follow(flow, k, x, at):
                     if not np.isfinite(flow.w).all():
                         break
                 s = at.sharpness(flow.w, flow.memory) if np.isfinite(flow.w).all() else np.nan
+            except OverflowError:
+                message = f"grows without bound at step {time:g}"
+                break
             except (np.linalg.LinAlgError, VanishingPreconditioner):  # of a matrix that is not finite; v is 0
                 s = np.nan
             if not np.isfinite(s):

@@ -34,6 +34,7 @@ _NEAR = 0.75  # of the limit: below it no oscillation is looked for
 _SMALLEST = 1e-14  # of |w|: what round-off leaves of an oscillation in a run
 _SPREAD = 1e-2  # of |1 - s| in the principal flow: nearer to 0 its logarithm is that of this
 _ROD = 6  # columns that are kept of the rod's Sigma
+_STAGES = 1000  # at most; the flows take some ten, and not more than a hundred
 _BLOCK = 256  # rows of a tall matrix at once
 _PIECES = 3  # substeps of the rod flow
 
@@ -55,8 +56,12 @@ def critical_pairs(problem, x, p, count, start=None):
 
 
 def rkc_step(field, y, h, radius):
-    """One step of RKC2 with as many stages as h times the spectral ``radius`` asks for."""
-    c = rkc_coefficients(max(2, 1 + int(np.sqrt(1.54 * h * radius + 1))))
+    """One step of RKC2 with as many stages as h times the spectral ``radius`` asks for; OverflowError for more than
+    ``_STAGES``, where a flow grows without bound."""
+    stages = np.sqrt(1.54 * h * radius + 1)
+    if not stages < _STAGES:
+        raise OverflowError
+    c = rkc_coefficients(max(2, 1 + int(stages)))
     f = field(y)
     older, newer = y, y + c.first * h * f
     for mu, nu, gain, gamma in zip(c.mu, c.nu, c.gain, c.gamma):

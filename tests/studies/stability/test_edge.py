@@ -155,6 +155,12 @@ def test_a_step_of_the_integrator_is_of_order_two():
     assert slopes[-1] == pytest.approx(2, abs=0.15)
 
 
+def test_a_flow_that_grows_without_bound_ends():
+    """A radius of 1e12 asks for a million stages a step: the principal flow's on the network beyond its edge."""
+    with pytest.raises(OverflowError):
+        rkc_step(lambda y: -y, np.ones(2), 1.0, 1e12)
+
+
 def test_eigenpairs_are_tracked_past_a_crossing():
     """Two eigenvalues change places along a line of matrices that turn: with both tracked, the larger one is found."""
     rng = np.random.default_rng(1)
