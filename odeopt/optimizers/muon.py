@@ -25,9 +25,10 @@ Scale      "original": sqrt(max(1, rows/columns)); "match_rms_adamw": .2 sqrt(ma
 Precision  torch makes the Newton-Schulz steps in bfloat16, whatever the arrays: its phi has two digits. Here they
            are made in the arrays' own, or with precision="bfloat16" as torch makes them (bfloat16.py), to the bit
            for small matrices; in large ones a last digit may turn, since sums are made in another order: .006 of
-           |phi|, as torch's own results with AMX and without are apart. What rounding does to phi is .01 |phi|, ours
-           and torch's. Order 1 ends there: on a path of length .6 of a 3 x 2 matrix the distance from the flow falls
-           to .002 to .005, at lr = .004 or so, and stays there, however small lr is
+           |phi|, as torch's own results with AMX and without are apart, and up to .016 where |G| is not near 1, as
+           torch rounds G and its norm as well. What rounding does to phi is .01 |phi|, ours and torch's. Order 1
+           ends there: on a path of length .6 of a 3 x 2 matrix the distance from the flow falls to .002 to .005, at
+           lr = .004 or so, and stays there, however small lr is
 Speed      A step of a 1024 x 1024 float32 matrix in bfloat16 takes .6 of the time of torch's, both on one thread,
            where the processor multiplies matrices of bfloat16 (AMX, on Linux): torch's gains nothing by a second one
            there. Elsewhere it is slower than in full precision, whose step takes .9 of the time of torch's in
