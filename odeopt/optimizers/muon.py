@@ -29,7 +29,7 @@ Precision  torch makes the Newton-Schulz steps in bfloat16, whatever the arrays:
            torch rounds G and its norm as well. What rounding does to phi is .01 |phi|, ours and torch's. Order 1
            ends there: on a path of length .6 of a 3 x 2 matrix the distance from the flow falls to .002 to .005, at
            lr = .004 or so, and stays there, however small lr is
-Speed      A step of a 1024 x 1024 float32 matrix in bfloat16 takes .6 of the time of torch's, both on one thread,
+Speed      A step of a 1024 x 1024 float32 matrix in bfloat16 takes .65 of the time of torch's, both on one thread,
            where the processor multiplies matrices of bfloat16 (AMX, on Linux): torch's gains nothing by a second one
            there. Elsewhere it is slower than in full precision, whose step takes .9 of the time of torch's in
            float32, 4 times that of torch's own with AMX, and is faster than that without: torch takes 1.7 times ours
