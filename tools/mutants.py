@@ -12,11 +12,15 @@ the tests that noticed an earlier mutant of the same file come first, then the o
 first failure ends the run. ``--plain`` runs without the compiler, where a change of a kernel costs no more than one of
 plain Python, and leaves out the tests that fail or are not quick without it. ``--quick S`` leaves out tests that took
 longer than S in the clean run, ``--files`` runs other files than the area's: what is noticed without the rest is
-noticed, and the score is a lower bound.
+noticed, and the score is a lower bound. ``--again`` runs what survived so with the compiler and all tests of the area,
+some minutes each; there the time limit settles nothing, as compiling takes long too.
+
+``tools/equivalent_mutants.txt`` lists changes with which nothing observable changes. They are not run.
 """
 
 import argparse
 import ast
+import functools
 import importlib
 import json
 import os
@@ -27,10 +31,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"  # a line each: path | function | old -> new | why
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
     "optimizers": ("optimizers", "optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
                    "training_kit clipping limits equivalence"),
@@ -62,6 +68,30 @@ TURNED = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
 EXCHANGED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 TEXT = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
 SPOKEN = {"__repr__", "__str__", "table", "summary", "explain"}  # functions that only say something
+
+
+class Mutant(NamedTuple):
+    """One change of a file below the tree: the bytes from ``begin`` to ``end`` become ``new``."""
+
+    path: Path
+    function: str  # with its class or the function around it, as "Plan.step"; empty on the level of the module
+    line: int
+    kind: str
+    change: str  # "old -> new"
+    new: str
+    begin: int
+    end: int
+
+    @property
+    def words(self):
+        """How the list of equivalent mutants names it, whatever is added above it."""
+        return f"{self.path} | {self.function} | {self.change}"
+
+
+def equivalent():
+    """``{words: why}`` of the list of equivalent mutants."""
+    lines = (line.rpartition(" | ") for line in EQUIVALENT.read_text(encoding="utf-8").splitlines())
+    return {words: why for words, _, why in lines}
 
 
 def other_constant(c):
@@ -96,44 +126,55 @@ def changes(node):
                 yield "statement", "pass"
 
 
-def numeric(node):
-    """The nodes below ``node`` that compute: no text, annotations, decorators or indices."""
+def numeric(node, function=""):
+    """``(node, its parent, function)`` of what computes below ``node``: no text, annotations, decorators or indices."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "slice"):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST) and not isinstance(child, TEXT) and getattr(child, "name", "") not in SPOKEN:
-                yield child
-                yield from numeric(child)
+            own = getattr(child, "name", "")
+            if isinstance(child, ast.AST) and not isinstance(child, TEXT) and own not in SPOKEN:
+                yield child, node, function
+                named = isinstance(child, ast.FunctionDef | ast.ClassDef)
+                yield from numeric(child, f"{function}.{own}".strip(".") if named else function)
 
 
 def mutants_of(path, tree):
-    """``(path, line, kind, old text, new text, begin, end)`` of each mutant of a file; places in bytes."""
+    """The mutants of a file. A constant is told with the expression or statement around it."""
     source = path.read_bytes()
     begins = [0]
     for line in source.splitlines(keepends=True):
         begins.append(begins[-1] + len(line))
-    for node in numeric(ast.parse(source)):
+
+    def place(node):
+        return begins[node.lineno - 1] + node.col_offset, begins[node.end_lineno - 1] + node.end_col_offset
+
+    for node, parent, function in numeric(ast.parse(source)):
         for kind, new in changes(node):
-            begin = begins[node.lineno - 1] + node.col_offset
-            end = begins[node.end_lineno - 1] + node.end_col_offset
-            yield path.relative_to(tree), node.lineno, kind, source[begin:end].decode(), new, begin, end
+            begin, end = place(node)
+            around = kind == "constant" and hasattr(parent, "lineno") and not hasattr(parent, "body")
+            first, last = place(parent) if around else (begin, end)
+            change = (source[first:last] + b" -> " + source[first:begin] + new.encode() + source[end:last]).decode()
+            yield Mutant(path.relative_to(tree), function, node.lineno, kind, " ".join(change.split()), new, begin, end)
 
 
 def sample(area, count, seed, tree):
-    """``count`` mutants of the area, the kinds by turns: there are more constants than statements."""
+    """``count`` mutants of the area, the kinds by turns (there are more constants than statements), and the number
+    of equivalent ones met on the way.
+    """
     places = [tree / "odeopt" / name for name in AREAS[area][0].split()]
     files = sorted(f for place in places for f in ([place] if place.is_file() else place.rglob("*.py")))
     chance = random.Random(f"{area} {seed}")
-    kinds = {}
+    kinds: dict[str, list[Mutant]] = {}
     for mutant in (m for f in files for m in mutants_of(f, tree)):
-        kinds.setdefault(mutant[2], []).append(mutant)
+        kinds.setdefault(mutant.kind, []).append(mutant)
     for mutants in kinds.values():
         chance.shuffle(mutants)
-    chosen = []
+    chosen, left_out, known = [], [], equivalent()
     while len(chosen) < count and any(kinds.values()):
-        chosen += [mutants.pop() for mutants in kinds.values() if mutants]
-    return chosen[:count]
+        for mutant in [mutants.pop() for mutants in kinds.values() if mutants]:
+            (left_out if mutant.words in known else chosen).append(mutant)
+    return chosen[:count], len(left_out)
 
 
 LIBRARIES = "numpy numba scipy.integrate scipy.optimize scipy.sparse.linalg scipy.stats matplotlib.pyplot tqdm.auto"
@@ -153,8 +194,8 @@ class Ordered:
     ``stopped``: seconds of the processor after which a test is ended, and fails.
     """
 
-    def __init__(self, seconds, first, quick, without, stopped):
-        self.known, self.first, self.quick, self.without, self.stopped = seconds, first, quick, without, stopped
+    def __init__(self, seconds=None, first=(), quick=float("inf"), without=(), stopped=float("inf")):
+        self.known, self.first, self.quick, self.without, self.stopped = seconds or {}, first, quick, without, stopped
         self.seconds, self.failed = {}, []
 
     def _rank(self, test):
@@ -185,13 +226,17 @@ class Ordered:
             self.failed.append(report.nodeid)
 
 
-def linked(source, target):
-    """A copy of the tree with its caches, of hard links: what is written later is a new file in the copy."""
+def mutated(source, target, mutant):
+    """A copy of the tree with its caches, of hard links (what is written later is a new file), and with the mutant."""
     leave = shutil.ignore_patterns(".git", ".venv", ".pytest_cache", ".hypothesis", ".ruff_cache")
-    return shutil.copytree(source, target, copy_function=os.link, ignore=leave)
+    shutil.copytree(source, target, copy_function=os.link, ignore=leave)
+    text = (source / mutant.path).read_bytes()
+    (target / mutant.path).unlink()
+    (target / mutant.path).write_bytes(text[: mutant.begin] + mutant.new.encode() + text[mutant.end :])
+    return target
 
 
-def tested(tree, arguments, plugin):
+def tested(tree, arguments, plugin, plain):
     """In a fork: pytest in the tree, of which nothing is imported yet. Writes what the plugin found to a file."""
     os.setsid()  # with the processes that tests start it can be ended as one
     os.chdir(tree)
@@ -201,24 +246,25 @@ def tested(tree, arguments, plugin):
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    if "NUMBA_DISABLE_JIT" in os.environ:  # kernels compute with numpy's numbers then, which warn of inf and nan
-        arguments = ["-W", "ignore::RuntimeWarning", *arguments]
+    if plain:
+        os.environ["NUMBA_DISABLE_JIT"] = "1"  # of processes that tests start
+        sys.modules["numba"].config.DISABLE_JIT = 1
+        arguments = ["-W", "ignore::RuntimeWarning", *arguments]  # numpy's numbers warn of inf and nan
     status = int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments], plugins=[plugin]))
     if status and not plugin.failed:
         plugin.failed.append(f"exit status {status}")
     (tree / "found.json").write_text(json.dumps([plugin.seconds, plugin.failed]))
 
 
-def noticed(tree, area, limit=None, seconds=None, first=(), quick=float("inf"), without=(), every=False):
+def noticed(tree, area, plugin, limit, plain, every=False):
     """``(seconds of the tests, what failed)`` of the area's tests in the tree: the first failure, or ``every`` one."""
     found = {path.stem.removeprefix("test_"): path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
     tests = [str(found[name]) for name in AREAS[area][1].split()]
-    stopped = quick if every else float("inf")
     (tree / "found.json").unlink(missing_ok=True)
     process = os.fork()
     if process == 0:
         try:
-            tested(tree, [*["-x"] * (not every), *tests], Ordered(seconds or {}, first, quick, without, stopped))
+            tested(tree, [*["-x"] * (not every), *tests], plugin, plain)
         finally:
             os._exit(0)
     end = time.monotonic() + (limit or float("inf"))
@@ -233,23 +279,17 @@ def noticed(tree, area, limit=None, seconds=None, first=(), quick=float("inf"), 
     return json.loads((tree / "found.json").read_text())
 
 
-def changed(tree, path, begin, end, new):
-    """Put ``new`` between two places of a file of a linked tree, which then has a file of its own."""
-    source = (tree / path).read_bytes()
-    (tree / path).unlink()
-    (tree / path).write_bytes(source[:begin] + new.encode() + source[end:])
-
-
 class Clean:
     """A copy of the tree in which the area's tests pass and what they compile is kept; mutants are made of it."""
 
-    def __init__(self, folder, area, limit=None, quick=float("inf"), plain=False):
-        self.folder, self.area, self.quick, self.first = Path(folder), area, quick, {}
-        self.tree = self.folder / "base"
+    def __init__(self, folder, area, limit, quick=float("inf"), plain=False):
+        self.folder, self.area, self.quick, self.plain, self.first = Path(folder), area, quick, plain, {}
+        self.tree = self.folder / ("plain" if plain else "compiled")
         if not self.tree.exists():
             leave = shutil.ignore_patterns(".git", ".venv", ".hypothesis", *["*.nb[ci]"] * plain)
             shutil.copytree(ROOT, self.tree, ignore=leave)
-        self.seconds, self.without = noticed(self.tree, area, quick=quick, every=plain)
+        plugin = Ordered(stopped=quick if plain else float("inf"))
+        self.seconds, self.without = noticed(self.tree, area, plugin, None, plain, every=plain)
         if self.without and not (plain and self.seconds):
             sys.exit(f"{area}: the tests fail without a mutant: {self.without[0]}")
         clean = sum(s for s in self.seconds.values() if s <= quick)
@@ -257,28 +297,32 @@ class Clean:
         print(f"== {area}: its {len(self.seconds)} tests take {sum(self.seconds.values()):.0f} s, the quick ones "
               f"{clean:.0f} s; {len(self.without)} left out; time limit {self.limit:.0f} s", flush=True)
 
-    def noticed(self, path, begin, end, new):
+    def noticed(self, mutant):
         """What the tests say to this mutant."""
-        tree = linked(self.tree, self.folder / "mutant")
-        changed(tree, path, begin, end, new)
-        first = self.first.setdefault(str(path), [])
-        _, failed = noticed(tree, self.area, self.limit, self.seconds, first, self.quick, self.without)
+        tree = mutated(self.tree, self.folder / "mutant", mutant)
+        first = self.first.setdefault(mutant.path, [])
+        plugin = Ordered(self.seconds, first, self.quick, self.without)
+        _, failed = noticed(tree, self.area, plugin, self.limit, self.plain)
         first += failed
         shutil.rmtree(tree)
         return failed[0] if failed else ""
 
 
-def run(area, count, seed, limit, quick, plain, folder):
-    """Survivors and number of mutants of an area."""
-    clean = Clean(folder, area, limit, quick, plain)
-    survivors, mutants = [], sample(area, count, seed, clean.tree)
-    for path, line, kind, old, new, begin, end in mutants:
+def run(area, given, folder):
+    """``(survivors, number of mutants, number of equivalent ones left out)`` of an area."""
+    clean = Clean(folder, area, given.limit, given.quick, given.plain)
+    compiled = functools.cache(lambda: Clean(folder, area, given.limit))  # made when a mutant asks for it
+    mutants, left_out = sample(area, given.count, given.seed, clean.tree)
+    survivors = []
+    for mutant in mutants:
         started = time.perf_counter()
-        word = clean.noticed(path, begin, end, new)
-        row = f"{path}:{line}: {kind}: {' '.join(old.split())} -> {new}"
+        word = clean.noticed(mutant)
+        if not word and given.again:
+            word = compiled().noticed(mutant).replace("time limit", "")
+        row = f"{mutant.line}: {mutant.words}"
         print(f"{time.perf_counter() - started:4.0f} s {word or 'SURVIVED':60.60} {row}", flush=True)
         survivors += [] if word else [row]
-    return survivors, len(mutants)
+    return survivors, len(mutants), left_out
 
 
 def main():
@@ -291,20 +335,21 @@ def main():
     parser.add_argument("--files", help="test files in place of the area's, as \"record drive\"")
     parser.add_argument("--quick", type=float, default=float("inf"), help="leave out tests that take more seconds")
     parser.add_argument("--plain", action="store_true", help="without the compiler")
+    parser.add_argument("--again", action="store_true", help="survivors once more: compiled, all tests of the area")
     given = parser.parse_args()
     if unknown := set(given.areas) - set(AREAS):
         parser.error(f"AREA must be one of {', '.join(AREAS)}, got {', '.join(sorted(unknown))}")
     if given.files:
         AREAS.update({area: (AREAS[area][0], given.files) for area in given.areas or AREAS})
-    os.environ |= {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"} | ({"NUMBA_DISABLE_JIT": "1"} if given.plain else {})
+    os.environ |= {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
     for library in LIBRARIES.split():
         importlib.import_module(library)
     with tempfile.TemporaryDirectory() as folder:
-        results = {area: run(area, given.count, given.seed, given.limit, given.quick, given.plain, folder)
-                   for area in given.areas or AREAS}
+        results = {area: run(area, given, folder) for area in given.areas or AREAS}
     print("\n== survivors")
-    for area, (survivors, count) in results.items():
-        print(f"{area}: {count - len(survivors)} of {count} noticed", *survivors, sep="\n  ")
+    for area, (survivors, count, left_out) in results.items():
+        print(f"{area}: {count - len(survivors)} of {count} noticed, {left_out} equivalent ones left out",
+              *survivors, sep="\n  ")
 
 
 if __name__ == "__main__":
