@@ -32,8 +32,8 @@ def clip(g, out, norm, value, scale, length):
         factor = real(1.0 if factor > 1.0 else factor)
         for i in range(g.size):
             out[i] = factor * g[i]
-    else:  # the norm itself might overflow
-        size = min(scale, norm / (length + SMALL / scale))
+    else:  # the norm itself might overflow, and SMALL is nothing beside it
+        size = min(scale, norm / length)
         for i in range(g.size):
             out[i] = (g[i] / scale) * size
 

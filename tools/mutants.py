@@ -60,8 +60,8 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
                  "solver_class solver_class_as_scipys stabilized_solvers"),
     "algebra": ("matrices.py linear_systems.py spectrum.py clipping.py stencil.py moved.py problems/differences.py "
-                "discretization.py", "spectrum clipping matrix_methods shampoo_and_soap training_kit own_derivatives "
-                "not_finite_hessian method problems optimizers"),
+                "discretization.py", "matrices spectrum differences clipping method matrix_methods shampoo_and_soap "
+                "training_kit own_derivatives not_finite_hessian problems optimizers several_evaluations"),
 }
 FLIPPED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 TURNED = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}

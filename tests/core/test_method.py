@@ -52,7 +52,13 @@ def test_a_reference_of_a_discretization_starts_at_its_time():
 def test_refinement_of_each_kind():
     assert RK4.refined(4).h == 0.0125
     assert oo.Discretization(FLOW, oo.schemes.rk4, [0.1, 0.2]).refined(2).h.tolist() == [0.05, 0.05, 0.1, 0.1]
-    assert PAIR.refined(2).rtol == pytest.approx(1e-6 / 2**5)  # the estimate is of order 4
+    for factor in (2, 3.5):  # the estimate is of order 4
+        finer = PAIR.refined(factor)
+        assert (finer.h, finer.rtol, finer.atol) == pytest.approx((0.1 / factor, 1e-6 / factor**5, 1e-9 / factor**5))
+    assert RK4.refined(3.5).h == pytest.approx(0.05 / 3.5, rel=1e-15)
+    for factor in (1e-101, 1e101):
+        with pytest.raises(ValueError, match="factor must be in .1e-100, 1e.100"):
+            RK4.refined(factor)
     with pytest.raises(ValueError, match="factor must be a whole number for a vector of steps"):
         oo.Discretization(FLOW, oo.schemes.rk4, [0.1, 0.2]).refined(1.5)
 
@@ -126,6 +132,17 @@ def test_old_names_work_and_say_where_the_new_ones_are():
         assert oo.schedules.Controller is oo.schedules.PlateauRule
     with pytest.warns(DeprecationWarning, match="key"):
         assert oo.Adam().name == "adam"
+
+
+def test_the_warning_of_an_old_name_is_where_it_is_asked_for():
+    sys.modules.pop("odeopt.lanes", None)
+    with pytest.warns(DeprecationWarning, match="odeopt.lanes is now odeopt.engine.batched") as caught:
+        exec("import odeopt.lanes")
+    assert [warning.filename for warning in caught] == ["<string>"]
+    for old in (lambda: sys.modules["odeopt.record"].record, lambda: oo.schedules.Controller, lambda: RK4.name):
+        with pytest.warns(DeprecationWarning) as caught:
+            old()
+        assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_no_old_module_takes_the_place_of_a_function():

@@ -10,7 +10,9 @@ import places
 import pytest
 
 import odeopt as oo
+from odeopt.clipping import clip
 from odeopt.method import method_from
+from odeopt.sums import scaled_norm
 
 BEALE = oo.problems.beale()
 ROSENBROCK = oo.problems.rosenbrock()
@@ -97,6 +99,24 @@ def test_gradients_of_any_size_are_clipped():
         opt = oo.Clipped(oo.GradientDescent(1.0), norm=2.0)
         opt.update(xs, [np.array([bad]), np.ones(3)], opt.init(xs))
         assert not np.isfinite(xs[0]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_cut_is_its_formula(dtype):
+    """min(1, norm/(|g| + 1e-6)) g, or each entry within +- value, into another array or the same."""
+    unit, rtol = np.array([2.0, -3.0, 0.1, 6.0]) / 7, 1e-14 if dtype is np.float64 else 1e-6
+    cases = [(size, norm) for size in (3.0, 0.3, 2e-6, 1e-20) for norm in (0.5, 1.5e-6)]
+    for size, norm in cases + [(1e200, 0.5), (1e200, 1e199), (1e200, 1e201), (1e-200, 0.5)] * (dtype is np.float64):
+        g = (size * unit).astype(dtype)
+        out, (scale, length) = np.empty_like(g), scaled_norm(g)
+        clip(g, out, norm, 0.0, scale, length)
+        true = size * np.linalg.norm(unit)
+        np.testing.assert_allclose(out, min(1.0, norm / (true + 1e-6)) * g, rtol=rtol)
+        clip(g, g, norm, 0.0, scale, length)
+        np.testing.assert_array_equal(g, out)
+    g, out = np.array([0.7, -0.7, 0.71, -0.71, 0.2, -np.inf, np.nan, 9.0], dtype), np.empty(8, dtype)
+    clip(g, out, 0.0, 0.7, 1.0, 0.0)
+    np.testing.assert_array_equal(out, np.array([0.7, -0.7, 0.7, -0.7, 0.2, -0.7, np.nan, 0.7], dtype))
 
 
 def test_large_arrays_in_slices_know_the_norm_of_the_whole():
