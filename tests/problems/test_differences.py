@@ -143,6 +143,13 @@ def test_means_of_two_halves_are_weighted_by_their_samples():
                 assert not missed or words.startswith("entry 1 of the mean gradient over all samples is 0.")
 
 
+def test_a_check_takes_means_to_a_millionth():
+    for slip, ok in ((0.9e-6, True), (1.1e-6, False)):
+        bowl = oo.Problem(lambda x: float(x @ x), lambda x: 2 * x, dim=2, samples=4,
+                          batch=lambda x, i, slip=slip: ((1 + slip) * float(x @ x), 2 * x))
+        assert bowl.check([1.0, 2.0]).ok == ok
+
+
 def look(slip, n=3, function=None):
     """What is said of a gradient times 1 + slip."""
     scale = np.linspace(1.0, 2.0, n)
