@@ -108,8 +108,8 @@ def test_the_worst_entry_is_one_whose_differences_are_numbers():
     """x_0 log x_0 at 0: its differences are none, and the other entries are judged."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        problem = oo.Problem(lambda x: float(np.log(x[0]) * x[0] + 2 * x[1] ** 2), lambda x: np.array([7.0, 4.2 * x[1]]),
-                             x0=[1.0, 1.0])
+        problem = oo.Problem(lambda x: float(np.log(x[0]) * x[0] + 2 * x[1] ** 2), lambda x: np.array(
+            [7.0, 4.2 * x[1]]), x0=[1.0, 1.0])
     found = problem.check([1e-9, 3.0])
     assert not found.ok and found.gradient.index == (1,) and found.gradient.given == pytest.approx(12.6)
 
