@@ -54,8 +54,8 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
                 "studies/search", "sensitive_orders sensitive_measures sensitive_studies work_precision mixing "
                 "lyapunov sweeps convergence convergence_series equivalence modified scale_invariance stationary "
                 "articles ensemble"),
-    "stability": ("studies/stability", "sensitive_measures sensitive_studies step_control central edge "
-                  "stability_limits"),
+    "stability": ("studies/stability", "averaged central_conditions flows_at_the_edge scoreboard formulas "
+                  "sensitive_measures step_control edge sharpness central stability_limits"),
     "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing"),
     "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
                  "solver_class solver_class_as_scipys stabilized_solvers"),
