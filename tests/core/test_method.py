@@ -63,6 +63,17 @@ def test_refinement_of_each_kind():
         oo.Discretization(FLOW, oo.schemes.rk4, [0.1, 0.2]).refined(1.5)
 
 
+def test_steps_and_tolerances_of_a_discretization_have_their_ranges():
+    pair = (oo.flows.gradient_flow(), oo.schemes.dormand_prince)
+    assert oo.Discretization(*pair, 0.1, rtol=1.0, atol=0.0, t0=-2.0).t0 == -2.0
+    assert (PAIR.t0, PAIR.atol, RK4.rtol) == (0.0, 1e-9, None)
+    for more, words in ((dict(h=0.0), "h must be in .0, inf"), (dict(h=[0.1, 0.0]), "h must be a positive step"),
+                        (dict(h=0.1, rtol=0.0), "rtol must be in .0, 1"), (dict(h=0.1, rtol=1.1), "rtol must be in"),
+                        (dict(h=0.1, rtol=0.1, atol=-1e-9), "atol must be in .0, inf")):
+        with pytest.raises(ValueError, match=words):
+            oo.Discretization(*pair, **more)
+
+
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: oo.record(RK4, BOWL, steps=3, gtol=1e-3), "gtol must be 0.0 for a Discretization, got 0.001"),
     (lambda: oo.record(RK4, BOWL, steps=3, start="consistent"), "start must be 'cold' for a Discretization"),
