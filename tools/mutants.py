@@ -38,7 +38,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"  # a line each: path | function | old -> new | why
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
-    "optimizers": ("optimizers", "optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
+    "optimizers": ("optimizers", "by_hand optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
                    "training_kit clipping limits equivalence"),
     "flows": ("flows", "fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified "
               "convergence central"),
