@@ -40,13 +40,13 @@ EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"  # a line each: path | fu
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
     "optimizers": ("optimizers", "by_hand optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
                    "training_kit clipping limits equivalence"),
-    "flows": ("flows", "fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified "
+    "flows": ("flows", "matrix_fields fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified "
               "convergence central"),
     "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
     "loops": ("engine/loops.py engine/batched.py sums.py",
               "sums loops sensitive_runs record step_control schemes multistep interrupts ensemble"),
     "record": ("engine/record.py engine/store.py engine/trajectory.py engine/checkpoint.py",
-               "sensitive_runs record store resume checkpoint reference limits"),
+               "sensitive_records sensitive_runs record store resume checkpoint reference limits"),
     "reference": ("reference", "structured filippov sign_inclusion sign_of_mean sensitive_solvers sensitive_runs "
                   "reference solvers_end stabilized_solvers"),
     "schedules": ("schedules", "bounds schedules driven parity"),

@@ -168,7 +168,8 @@ def _plan(optimizer: Optimizer, schedule: Any) -> tuple[tuple[Schedule, Schedule
     entries = [driving.entry(optimizer, s.drives) for s in given]
     if len({s.drives for s in given}) < len(given):
         raise ValueError(f"schedule must drive each hyperparameter once, got {[s.drives for s in given]}")
-    driven = np.array(entries + [-1] * (2 - len(given)), dtype=np.int64)
+    driven = np.full(2, -1, dtype=np.int64)
+    driven[: len(given)] = entries
     first, second, *_ = (*given, constant(), constant())
     return (first, second), driven
 
@@ -232,7 +233,8 @@ def _record_optimizer(optimizer, problem, x0, steps, every, schedule, t_end, mus
     status, message = loops.explain(counters, clock, interrupted, k_end, gtol, must_reach,
                                     _outside(optimizer, (first, second), driven, p, span))
     if resume is None:
-        lr = first.kernel(0.0, span[0], first.c) if driven[0] == 0 else p[0]
+        lr = next((one.kernel(0.0, value, one.c) for one, entry, value in zip((first, second), driven, span[::3])
+                   if entry == 0), p[0])
         _keep_start(counters, clock, store, f, g, lr, x, s)
     if problem.compiled and not compiled:
         message += _INTERPRETED.format("the update")
@@ -297,7 +299,7 @@ def _resume(old, optimizer, problem, x0, every, memory, counters, clock, origin,
 def _joined(old, new, k):
     """The records of both runs to step ``k``; the old last one is recorded anew when it is due there."""
     went_on = len(new["k"]) > 0 or k > old.final["k"]
-    keep = len(old) - (went_on and len(old) > 0 and old.k[-1] == old.final["k"])
+    keep = len(old) - (went_on and old.k[-1] == old.final["k"])
     return {name: None if values is None else np.concatenate([getattr(old, name)[:keep], values])
             for name, values in new.items()}
 
