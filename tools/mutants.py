@@ -40,8 +40,8 @@ EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"  # a line each: path | fu
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
     "optimizers": ("optimizers", "by_hand optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
                    "training_kit clipping limits equivalence"),
-    "flows": ("flows", "matrix_fields fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap modified "
-              "convergence central"),
+    "flows": ("flows", "matrix_fields fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap "
+              "modified convergence central"),
     "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
     "loops": ("engine/loops.py engine/batched.py sums.py",
               "sums loops sensitive_runs record step_control schemes multistep interrupts ensemble"),
@@ -140,7 +140,7 @@ def numeric(node, function=""):
 
 
 def mutants_of(path, tree):
-    """The mutants of a file. A constant is told with the expression or statement around it."""
+    """The mutants of a file; each is told with the expression or the simple statement around it."""
     source = path.read_bytes()
     begins = [0]
     for line in source.splitlines(keepends=True):
@@ -152,7 +152,7 @@ def mutants_of(path, tree):
     for node, parent, function in numeric(ast.parse(source)):
         for kind, new in changes(node):
             begin, end = place(node)
-            around = kind == "constant" and hasattr(parent, "lineno") and not hasattr(parent, "body")
+            around = hasattr(parent, "lineno") and not hasattr(parent, "body")
             first, last = place(parent) if around else (begin, end)
             change = (source[first:last] + b" -> " + source[first:begin] + new.encode() + source[end:last]).decode()
             yield Mutant(path.relative_to(tree), function, node.lineno, kind, " ".join(change.split()), new, begin, end)
