@@ -51,7 +51,8 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
                   "reference solvers_end stabilized_solvers"),
     "schedules": ("schedules", "bounds schedules driven parity"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
-                "studies/search", "sensitive_orders sensitive_measures sensitive_studies work_precision mixing "
+                "studies/search", "order_formulas moments_in_closed_form sensitive_orders sensitive_measures "
+                "sensitive_studies work_precision mixing "
                 "lyapunov sweeps convergence convergence_series equivalence modified scale_invariance stationary "
                 "articles ensemble"),
     "stability": ("studies/stability", "averaged central_conditions flows_at_the_edge scoreboard formulas "

@@ -62,7 +62,9 @@ def test_a_stationary_covariance_stays(optimizer):
 
 
 def test_what_a_stationary_study_says():
-    def study(sampled, half, averaged=np.empty((0, 0)), seen=np.empty((0, 0)), width=np.empty((0, 0)), average=0):
+    none = np.empty((0, 0))
+
+    def study(sampled, half, averaged=none, seen=none, width=none, average=0):
         return S.Stationary("m", 0.9, 10, 20, 0.99, average, np.array([[2.0, 0.1], [0.1, 3.0]]),
                             np.array([[2.2, 0.1], [0.1, 2.4]]), sampled, half, averaged, seen, width)
 
