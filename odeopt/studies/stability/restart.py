@@ -121,4 +121,4 @@ def _first(rule, problem, run, patience):
         bad = np.append(False, (g[:-1] * v[1:]).sum(axis=1) > 0)
     bad[: patience + 1] = False
     found = np.flatnonzero(bad)
-    return int(found[0]) if found.size and found[0] < len(run) else None
+    return int(found[0]) if found.size else None
