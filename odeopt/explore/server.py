@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
+import threading
 import webbrowser
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import checks
@@ -56,8 +59,36 @@ def serve(state: State, given: Problem | None = None, *, address: str = "127.0.0
     if browser:
         server.io_loop.add_callback(webbrowser.open, url)
     try:
-        server.io_loop.start()
+        with _ends_at_interrupt(lambda: server.io_loop.add_callback_from_signal(server.io_loop.stop)):
+            server.io_loop.start()
     except KeyboardInterrupt:
         pass
     finally:
         server.stop(wait=False)
+
+
+@contextlib.contextmanager
+def _ends_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """A block in which Ctrl-C calls ``stop``; its own handler has the signal after the block.
+
+    A KeyboardInterrupt in the middle of a callback would be lost: a run keeps what it has recorded and goes on to return
+    it. A second one is raised where it comes, for a callback that does not end.
+    """
+    before, came = signal.getsignal(signal.SIGINT), []
+
+    def interrupted(number, frame):
+        came.append(number)
+        if len(came) > 1:
+            before(number, frame)
+        stop()
+
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(came[0])

@@ -1,6 +1,8 @@
 """The page without a browser: states, what they show, and what is refused."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -193,3 +195,35 @@ def test_an_optimizer_of_ones_own_is_shown_like_any_other(tmp_path, monkeypatch,
 
     capsys.readouterr()
     assert main([*shlex.split(words)[1:], "--json"]) == 0 and '"lr=0.02"' not in capsys.readouterr().err
+
+
+_INTERRUPTED = """
+import signal
+import odeopt as oo
+from odeopt.explore.server import serve
+from odeopt.explore.state import State
+from tornado.ioloop import IOLoop
+
+comes = []
+
+def fun(x):
+    if comes and x[0] < 0.5:
+        signal.raise_signal(comes.pop())
+    return float(x @ x)
+
+def run():
+    comes.append(signal.SIGINT)
+    print(oo.record(oo.GradientDescent(0.1), bowl, steps=10).message)
+
+bowl = oo.Problem(fun, lambda x: 2 * x, x0=[1.0, 2.0])
+IOLoop.current().add_callback(run)
+serve(State("beale"), browser=False)
+print("ended")
+"""
+
+
+def test_an_interrupt_in_the_middle_of_a_run_ends_the_server():
+    pytest.importorskip("bokeh")
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, timeout=100)
+    assert done.stderr == "" and done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "ended" and "10 steps done" in done.stdout
