@@ -427,7 +427,8 @@ class _Ladder:
         else:
             finer = method.refined(f)
             h = finer.h
-            run = inner_run(finer, self.problem, self.x0, None, self._stride(_STEPS * f), t_end=t_end, start=self.start)
+            stride = self._stride(max(_STEPS * f, min(MOST_STEPS, t_end / h)))
+            run = inner_run(finer, self.problem, self.x0, None, stride, t_end=t_end, start=self.start)
             t = run.t
         check_reached(run, t_end, h)
         return h, *self._points(run, t)
