@@ -83,6 +83,19 @@ def _workers(count, process):
     return cf.ThreadPoolExecutor(count, "odeopt")
 
 
+class Stop:
+    """What one thread sets and compiled loops of others see, in ``flag``."""
+
+    def __init__(self):
+        self.flag = np.zeros(1, np.int64)
+
+    def set(self):
+        self.flag[0] = 1
+
+    def is_set(self):
+        return self.flag[0] != 0
+
+
 class Uninterrupted:
     """A block in which signals that Python handles wait for its end: their handlers may raise, Ctrl-C's does,
     and no array is to be left a step behind the others. (It takes 4 microseconds.)"""

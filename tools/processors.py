@@ -1,7 +1,7 @@
-"""Run the suite as on other machines: ``python tools/processors.py [--only NAME] [pytest's arguments]``.
+"""Run the suite as on other machines: ``python tools/processors.py [--only NAME[,NAME...]] [pytest's arguments]``.
 
-Each setting has cache folders of its own, since numba's keys do not hold all of them. A table of the
-verdicts ends the output; the exit status is 1 if any failed.
+Settings that the compiler sees have cache folders of their own, since numba's keys do not hold all of them. A table
+of the verdicts ends the output; the exit status is 1 if any failed.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_COMPILER = ["tests/core/test_without_compiler.py"]
+COMPILED_AS = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT")
 AVX512 = ("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd")
 
 
@@ -43,19 +44,22 @@ def settings():
 
 
 def main(arguments):
-    """Run them all, or the one after ``--only``."""
+    """Run them all, or those after ``--only``."""
     chosen = settings()
     if arguments[:1] == ["--only"]:
-        if len(arguments) < 2 or arguments[1] not in chosen:
-            sys.exit(f"--only must be followed by one of {', '.join(chosen)}")
-        chosen, arguments = {arguments[1]: chosen[arguments[1]]}, arguments[2:]
+        names = arguments[1].split(",") if len(arguments) > 1 else []
+        if not names or not set(names) <= set(chosen):
+            sys.exit(f"--only must be followed by some of {','.join(chosen)}, with commas between them")
+        chosen, arguments = {name: chosen[name] for name in names}, arguments[2:]
     rows = []
-    for name, environment in chosen.items():
-        print(f"== {name}", flush=True)
-        tests = WITHOUT_COMPILER if name == "no-compiler" else arguments
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, environment in chosen.items():
+            print(f"== {name}", flush=True)
+            tests = WITHOUT_COMPILER if name == "no-compiler" else arguments
             begin = time.perf_counter()
-            own = {"NUMBA_CACHE_DIR": f"{folder}/kernels", "ODEOPT_CACHE_DIR": f"{folder}/loops"}
+            compiled_as = name if any(key in COMPILED_AS for key in environment) else "host's"
+            own = {"NUMBA_CACHE_DIR": f"{folder}/{compiled_as}/kernels",
+                   "ODEOPT_CACHE_DIR": f"{folder}/{compiled_as}/loops"}
             status = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests], cwd=ROOT,
                                     env=os.environ | own | environment).returncode
             rows.append((name, "passed" if status == 0 else f"failed ({status})", time.perf_counter() - begin))

@@ -18,11 +18,12 @@ import numpy as np
 from .. import abi
 from ..abi import stack_vector
 from ..sums import two_sum
-from ..threads import elementwise
+from ..threads import Stop, elementwise
 from . import inlined, loops
 
 WIDTH = 256  # trajectories in a block: x, g and two slots of a plane problem fill 16 KiB of cache
 SINGLE, ENOUGH = 16, 0.05  # trajectories of the first call of the general loop; seconds that a call should take
+LOOK = 2**12  # steps after which a loop looks whether it has been stopped
 
 
 class Stopped(Exception):
@@ -103,8 +104,9 @@ def _events(f, norm, live, gtol2):
 
 
 def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gtol, out_x, out_numbers, out_k,
-           out_status, path_x, path_f):
-    """Steps of one block; each trajectory stops by itself as in loops.optimizer_loop, the block when all have."""
+           out_status, path_x, path_f, stopped):
+    """Steps of one block; each trajectory stops by itself as in loops.optimizer_loop, the block when all have or
+    ``stopped[0]`` is set."""
     width, n = live.size, out_x.shape[1]
     g, fs, norms = out[: n * width], out[n * width : (n + 1) * width], out[(n + 1) * width :]
     limit, gtol2 = loops.last_time(t_end), max(gtol * gtol, loops.TINY)
@@ -112,7 +114,7 @@ def _block(gradients, update, data, p, x, s, out, live, steps, every, t_end, gto
     left, own = 0, np.empty(n)
     for j in range(width):
         left += live[j]
-    while True:
+    while k % LOOK > 0 or stopped[0] == 0:
         gradients(x, out, data)
         ended = k == steps or t + carry >= limit or not t < np.inf
         if ended or _events(fs, norms, live, gtol2) > 0:
@@ -169,7 +171,7 @@ def _compiled_block():
     flags = abi.INDICES
     return abi.kernel(_block, abi.NOTHING(
         abi.LANES, abi.UPDATE, abi.VECTOR, abi.VECTOR, abi.VECTOR, abi.MATRIX, abi.VECTOR, flags, abi.INTEGER,
-        abi.INTEGER, abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
+        abi.INTEGER, abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX, flags))
 
 
 def gradients_for(problem, optimizer):
@@ -184,7 +186,7 @@ def gradients_for(problem, optimizer):
 
 
 def _many(one_run, fg, data, update, constant, p, starts, slots, steps, every, t_end, gtol, out_x, out_numbers, out_k,
-          out_status, path_x, path_f):
+          out_status, path_x, path_f, stopped):
     """The general loop, ``one_run``, for one start after another."""
     n = starts.shape[1]
     driven, c = np.full(2, -1), np.zeros(6)
@@ -198,13 +200,15 @@ def _many(one_run, fg, data, update, constant, p, starts, slots, steps, every, t
         x, s, own = starts[j].copy(), slots[j].copy(), p.copy()
         counters[:] = 0
         clock[:] = 0.0
-        one_run(fg, data, update, constant, constant, driven, c, c, c, own, x, g, s, seen_x, seen_s, counters, clock,
-                steps, steps, stride, t_end, gtol, rec_k, rec_n, rec, rec_f, rec, rec, rec_x, rec_s)
-        count = counters[1]  # loops.RECORDS
+        while counters[loops.STATUS] == loops.RUNNING and stopped[0] == 0:
+            due = min(counters[loops.K] + LOOK, steps)
+            one_run(fg, data, update, constant, constant, driven, c, c, c, own, x, g, s, seen_x, seen_s, counters,
+                    clock, due, steps, stride, t_end, gtol, rec_k, rec_n, rec, rec_f, rec, rec, rec_x, rec_s)
+        count = counters[loops.RECORDS]
         f = fg(x, g, data)
         out_x[j] = x
         out_numbers[0, j], out_numbers[1, j], out_numbers[2, j] = clock[0] + clock[1], f, loops.norm_of(g)
-        out_k[j], out_status[j] = counters[0], counters[4]
+        out_k[j], out_status[j] = counters[loops.K], counters[loops.STATUS]
         for r in range(path_f.shape[1]):
             if r < count and rec_k[r] == r * stride:
                 path_x[j, r] = rec_x[r]
@@ -219,7 +223,7 @@ def _compiled_many():
     flags, one = abi.INDICES, abi.pointer(abi.NOTHING(*loops.SIGNATURES[loops.optimizer_loop]))
     return abi.kernel(_many, abi.NOTHING(
         one, abi.FG, abi.VECTOR, abi.UPDATE, abi.SCHEDULE, abi.VECTOR, abi.MATRIX, abi.CUBE, abi.INTEGER, abi.INTEGER,
-        abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX))
+        abi.REAL, abi.REAL, abi.MATRIX, abi.MATRIX, flags, flags, abi.CUBE, abi.MATRIX, flags))
 
 
 def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start="cold", stop=None):
@@ -227,8 +231,9 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
 
     Returns a dict: x (N, n), t, f, grad_norm, k, status code (drive's), and with ``every`` > 0
     path_x (N, R, n) and path_f (N, R), R = steps // every + 1, held where a trajectory has stopped.
-    ``stop``, a threading.Event, ends it between two blocks with :class:`Stopped`.
+    ``stop``, a :class:`~odeopt.threads.Stop`, ends it with :class:`Stopped`.
     """
+    stop = stop or Stop()
     count, n = starts.shape
     kernel = gradients_for(problem, optimizer)[0] if simd else None
     padded = -(-count // WIDTH) * WIDTH if kernel is not None else count
@@ -249,7 +254,7 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
                 block_numbers = np.empty((3, part.stop - part.start))
                 many(loop, problem.fg, problem.data, optimizer.kernel, constant().kernel, p, starts[part], slots[part],
                      steps, every, t_end, gtol, x[part], block_numbers, k[part], status[part], path_x[part],
-                     path_f[part])
+                     path_f[part], stop.flag)
                 numbers[:, part] = block_numbers
     else:
         block, out, live = _compiled_block(), np.empty((n + 2) * WIDTH), np.empty(WIDTH, np.int64)
@@ -264,7 +269,8 @@ def run(problem, optimizer, starts, steps, every, t_end, gtol, simd=True, start=
                 slots = optimizer.start(flat, out[: n * WIDTH], start)
                 p = optimizer.p_for(flat)
             block(kernel, optimizer.kernel, problem.data, p, flat, slots, out, live, steps, every, t_end, gtol, x[part],
-                  block_numbers, k[part], status[part], path_x[part], path_f[part])
+                  block_numbers, k[part], status[part], path_x[part], path_f[part],
+                  stop.flag)
             numbers[:, part] = block_numbers
     t, f, norm = numbers[:, :count]
     result = {"x": x[:count], "t": t, "f": f, "grad_norm": norm, "k": k[:count], "status": status[:count]}
@@ -277,10 +283,10 @@ def _blocks(count, width, stop, enough=0.0):
     """Slices up to ``count``, until ``stop`` is set; longer than ``width`` where those take less than ``enough``."""
     begin = 0
     while begin < count:
-        if stop is not None and stop.is_set():
-            raise Stopped
         started, end = time.perf_counter(), min(begin + width, count)
         yield slice(begin, end)
+        if stop.is_set():
+            raise Stopped
         begin = end
         if 16 * (time.perf_counter() - started) < enough:
             width *= 16

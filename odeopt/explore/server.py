@@ -71,8 +71,8 @@ def serve(state: State, given: Problem | None = None, *, address: str = "127.0.0
 def _ends_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """A block in which Ctrl-C calls ``stop``; its own handler has the signal after the block.
 
-    A KeyboardInterrupt in the middle of a callback would be lost: a run keeps what it has recorded and goes on to return
-    it. A second one is raised where it comes, for a callback that does not end.
+    A KeyboardInterrupt in the middle of a callback would be lost: a run that it ends keeps and returns what it has
+    recorded. A second one is raised where it comes, for a callback that does not end.
     """
     before, came = signal.getsignal(signal.SIGINT), []
 

@@ -2,11 +2,11 @@
 Ctrl-C keeps what is done."""
 
 import concurrent.futures as cf
-import threading
 import time
 import warnings
 
 from ...progress import progress_bar
+from ...threads import Stop
 
 SILENCE = 60.0  # seconds; see ``executor``
 GRACE = 1.0  # seconds that our own threads have for their chunks after Ctrl-C
@@ -19,7 +19,7 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
     ----------
     task : callable
         What runs elsewhere; a module-level function, for process pools. In our own threads it gets a last argument,
-        a threading.Event: when that is set, it should end soon, by whatever exception.
+        a :class:`~odeopt.threads.Stop`: when that is set, it should end soon, by whatever exception.
     chunks : list of tuples
     arguments, finished : callables
         Called here; ``finished`` a second time for a chunk in which Ctrl-C stopped it.
@@ -37,20 +37,17 @@ def work(task, chunks, arguments, finished, threads, executor, progress, room):
     bool
         False after Ctrl-C: some chunks may not have run.
     """
-    own, stop = executor is None, threading.Event()
+    own, stop = executor is None, Stop()
     last: tuple = (stop,) if own else ()
     room = max(threads, min(2 * threads, room)) if own else max(getattr(executor, "_max_workers", 8), room)
     waiting, flying, lost = list(reversed(chunks)), {}, []
     with progress_bar(progress, total=len(chunks), unit="chunk") as bar:
         pool, heard, longest = executor, None, 0.0  # when the last result came, and the longest wait for one
         try:
-            if own:  # the first chunk runs here, so that compiling happens once and in one thread
-                first = waiting.pop()
-                finished(*first, task(*arguments(*first), stop))
-                bar.update()
-                pool = cf.ThreadPoolExecutor(threads)
+            if own:
+                pool = cf.ThreadPoolExecutor(threads)  # this thread waits: compiled code would not let Ctrl-C through
             while waiting or flying:
-                while waiting and len(flying) < room:
+                while waiting and len(flying) < (room if heard or not own else 1):  # the first compiles for all
                     chunk = waiting.pop()
                     try:
                         flying[pool.submit(task, *arguments(*chunk), *last)] = chunk

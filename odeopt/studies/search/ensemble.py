@@ -337,7 +337,7 @@ _OPTIONS = tuple(p.name for p in inspect.signature(ensemble).parameters.values()
 
 
 def task(problem, optimizer, starts, steps, every, keep, t_end, gtol, start="cold", stop=None):
-    """One chunk, in whatever thread or process; ``stop``, a threading.Event, ends it early with an exception."""
+    """One chunk, in whatever thread or process; ``stop``, a Stop, ends it early with an exception."""
     found = batched.run(problem, optimizer, starts, steps, every, t_end, gtol, start=start, stop=stop)
     found["status"] = _CODES[found["status"]]
     if every and keep == "statistics":

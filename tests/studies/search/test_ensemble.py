@@ -5,6 +5,7 @@ import io
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import tracemalloc
 
@@ -296,6 +297,19 @@ def test_ctrl_c_while_a_chunk_is_being_kept_loses_nothing(monkeypatch, keep):
     ran = group.status != module.NOT_RUN
     assert len(calls) == 2 and ran[:200].all() and "interrupted" in group.message
     assert np.array_equal(group.x[ran], whole.x[ran])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT to one's own process")
+@pytest.mark.parametrize("optimizer", [oo.GradientDescent(1e-9), oo.Amos(1e-9, axis=())], ids=["blocks", "one by one"])
+def test_an_interrupt_ends_compiled_runs_that_would_not_end(optimizer, monkeypatch):
+    monkeypatch.setattr(chunks, "GRACE", 0.1)
+    beale, starts = oo.problems.beale(), np.random.default_rng(0).normal(size=(300, 2))
+    assert oo.ensemble(optimizer, beale, starts, 2, chunk=10).ok  # what is to be compiled is compiled
+    timer = threading.Timer(0.3, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    timer.start()
+    group = oo.ensemble(optimizer, beale, starts, 2**61, chunk=10)
+    timer.join()
+    assert "interrupted" in group.message and not group.ok and not group.status.any()
 
 
 def test_an_interrupted_sweep_has_the_statistics_of_what_ran(monkeypatch):
