@@ -51,12 +51,13 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
                   "reference solvers_end stabilized_solvers"),
     "schedules": ("schedules", "bounds schedules driven parity"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
-                "studies/search", "order_formulas moments_in_closed_form sensitive_orders sensitive_measures "
-                "sensitive_studies work_precision mixing "
+                "studies/search", "order_formulas moments_in_closed_form trials_and_trainings sensitive_orders "
+                "sensitive_measures sensitive_studies work_precision mixing "
                 "lyapunov sweeps convergence convergence_series equivalence modified scale_invariance stationary "
                 "articles ensemble"),
     "stability": ("studies/stability", "averaged central_conditions flows_at_the_edge scoreboard formulas "
-                  "sensitive_measures step_control edge sharpness central stability_limits"),
+                  "sensitive_measures step_control edge sharpness central multistep "
+                  "stability_limits"),
     "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing"),
     "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
                  "solver_class solver_class_as_scipys stabilized_solvers"),

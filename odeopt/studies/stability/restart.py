@@ -87,7 +87,7 @@ def restarted(optimizer: Nesterov, problem: Problem, x0: ArrayLike | None = None
     checked(problem)
     x = problem.x0.copy() if x0 is None else checks.point("x0", x0, problem.dim)
     parts, restarts, done, length = [], [], 0, _FIRST
-    while done < steps:
+    while True:  # a restart in the last step leaves a part of no step
         run = inner_run(optimizer, problem, x, min(length, steps - done), memory=True)
         cut = _first(rule, problem, run, patience)
         while cut is None and run.ok and run.status == "completed" and done + run.final["k"] < steps:

@@ -109,6 +109,7 @@ def test_the_study_of_the_central_flow_is_eulers_scheme_below_the_limit():
     np.testing.assert_allclose(study.measured, ((x0 * (1 - s) ** k * s / 2) ** 2).sum(axis=1), rtol=1e-12)
     np.testing.assert_allclose(study.sharpness, 1.7, rtol=1e-12)
     assert study.k.tolist() == list(range(7)) and (study.variance == 0).all() and study.message == ""
+    assert study.memory.shape == (7, 0)
     np.testing.assert_allclose(study.distance, np.linalg.norm(study.x - study.flow, axis=1), rtol=1e-12)
     np.testing.assert_allclose(study.stable_distance, np.linalg.norm(study.x - study.stable, axis=1), rtol=1e-12)
 
