@@ -205,7 +205,8 @@ class Ordered:
         return test not in self.first, sum(took > bound for bound in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0))
 
     def pytest_collection_modifyitems(self, items):
-        items[:] = [item for item in items if self.known.get(item.nodeid, 0.0) <= self.quick
+        unknown = float("inf") if self.known else 0.0  # to the clean run, where a test ended it
+        items[:] = [item for item in items if self.known.get(item.nodeid, unknown) <= self.quick
                     and item.nodeid not in self.without]
         items.sort(key=lambda item: self._rank(item.nodeid))  # stable: tests of a file stay together, with fixtures
 
