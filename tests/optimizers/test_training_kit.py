@@ -1,5 +1,7 @@
 """What a training loop needs: a learning rate for each step, dicts of arrays, gradients as they come."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,10 @@ def test_a_dict_of_arrays_moves_as_the_list_of_its_sorted_names():
         opt.update(x, {"b": g["b"]}, one)
     with pytest.raises(ValueError, match="did you mean 'w'"):
         opt.init(x, [{"arrays": ["W"]}])
+
+
+def test_state_files_say_their_format(tmp_path):
+    """Another number would refuse the files that there are."""
+    oo.Adam(0.1).init(np.ones(2)).save(tmp_path / "state.npz")
+    with np.load(tmp_path / "state.npz") as file:
+        assert json.loads(str(file["words"]))["format"] == 3

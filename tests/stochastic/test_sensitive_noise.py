@@ -1,6 +1,7 @@
 """Paths, noise and integrators of SDEs step by step: what a slip in a loop or a threshold would move."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -239,3 +240,74 @@ def test_states_of_generators_are_within_their_ranges(word, most):
     run.final["streams"][1, word] = most + 1
     with pytest.raises(ValueError, match="resume must hold states of PCG64 generators"):
         st.sample(*given, steps=1, resume=run)
+
+
+def test_what_is_given_to_a_resumed_run_is_what_it_had():
+    given = (oo.GradientDescent(0.1), LINE, st.gaussian(1.0))
+    run = st.sample(*given, steps=4, paths=3, every=2, average_from=1)
+    kept = {"paths": 3, "every": 2, "average_from": 1}
+    assert st.sample(*given, steps=1, resume=run, **kept).final["k"] == 5
+    for name, value in kept.items():
+        with pytest.raises(ValueError, match=f"resume must keep {name} = {value}, got {value + 1}"):
+            st.sample(*given, steps=1, resume=run, **{name: value + 1})
+
+
+def test_the_memory_that_is_asked_for_is_that_of_records_and_paths(monkeypatch):
+    asked = []
+    monkeypatch.setattr("odeopt.checks.memory", lambda what, size: asked.append(size))
+    for last, every, paths, dim, count in ((20, 6, 3, 2, 5), (18, 6, 7, 1, 4), (10**6, 0, 10**5, 4, 2)):
+        assert recorded_steps(last, every, paths, dim).size == count
+        assert asked.pop() == paths * (2000 + 8 * dim * count)
+
+
+@pytest.mark.parametrize("problem", [LINE, PLAIN], ids=["compiled", "plain"])
+def test_paths_that_go_on_have_not_stopped_and_a_bar_counts_their_steps(problem, monkeypatch):
+    class Bar:
+        """What is shown."""
+
+        def __init__(self, wanted, total, **_):
+            self.wanted, self.total, self.n, self.seen = wanted, total, 0, []
+            bars.append(self)
+
+        def update(self, n):
+            self.n += n
+            self.seen.append(self.n)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    bars: list[Bar] = []
+    monkeypatch.setattr("odeopt.stochastic.streams.progress_bar", Bar)
+    run = st.simulate(st.sde(oo.GradientDescent(0.1)), problem, st.gaussian(1.0), steps=300, paths=3, progress=True)
+    assert run.stopped.tolist() == [-1, -1, -1] and run.status == "completed"
+    part = st.sample(oo.GradientDescent(0.1), problem, st.gaussian(1.0), steps=200, paths=2)
+    assert part.stopped.tolist() == [-1, -1]
+    st.sample(oo.GradientDescent(0.1), problem, st.gaussian(1.0), steps=100, resume=part, progress=True)
+    assert [(bar.wanted, bar.total) for bar in bars] == [(True, 900), (False, 400), (True, 200)]
+    for bar, paths in zip(bars, (3, 2, 2)):
+        assert bar.n == bar.total and bar.seen[0] == 64 * paths  # after the first round, and as they go on
+        assert len(bar.seen) > 1 and bar.seen == sorted(bar.seen)
+
+
+@pytest.mark.parametrize("scheme", ["weak_second_order", "euler_maruyama"])
+def test_simulated_paths_are_single_steps_one_after_the_other(scheme):
+    """Columns that do not commute take 3 + 3 numbers a step, in Euler-Maruyama 3; additive noise as many as it has."""
+    equation = st.sde(oo.GradientDescent(0.3))
+    for noise, numbers in ((st.state_dependent(turning, dim=2, size=3), 6 if scheme == "weak_second_order" else 3),
+                           (st.gaussian([[2.0, 0.3], [0.3, 1.0]]), 2)):
+        run = st.simulate(equation, PLANE, noise, [1.0, 2.0], 3, 0.07, scheme=scheme, seed=5, paths=2, every=1)
+        for i, xi in enumerate(drawn(5, 2, 3, numbers)):
+            z = np.array([[1.0, 2.0]])
+            for k in range(3):
+                z = one_step(equation, PLANE, noise, z, xi[k], 0.07, scheme)
+                np.testing.assert_allclose(run.x[i, k + 1], z[0], rtol=1e-13)
+
+
+def test_files_of_paths_say_their_format(tmp_path):
+    run = st.sample(oo.GradientDescent(0.1), LINE, st.gaussian(1.0), steps=2)
+    run.save(tmp_path / "paths.npz")
+    with np.load(tmp_path / "paths.npz") as file:
+        assert json.loads(str(file["words"]))["format"] == 2  # another one refuses the files that there are
