@@ -93,7 +93,7 @@ def euler_maruyama(rhs, fg, hv, data, t, p, h, noise, c_noise, strength, row, ad
 @abi.kernel
 def noise_size(drawn, additive):
     """m of the m + m (m - 1)/2 numbers that a step takes (m of m for additive noise)."""
-    return drawn if additive else int((np.sqrt(8.0 * drawn + 1.0) - 1.0) / 2.0 + 0.5)
+    return drawn if additive else int((np.sqrt(8.0 * drawn + 1.0) - 1.0) / 2.0)  # the root of a square
 
 
 def weak_second_order(rhs, fg, hv, data, t, p, h, noise, c_noise, strength, row, additive, z, xi, w, e):

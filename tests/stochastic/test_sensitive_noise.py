@@ -10,7 +10,7 @@ import odeopt as oo
 from odeopt import stochastic as st
 from odeopt.abi import kernel
 from odeopt.stochastic.noise import covariance_factor
-from odeopt.stochastic.paths import recorded_steps
+from odeopt.stochastic.paths import cut_short, recorded_steps
 from odeopt.stochastic.sde import SDE, modified_gradient_flow, one_step
 
 LINE = oo.problems.quadratic([2.0], x0=[1.0])
@@ -311,3 +311,13 @@ def test_files_of_paths_say_their_format(tmp_path):
     run.save(tmp_path / "paths.npz")
     with np.load(tmp_path / "paths.npz") as file:
         assert json.loads(str(file["words"]))["format"] == 2  # another one refuses the files that there are
+
+
+def test_records_of_an_interrupted_run_end_where_it_did():
+    k, x, end = np.array([0, 3, 6, 9]), np.arange(16.0).reshape(2, 4, 2), np.full((2, 2), 7.0)
+    for last, kept in ((6, [0, 3, 6]), (8, [0, 3, 6, 8]), (2, [0, 2])):
+        found, records = cut_short(k, x, last, end, np.array([-1, 5]))
+        assert found.tolist() == kept
+        np.testing.assert_array_equal(records[:, : (k <= last).sum()], x[:, k <= last])
+        if kept[-1] not in k:
+            np.testing.assert_array_equal(records[:, -1], [[7.0, 7.0], [np.nan, np.nan]])
