@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"  # a line each: path | function | old -> new | why
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
     "optimizers": ("optimizers", "by_hand optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
-                   "training_kit clipping limits equivalence"),
+                   "training_kit clipping limits equivalence public_names"),
     "flows": ("flows", "matrix_fields fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap "
               "modified convergence central"),
     "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
@@ -48,8 +48,8 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "record": ("engine/record.py engine/store.py engine/trajectory.py engine/checkpoint.py",
                "sensitive_records sensitive_runs record store resume checkpoint reference limits"),
     "reference": ("reference", "structured filippov sign_inclusion sign_of_mean sensitive_solvers sensitive_runs "
-                  "reference solvers_end stabilized_solvers"),
-    "schedules": ("schedules", "bounds schedules driven parity"),
+                  "compiled reference solver_class solver_class_as_scipys solvers_end stabilized_solvers public_names"),
+    "schedules": ("schedules", "bounds schedules driven parity public_names"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
                 "studies/search", "order_formulas moments_in_closed_form trials_and_trainings sensitive_orders "
                 "sensitive_measures sensitive_studies work_precision mixing "
@@ -58,12 +58,12 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "stability": ("studies/stability", "averaged central_conditions flows_at_the_edge scoreboard formulas "
                   "sensitive_measures step_control edge sharpness central multistep "
                   "stability_limits"),
-    "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing"),
+    "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing interrupts public_names"),
     "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
-                 "solver_class solver_class_as_scipys stabilized_solvers"),
+                 "solver_class solver_class_as_scipys stabilized_solvers public_names"),
     "algebra": ("matrices.py linear_systems.py spectrum.py clipping.py stencil.py moved.py problems/differences.py "
                 "discretization.py", "matrices spectrum differences clipping method matrix_methods shampoo_and_soap "
-                "training_kit own_derivatives not_finite_hessian problems optimizers several_evaluations"),
+                "training_kit own_derivatives not_finite_hessian problems optimizers several_evaluations public_names"),
 }
 FLIPPED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 TURNED = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
