@@ -58,7 +58,8 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "stability": ("studies/stability", "averaged central_conditions flows_at_the_edge scoreboard formulas "
                   "sensitive_measures step_control edge sharpness central multistep "
                   "stability_limits"),
-    "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing interrupts public_names"),
+    "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing interrupts "
+                   "public_names"),
     "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
                  "solver_class solver_class_as_scipys stabilized_solvers public_names"),
     "algebra": ("matrices.py linear_systems.py spectrum.py clipping.py stencil.py moved.py problems/differences.py "

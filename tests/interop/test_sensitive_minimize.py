@@ -1,5 +1,7 @@
 """Line searches and stopping rules of ``minimize`` against the same written out in numpy."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import scipy.optimize as so
@@ -10,6 +12,7 @@ from odeopt.interop.auto_lr import _settled_move, auto_lr
 from odeopt.interop.line_search import LineSearch
 from odeopt.interop.objective import Objective
 from odeopt.interop.solver import solver_class
+from odeopt.optimizers.base import Optimizer, nonnegative, positive
 from odeopt.spectrum import spectrum_ends
 
 START = np.array([-1.2, 1.0])
@@ -297,3 +300,54 @@ def test_an_automatic_rate_within_bounds(method):
     assert r.success and r.x[0] == 1.0 and r.lr == pytest.approx(2 / 2.1, rel=1e-9)
     with pytest.raises(ValueError, match="bounds must be None for rmsprop"):
         oo.minimize(lambda x: 0.5 * float(x @ x), [3.0], bounds=[(1.0, 4.0)], method="rmsprop", lr="auto", momentum=0.5)
+
+
+def bounded_move(k, p, x, g, s):
+    x -= min(p[0], p[1]) * g / np.linalg.norm(g)
+    return p[0]
+
+
+@dataclass(frozen=True)
+class Bounded(Optimizer):
+    """Moves by lr, at most by ``most``."""
+
+    lr: float = positive(default=1.0)
+    most: float = nonnegative(default=1.0)
+    kernel = staticmethod(bounded_move)
+
+
+def test_a_length_is_met_to_a_tenth_or_refused():
+    x, g = np.array([0.2, 0.1]), np.array([3.0, -1.0])
+    target = np.sqrt(10.0) / 4 / np.sqrt(100)  # R = |g|^2/|H g| with H = 4
+    for share, met in ((1.01, True), (0.91, True), (0.89, False), (0.0, False)):
+        given = (Bounded(1.0, share * target), lambda v: 4 * v, 2)
+        if met:
+            assert auto_lr(*given, at=(x, g), steps=100)[0] >= 0.99 * target
+            continue
+        with pytest.raises(ValueError, match=f"can move x by .* = {target:.3g} at x0, and .* moves it by"):
+            auto_lr(*given, at=(x, g), steps=100)
+
+
+def proportional_move(k, p, x, g, s):
+    x -= p[0] * g
+    return p[0]
+
+
+@dataclass(frozen=True)
+class Proportional(Optimizer):
+    """Gradient descent that does not know its limit."""
+
+    lr: float = positive(default=1.0)
+    kernel = staticmethod(proportional_move)
+
+
+def test_what_has_no_length_is_refused():
+    x, unit = np.array([0.2, 0.1]), np.array([0.6, -0.8])
+    assert auto_lr(oo.SignGD, lambda v: 4 * v, 2, at=(x, unit), steps=1)[0] == pytest.approx(1 / 4 / np.sqrt(2))
+    for method, curvature, g, words in ((oo.SignGD, 4.0, 0 * unit, "at must have a gradient that is not zero"),
+                                        (oo.SignGD, 0.0, unit, "needs a curvature at x0, .* norm 0"),
+                                        (oo.SignGD, np.inf, unit, "needs a curvature at x0, .* norm inf"),
+                                        (oo.GradientDescent, 0.0, unit, "needs a curvature at x0, .* norm 0"),
+                                        (Proportional, 4.0, unit, "needs a stability limit of a method whose steps")):
+        with pytest.raises(ValueError, match=words):
+            auto_lr(method, lambda v, curvature=curvature: curvature * v, 2, at=(x, g))

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 import odeopt as oo
 from odeopt.interop import RKC2, ROCK2, solver_class
@@ -281,3 +282,15 @@ def test_a_first_step_of_another_length_moves_the_grid():
         factor *= 1 - h
         assert solver.t == pytest.approx(times[-1], rel=1e-15) and solver.y[0] == pytest.approx(factor, rel=1e-13)
     assert solver.status == "finished" and solver.t == 2.05
+
+
+def test_evaluations_of_a_discretization_are_its_stages_and_those_of_dense_output():
+    problem, flow = oo.problems.quadratic([1.0, 3.0]), oo.flows.heavy_ball_flow(0.5)
+    field, y0 = flow.field(problem), flow.start(problem.x0).ravel()
+    for scheme, stages, slopes in ((oo.schemes.rk4, 4, 7), (oo.schemes.semi_implicit_euler, 2, 8),
+                                   (oo.schemes.dormand_prince, 7, 0)):  # of their ends, which a stage may be
+        cls = solver_class(oo.Discretization(flow, scheme, 0.1), problem)
+        for dense in (False, True):
+            found = integrate.solve_ivp(lambda t, y: field(t, y.reshape(2, 2)).ravel(), (0.0, 0.7), y0, method=cls,
+                                        dense_output=dense)
+            assert found.nfev == 7 * stages + dense * slopes and found.t.size == 8
