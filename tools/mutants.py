@@ -44,9 +44,11 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
               "modified convergence central"),
     "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
     "loops": ("engine/loops.py engine/batched.py sums.py",
-              "sums loops sensitive_runs record step_control schemes multistep interrupts ensemble"),
+              "sums sensitive_loops pace lanes loops sensitive_runs scales record step_control schemes multistep "
+              "interrupts ensemble"),
     "record": ("engine/record.py engine/store.py engine/trajectory.py engine/checkpoint.py",
-               "sensitive_records sensitive_runs record store resume checkpoint reference limits"),
+               "sensitive_records sensitive_runs record store resume checkpoint interrupts own_derivatives reference "
+               "limits"),
     "reference": ("reference", "structured filippov sign_inclusion sign_of_mean sensitive_solvers sensitive_runs "
                   "compiled reference solver_class solver_class_as_scipys solvers_end stabilized_solvers public_names"),
     "schedules": ("schedules", "bounds schedules driven parity public_names"),

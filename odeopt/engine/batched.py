@@ -190,7 +190,7 @@ def _many(one_run, fg, data, update, constant, p, starts, slots, steps, every, t
     """The general loop, ``one_run``, for one start after another."""
     n = starts.shape[1]
     driven, c = np.full(2, -1), np.zeros(6)
-    counters, clock = np.zeros(7, np.int64), np.zeros(6)
+    counters, clock = np.zeros(6, np.int64), np.zeros(6)
     stride = every if every > 0 else max(steps, 1)
     room = steps // stride + 2
     rec_k, rec_n, rec_f, rec = np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros(room), np.zeros(room)

@@ -25,8 +25,8 @@ TINY = 1e-290  # a sum of squares below it has lost digits
 LONGEST = 1e300  # of adaptive steps: what can still be multiplied
 
 # Layout of the loops' own state: what must survive between chunks.
-# int64; LAST: step number of the last record; MOVED: whether the last trial step was accepted
-K, RECORDS, NEXT, GRADIENTS, STATUS, LAST, MOVED = range(7)
+# int64; MOVED: whether the last trial step was accepted
+K, RECORDS, NEXT, GRADIENTS, STATUS, MOVED = range(6)
 T, CARRY, GRADIENT_NORM, STEP, ERROR1, ERROR2 = range(6)  # float64; the flow time is T + CARRY
 STORE = (abi.INDICES, abi.INDICES, *[abi.VECTOR] * 4, abi.MATRIX, abi.CUBE)  # as in odeopt.engine.store
 
@@ -63,7 +63,6 @@ def write_record(counters, clock, k, f, lr, x, memory, out_k, out_n, out_t, out_
         for i in range(x.size):
             out_memory[r, j, i] = memory[j, i]
     counters[RECORDS] = r + 1
-    counters[LAST] = k
 
 
 def optimizer_loop(fg, data, update, lr_schedule, other_schedule, driven, c_lr, c_other, span, p, x, g, s,
@@ -320,8 +319,8 @@ def runnable(loop, compiled=True):
 
 def fresh_counters():
     """Loop state at step 0."""
-    counters, clock = np.zeros(7, np.int64), np.zeros(6)
-    counters[LAST], counters[MOVED] = -1, 1
+    counters, clock = np.zeros(6, np.int64), np.zeros(6)
+    counters[MOVED] = 1
     clock[ERROR1] = clock[ERROR2] = 1.0
     return counters, clock
 

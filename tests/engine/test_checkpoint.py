@@ -155,6 +155,7 @@ def test_a_garbled_file_is_one_line(saved, tmp_path):
             assert "is not a checkpoint file: " in str(error) and "\n" not in str(error)
     with zipfile.ZipFile(saved[0]) as file:
         words = json.loads(str(np.load(file.open("words.npy"))))
+    assert words["format"] == 1
     for name, value in {"rng": {"bit_generator": "PCG64", "state": 3}, "optimizer": {"method": "adm"}, "names": ["w"],
                         "schedule": [{"kernel": "os:system", "name": "", "constants": [], "drives": "lr", "parts": []}],
                         "state": {}, "single": 1}.items():

@@ -1,9 +1,6 @@
-"""The loops at their edges: what is not finite, prescribed errors, ends at the start, samples, steps one by one."""
+"""The loops at their edges: what is not finite, prescribed errors, ends at the start, samples and single steps."""
 
-import contextlib
 import math
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -164,6 +161,16 @@ def test_a_gradient_is_looked_at_in_every_step(gtol):
     assert group.k.tolist() == [3, 4]
 
 
+def test_an_end_that_the_carry_alone_reaches():
+    """After a step of 1 ten thousand of 1e-16, each of which is lost in the sum."""
+    def update(k, p, x, g, s):
+        return 1e-16 if k else 1.0
+
+    end = 1 + 2e-12  # reached at 1e-12 before it
+    status, k, t = run_loop(update, lambda x: 1.0, steps=30_000, t_end=end)
+    assert status == loops.COMPLETED and 9_990 < k < 10_010 and 1 < t < end
+
+
 @pytest.mark.parametrize("t_end", [0.0, 1e-9, 3e-5, 1e9])
 def test_ends_of_any_size(t_end):
     """Three steps; none where the end is the start."""
@@ -273,35 +280,3 @@ def test_gradients_of_schemes_are_counted():
     for scheme, cost in ((explicit_euler, 1), (heun_euler, 2), (rk4, 4)):
         run = oo.record(oo.Discretization(FLOW, scheme, 0.1), LINE, steps=7, every=2)
         assert run.n_grad.tolist() == [cost * k for k in (0, 2, 4, 6, 7)]
-
-
-# Chunks --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("every", [1, 3, 100])
-@pytest.mark.parametrize("method", [GD, EULER, oo.Discretization(FLOW, heun_euler, 0.01, rtol=1e-3)], ids=str)
-def test_the_bar_is_told_of_every_step_once(method, every, monkeypatch):
-    told = []
-    bar = contextlib.nullcontext(types.SimpleNamespace(update=told.append))
-    monkeypatch.setattr(sys.modules[oo.record.__module__], "progress_bar", lambda *a, **k: bar)
-    for problem in (LINE, oo.Problem(lambda x: 0.5 * x @ x, lambda x: x, x0=[1.0])):
-        told.clear()
-        run = oo.record(method, problem, steps=313, every=every)
-        assert sum(told) == 313 and min(told) > 0 and len(told) > 1 and told[0] == loops._FIRST_CHUNK
-        assert run.k[-1] == 313
-
-
-def test_the_first_thousand_steps_in_the_interpreter_are_taken_one_by_one():
-    """Ctrl-C in a step takes back that step alone."""
-    for at in (1, 2, 3, 4, 7, 40, 200, 998):
-        left = [math.inf]
-
-        def fun(x, left=left):
-            left[0] -= 1
-            if left[0] < 0:
-                raise KeyboardInterrupt
-            return 0.5 * float(x @ x)
-
-        problem = oo.Problem(fun, lambda x: x, x0=[1.0])
-        left[0] = 1 + at  # the first value is that of the start
-        assert oo.record(oo.GradientDescent(1e-3), problem, steps=2000, every=500).final["k"] == at
