@@ -212,11 +212,6 @@ class CentralFlow(GradientFlow):
             kick = limit**2 * p * p * np.einsum("ni,ij,nj->n", u, x, u)
         self.y = rkc_step(lambda y: self.field(y, force, kick), self.y, dt, self.radius())
 
-    @property
-    def variance(self):
-        """tr Sigma, about."""
-        return float(np.trace((self.u * self.u).sum(axis=0)[:, None] * self.amount))
-
 
 class TwoGradientFlow(GradientFlow):
     """The oscillation is carried along; a' = the method's factor, once for each step."""
@@ -256,11 +251,6 @@ class TwoGradientFlow(GradientFlow):
         s = felt @ self.a / (self.a @ self.a)
         factor, slope = self.system.factor(s)
         self.a = factor * self.a + slope * (felt - s * self.a)
-
-    @property
-    def variance(self):
-        """|u|^2."""
-        return float(((self.u @ self.a) ** 2).sum())
 
 
 class RodFlow:
