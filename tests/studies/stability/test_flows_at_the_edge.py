@@ -17,7 +17,7 @@ from odeopt.studies.stability.theories import THEORIES, critical_pairs, principa
 # Pairs, axes, steps ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [5, 40])
+@pytest.mark.parametrize("n", [5, 20, 21, 40])
 def test_critical_pairs_are_those_of_the_matrix_pencil(n):
     """H u = lambda P u, U'PU = 1: from nothing, and from those of a point nearby in a few products."""
     rng = np.random.default_rng(n)
