@@ -40,8 +40,8 @@ EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"  # a line each: path | fu
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
     "optimizers": ("optimizers", "by_hand optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
                    "training_kit clipping limits equivalence public_names"),
-    "flows": ("flows", "matrix_fields fields stabilized optimizers sign_of_mean matrix_methods shampoo_and_soap "
-              "modified convergence central"),
+    "flows": ("flows", "what_flows_say matrix_fields fields stabilized optimizers sign_of_mean matrix_methods "
+              "shampoo_and_soap modified convergence central"),
     "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
     "loops": ("engine/loops.py engine/batched.py sums.py",
               "sums sensitive_loops pace lanes loops sensitive_runs scales record step_control schemes multistep "

@@ -153,7 +153,10 @@ def modified_gradient_flow(h, c, *, order=2, decay=0.0, drift=0.0, name="gradien
         equation = "x' = -(g + (h/2) H g + h² (H H g/3 + f'''(g, g)/12))"
         return ModifiedFlow(f"modified {name}, order 3", equation, rhs_third, {"h": h, "decay": decay},
                             needs_hessian=True, h=h, order=3, coefficient=c / 2, penalty=penalty)
-    equation = "x' = F0 + c H F0 + (h/2) drift F0, F0 = -g - drift x" if drift else "x' = -(g + c H g)"
+    if order == 1:
+        equation = "x' = -g" + (" - drift x" if drift else "")
+    else:
+        equation = "x' = F0 + c H F0 + (h/2) drift F0, F0 = -g - drift x" if drift else "x' = -(g + c H g)"
     equation += ", g + decay x for g" if decay else ""
     return ModifiedFlow(f"modified {name}, order {order}" if order > 1 else "gradient flow", equation, rhs_gradient,
                         {"c": c, "decay": decay, "drift": drift, "h drift/2": more},

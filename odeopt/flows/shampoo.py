@@ -113,7 +113,7 @@ def shampoo_flow(tau, shape=None, *, eps=0.0, bias_correction=True, sides=(True,
     over, decaying = ("/q" if corrected else ""), (" - drift W" if drift else "")
     last = ", tau q' = 1 - q" if corrected else ""
     if shape is None:
-        equation = f"x' = -g/√(v{over} + eps){decaying.lower()}, tau v' = g² - v{last}"
+        equation = f"x' = -g/√(v{over} + eps){' - drift x' if drift else ''}, tau v' = g² - v{last}"
         return Flow("Shampoo, diagonal", equation, diagonal_rhs, constants, ("square", "weight"))
     rows, columns = full_shape("shape", shape)  # pyright: ignore[reportGeneralTypeIssues] - None is for shape None
     if not (left or right):

@@ -243,3 +243,88 @@ def test_flows_of_second_order_begin_where_their_friction_is_infinite():
                                    ("nag-sc", "paper", 2 / 1.1)):
         t0, z0 = F.high_resolution_start(X0, g(X0), 0.04, 0.25, kind=kind, velocity=velocity)
         assert t0 == 0.0 and np.allclose(z0, [X0, -factor * 0.2 * g(X0)])
+
+
+def test_jacobians_at_an_empty_memory():
+    """There the field is a function of x alone in its row of x, and of x and the memory in the others."""
+    for flow in (F.adam_flow(TAU1, TAU2, EPS, decay=D, drift=C), F.adam_flow(TAU1, TAU2, EPS, eps_mode="inside"),
+                 F.adam_flow(TAU1, TAU2, 0.3, eps_mode="hat", eps_root=0.02), F.rmsprop_flow(TAU2, EPS, decay=D),
+                 F.averaged_gradient_flow(TAU1), F.gradient_flow(D)):
+        field, z = flow.field(PROBLEM), flow.start(X0)
+        step = np.zeros_like(z)
+        step[0] = 1e-6 * np.array([0.3, -0.7])
+        j = flow.jacobian(0.0, z.copy(), g(X0), hess(X0), flow.p)
+        found = (field(0.0, z + step) - field(0.0, z - step)) / 2e-6
+        np.testing.assert_allclose((j @ (1e6 * step.ravel())).reshape(z.shape), found, rtol=1e-7, atol=1e-8)
+
+
+def test_what_needs_no_hessian_asks_for_none():
+    blind = oo.Problem(lambda x: float(x @ x) / 2, lambda x: x, x0=[1.0, 2.0])
+    flow = F.high_resolution_flow(0.04, 0.25, kind="heavy-ball")
+    found = flow.field(blind)(0.4, [[1.0, 2.0], [0.3, -0.1]])
+    np.testing.assert_allclose(found, [[0.3, -0.1], [-0.3 - 1.1, 0.1 - 2.2]], rtol=1e-14)
+    for other in (F.high_resolution_flow(0.04, 0.25), F.high_resolution_flow(0.04, kind="nag-c"), F.newton_flow()):
+        with pytest.raises(ValueError, match="needs the Hessian product"):
+            other.field(blind)
+
+
+def test_eps_hat_at_an_empty_memory():
+    """eps/sqrt(q) is infinite there, and nothing moves but the drift; without an eps it is not there."""
+    for eps, dx in ((EPS, -C * X0), (1.0, -C * X0), (0.0, -np.sign(g(X0)) - C * X0)):
+        flow = F.adam_flow(TAU1, TAU2, eps, eps_mode="hat", drift=C)
+        with np.errstate(divide="ignore"):
+            np.testing.assert_allclose(flow.field(PROBLEM)(0.0, flow.start(X0))[0], dx, rtol=1e-13)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-3, 1.0, 1e200])
+def test_directions_of_gradients_of_any_size(size):
+    slope, away = np.array([3.0, -4.0]), np.array([-0.6, 0.8])
+    line = oo.Problem(lambda x: size * float(slope @ x), lambda x: size * slope, x0=[0.5, 1.0])
+    np.testing.assert_allclose(F.normalized_flow().field(line)(0.0, [[0.5, 1.0]]), [away], rtol=1e-14)
+    value = -2.5 * size
+    polyak = F.polyak_flow(value - 10 * size).field(line)
+    np.testing.assert_allclose(polyak(0.0, [[0.5, 1.0]]), [10 / 5 * away], rtol=1e-14)
+    np.testing.assert_allclose(F.sam_flow(0.1).field(line)(0.0, [[0.5, 1.0]]), [5 * size * away], rtol=1e-14)
+    flat = oo.problems.quadratic([0.0, 0.0], x0=[1.0, 2.0])
+    for flow in (F.normalized_flow(), F.sam_flow(0.1), F.sam_flow(0.1, normalized=False),
+                 F.adamax_flow(TAU1, TAU2, 0.0)):
+        assert not flow.field(flat)(0.0, flow.start([1.0, 2.0]))[0].any()
+
+
+def test_a_target_of_polyaks_flow():
+    """Where f is not above it nothing moves; one above what is known of f is refused, by more than round-off."""
+    bowl = oo.problems.quadratic([1.0, 3.0], x0=[2.0, 0.0])
+    field = F.polyak_flow(0.0).field(bowl)
+    assert not F.polyak_flow(0.0).field(bowl)(0.0, [[0.0, 0.0]]).any()
+    np.testing.assert_allclose(field(0.0, [[2.0, 1.0]]), [-3.5 / 13 * np.array([2.0, 3.0])], rtol=1e-14)
+    for least in (0.0, 100.0, -100.0):
+        problem = oo.Problem(lambda x, least=least: float(x @ x) / 2 + least, lambda x: x, x0=[5.0], f_min=least)
+        margin = 1e-12 * (1 + abs(least))
+        F.polyak_flow(least + 0.9 * margin).check(problem)
+        with pytest.raises(ValueError, match="f_star must be the infimum of f .* has f_min = "):
+            F.polyak_flow(least + 1.2 * margin).check(problem)
+
+
+@pytest.mark.parametrize(("above", "held"), [(0.0, True), (5e-10, True), (2e-9, False), (1e-6, False), (0.2, False)])
+def test_the_bound_of_adamax_is_a_band_of_a_billionth(above, held):
+    """On it u moves with |g| + eps where that rises faster than u relaxes; above it u relaxes."""
+    flow = F.adamax_flow(TAU1, TAU2, EPS)
+    for sign in (1.0, -1.0):  # descent and ascent
+        u = (abs(g(X0)) + EPS) * (1 + above)
+        z = np.array([X0, sign * np.array([-0.3, 0.2]), u, [0.35, 0.0]])
+        found = flow.field(PROBLEM)(0.4, z)
+        slope, relaxed = np.sign(g(X0)) * (hess(X0) @ found[0]), -u / TAU2
+        expected = np.maximum(slope, relaxed) if held else relaxed
+        np.testing.assert_allclose(found[2], expected, rtol=1e-12)
+    assert (slope > relaxed).any() or sign < 0
+
+
+def test_newtons_flow_above_the_size_of_a_matrix():
+    """By conjugate gradients, which end where the curvature is not positive."""
+    for n in (400, 401):
+        curvatures = np.linspace(1.0, 9.0, n)
+        field = F.newton_flow().field(oo.problems.quadratic(curvatures, x0=np.ones(n)))
+        np.testing.assert_allclose(field(0.0, np.full((1, n), 0.7)), np.full((1, n), -0.7), rtol=1e-12)
+        assert not field(0.0, np.zeros((1, n))).any()
+        saddle = F.newton_flow().field(oo.problems.quadratic([-1.0, *curvatures[1:]], x0=np.ones(n)))
+        assert np.isnan(saddle(0.0, np.full((1, n), 0.7))).all() == (n > 400)
