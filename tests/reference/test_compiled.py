@@ -46,6 +46,34 @@ def test_its_steps_are_scipys(both):
     assert theirs.nfev == ours.nfev + polynomials - 3 and sum(spent) == ours.nfev - 2  # before the first step
 
 
+@pytest.mark.parametrize("options", [{"first_step": 0.6}, {"max_step": 0.04}, {"first_step": 1e-9}, {"rtol": 1e-3},
+                                     {"direction": -1}], ids=str)
+def test_steps_that_are_rejected_cut_or_let_grow_are_scipys(options):
+    """They grow tenfold at most, fall to a fifth at least, and do not grow after a rejection."""
+    flow = oo.Momentum(0.01).flow
+    sign = options.get("direction", 1)
+    field, z0 = flow.field(LARGE), flow.start(np.append(np.zeros(299), 1e-6))
+    options = TOLERANCES | {name: value for name, value in options.items() if name != "direction"}
+    spent, watched, found = [], [], []
+
+    def fun(t, y):
+        return field(t, y.reshape(z0.shape)).ravel()
+
+    ours = CompiledDOP853(fun, 0.5, z0.ravel(), 0.5 + 0.6 * sign, field=field, spend=spent.append, watch=watched.append,
+                          **options)
+    theirs = integrate.DOP853(fun, 0.5, z0.ravel(), 0.5 + 0.6 * sign, **options)
+    for solver in theirs, ours:
+        times = [solver.t]
+        while solver.status == "running":
+            solver.step()
+            times.append(solver.t)
+        found.append(times)
+        assert solver.status == "finished"
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-7)
+    assert ours.nfev == theirs.nfev and sum(spent) == ours.nfev - (1 if "first_step" in options else 2)
+    assert len(watched) == len(spent) and watched[0] == 0.5
+
+
 def test_polynomials_are_scipys_made_at_once_or_when_asked_for(both):
     _, _, ((_, expected), (times, pieces)), _ = both
     assert [piece.terms is not None for piece in pieces] == [a < 1.0 <= b for a, b in zip(times, times[1:])]
