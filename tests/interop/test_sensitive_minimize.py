@@ -208,6 +208,10 @@ def test_the_last_step_of_an_optimizer_ends_where_it_is_told():
         np.testing.assert_allclose(y, [1.0, 0.8, 0.64, 0.64 * (1 - 2 * taken)], rtol=1e-14)
         np.testing.assert_allclose(t, [0.0, 0.1, 0.2, 0.2 + rest], rtol=1e-14)
         assert spent == (4 if taken < 0.1 else 3)  # a shortened step begins anew
+    for more, steps in ((1e-12, 3), (1e-7, 4)):  # a step more only where more than a billionth of one is left
+        y, t, _ = ended(oo.GradientDescent(0.1), 0.3 + more)
+        np.testing.assert_allclose(y, [1.0, 0.8, 0.64, 0.512, 0.512 * (1 - 2 * more)][: steps + 1], rtol=1e-13)
+        np.testing.assert_allclose(t, [0.0, 0.1, 0.2, 0.3, 0.3 + more][: steps + 1], rtol=1e-11)
     nadam = oo.NAdam(0.1)
     own, h = oo.record(nadam, problem, steps=3).x[:, 0], nadam.h
     for share in (0.3, 1 - 1e-7):
