@@ -50,7 +50,8 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
                "sensitive_records sensitive_runs record store resume checkpoint interrupts own_derivatives reference "
                "limits"),
     "reference": ("reference", "structured filippov sign_inclusion sign_of_mean sensitive_solvers sensitive_runs "
-                  "compiled reference solver_class solver_class_as_scipys solvers_end stabilized_solvers public_names"),
+                  "compiled scheduled reference solver_class solver_class_as_scipys solvers_end stabilized_solvers "
+                  "public_names"),
     "schedules": ("schedules", "bounds schedules driven parity public_names"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
                 "studies/search", "order_formulas moments_in_closed_form trials_and_trainings sensitive_orders "
