@@ -125,20 +125,22 @@ def integrate(fun, t0, y0, t_end, solver="auto", reached=None, jac=None, structu
         else:
             run = begin(solver, t0, y0)
         while not message:
-            piece, lost = _step(run, field)
+            (piece, lost), slow = _step(run, field), False
             watched = not (small or rivals) if automatic else True
             if piece is not None and watched and field.count - mark[0] >= PATIENCE_EXPLICIT:
                 if run.t - mark[1] < creeping * (t_end - t0):
-                    piece = None
+                    piece, slow = None, True
                 mark = field.count, run.t
             if piece is None:
                 words = "it is not smooth there" if solver in IMPLICIT or automatic and small else (
                     "it is stiff or not smooth there")
                 if automatic and not small:
                     words += f", and a state of {np.size(y0)} entries too large for an implicit solver"
+                if slow:
+                    words += f", or t_end = {t_end:.6g} is too far"
                 message = _verdict(fun, path.times[-1], path.y, t0, y0, first, t_end, lost) or (
                     f"{solver} comes no further than t = {path.times[-1]:.6g} in {field.count} evaluations of the "
-                    f"field: {words}")
+                    f"field: {'its next state is not finite' if lost else words}")
                 break
             path.add(run.t, run.y.copy(), piece, field.count)
             if (reached is not None and reached(run.t, path.y)) or run.status == "finished":
@@ -230,15 +232,21 @@ def _at_the_start(t0):
 
 def _verdict(fun, t, y, t0, y0, first, t_end, lost):
     """Why no solver goes on from ``t``, where the field shows it: judged by its values there and not by a
-    solver's words, which hang on the last bit; "" where it shows nothing."""
+    solver's words, which hang on the last bit; "" where it shows nothing.
+
+    Looked at is the tangent, a millionth of the time or of the state ahead, whichever is less: solvers that reject
+    steps stop closer than that to where a field ends. One that accepts a state that is not finite (``lost``) does so
+    up to a step before.
+    """
     with np.errstate(all="ignore"):
         f = fun(t, y)
         usual = np.linalg.norm(first) + (1.0 + np.linalg.norm(y0)) / (t_end - t0)
         if np.linalg.norm(f) > _GROWN * usual:
             return f"the field grows without bound at t = {t:.6g}"
-        h = 1e-6 * (t_end - t0)
-        if lost or not np.isfinite(fun(min(t + h, t_end), y + h * f)).all():
-            return f"the field is not finite beyond t = {t:.6g}"
+        near = min(t_end - t0, (1.0 + np.linalg.norm(y)) / max(np.linalg.norm(f), np.finfo(np.float64).tiny))
+        for h in near * np.array([1e-6, 1e-4, 1e-2, 0.1][: 4 if lost else 1]):
+            if not np.isfinite(fun(min(t + h, t_end), y + h * f)).all():
+                return f"the field is not finite beyond t = {t:.6g}"
     return ""
 
 

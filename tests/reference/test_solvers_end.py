@@ -236,3 +236,13 @@ def test_an_absolute_tolerance_of_zero_and_a_coordinate_of_zero():
     run = oo.record(oo.Discretization(gradient_flow(), dormand_prince, 0.01, rtol=1e-6, atol=0.0), problem, t_end=1.0,
                     steps=10_000)
     assert run.ok and run.t[-1] == 1.0 and np.allclose(run.x[-1], [math.exp(-1), 0.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["DOP853", "Radau", "LSODA", "auto"])
+def test_an_end_out_of_reach_is_not_the_fields_fault(solver):
+    """What ends a solver is said, not that a field is not finite which is finite everywhere: the state at a millionth
+    of 1e300 ahead, on the tangent, says nothing of it."""
+    flow = oo.Adam(1e-2).flow
+    found = oo.reference(flow, BEALE, t_end=1e300, solver=solver)
+    assert not found.success and "not finite" not in found.message.replace("its next state is not finite", "")
+    assert "comes no further" in found.message
