@@ -42,7 +42,7 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
                    "training_kit clipping limits equivalence public_names"),
     "flows": ("flows", "what_flows_say matrix_fields fields stabilized optimizers sign_of_mean matrix_methods "
               "shampoo_and_soap modified convergence central"),
-    "schemes": ("schemes", "schemes several_evaluations multistep stabilized convergence"),
+    "schemes": ("schemes", "steps_by_hand schemes several_evaluations multistep stabilized convergence"),
     "loops": ("engine/loops.py engine/batched.py sums.py",
               "sums sensitive_loops pace lanes loops sensitive_runs scales record step_control schemes multistep "
               "interrupts ensemble"),
