@@ -60,7 +60,7 @@ class Averaged:
         self.unit = optimizer.step if self.adaptive else optimizer.modified_flow(1).h
         self.limit = limit.value * self.unit / optimizer.step
         self.scalar = self.adaptive and getattr(optimizer, "form", "") == "scalar"
-        beta = getattr(optimizer, "decay", getattr(optimizer, "beta2", 0.0)) if self.adaptive else 0.0
+        beta = getattr(optimizer, "decay" if type(optimizer) is RMSprop else "beta2") if self.adaptive else 0.0
         if self.adaptive and beta == 0.0:
             raise ValueError("decay must be above 0 for the flows at the edge: without memory nothing is averaged")
         self.rate = (1 - beta) / beta if beta else 0.0
