@@ -190,6 +190,12 @@ def test_orbits_with_eps(left):
         assert oo.period_two_orbit(outside, c).amplitude == pytest.approx(left * lr / 2, rel=1e-10)
 
 
+def test_an_orbit_attracts_where_deviations_shrink():
+    for size, attracting in ((1.0, False), (0.999, True), (1.001, False)):
+        orbit = periodic.PeriodTwoOrbit("m", "m()", 1.0, np.ones(2), 1.0, 1.0, 0.0, np.array([-size * 1j, 0.1]))
+        assert orbit.growth == size and orbit.attracting == attracting
+
+
 def test_differences_of_a_step_reach_three_five_hundred_and_twelfths():
     seen = []
     problem = oo.Problem(lambda x: 0.5 * float(x @ x), lambda x: seen.append(x.copy()) or x.copy(), x0=[2.0, 0.0])

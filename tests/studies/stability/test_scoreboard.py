@@ -5,6 +5,8 @@ import pytest
 
 import odeopt as oo
 from odeopt.studies.stability import Edge, edge, sharpness
+from odeopt.studies.stability.averaged import Averaged
+from odeopt.studies.stability.scoreboard import Measured
 
 # A quadratic far below its limit: s = lr c, and the gradients of a method are those of each coordinate.
 S = np.array([0.02, 0.012])
@@ -104,6 +106,21 @@ def test_a_start_at_the_limit_is_below_it():
         else:
             with pytest.raises(ValueError, match="above the limit 20$"):
                 edge(oo.GradientDescent(lr), problem, steps=2, theories=["gradient flow"])
+
+
+def test_an_eigenvalue_that_passes_the_largest_is_seen():
+    """By 0.4 per cent: the second eigenvector is followed, too."""
+    flat = np.linspace(0.1, 1.0, 30)
+
+    def product(x, v):
+        c = flat.copy()
+        c[:2] = 2.5, 2.51 if x[0] > 0.5 else 2.45
+        return c * v
+
+    problem = oo.Problem(lambda x: float(x.sum()), np.ones_like, hessp=product, x0=np.zeros(30))
+    at = Measured(Averaged(oo.GradientDescent(0.1), problem, np.zeros(30)), 1)
+    found = [at.sharpness(np.full(30, x), np.zeros(0)) for x in (0.0, 0.1, 0.9)]
+    np.testing.assert_allclose(found, [2.5, 2.5, 2.51], rtol=1e-4)
 
 
 def test_warmup_is_a_hint_for_methods_with_memory():
