@@ -148,3 +148,25 @@ def test_a_trial_is_won_by_twice_the_pace():
         if won:
             assert [found[0] for found in steps] == pytest.approx(2.1 * np.arange(1, 11))
             assert [found[3] for found in steps] == list(range(100, 1001, 100))
+
+
+def test_jacobians_and_systems_are_counted_as_scipys():
+    flow, calls = oo.RMSprop(0.01, 0.9).flow, {"njev": 0, "nlu": 0}
+    structure = structured.Structure.of(flow, SMALL)
+    field, z0 = flow.field(SMALL), flow.start(SMALL.x0)
+    z0[1] = 1.0
+
+    def counted(name, function):
+        def call(*args):
+            calls[name] += 1
+            return function(*args)
+        return call
+
+    structure.jacobian = counted("njev", structure.jacobian)
+    solver = structured.BDF(lambda t, y: field(t, y.reshape(z0.shape)).ravel(), 0.0, z0.ravel(), 1.0, structure,
+                            rtol=1e-6, atol=1e-9)
+    solver.lu = counted("nlu", solver.lu)
+    while solver.status == "running":
+        solver.step()
+    assert solver.status == "finished"
+    assert solver.njev == calls["njev"] > 1 and solver.nlu == calls["nlu"] > 3
