@@ -1,7 +1,6 @@
 """Many trajectories at once against single runs: paths, starts, numbers of lanes, updates that take no time."""
 
 import math
-import threading
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import pytest
 import odeopt as oo
 from odeopt.abi import interpreted
 from odeopt.engine import batched, loops
+from odeopt.threads import Stop
 
 GD, ADAM, ROSENBROCK = oo.GradientDescent(1e-3), oo.Adam(0.05), oo.problems.rosenbrock()
 PLAIN = oo.Problem(lambda x: float(100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2),
@@ -54,7 +54,7 @@ def test_any_number_of_lanes(count):
 
 
 def test_lanes_in_the_interpreter_end_after_one_when_they_are_stopped():
-    stop, seen = threading.Event(), []
+    stop, seen = Stop(), []
 
     def fun(x):
         seen.append(x[0])
@@ -62,7 +62,7 @@ def test_lanes_in_the_interpreter_end_after_one_when_they_are_stopped():
         return float(x @ x)
 
     problem = oo.Problem(fun, lambda x: 2 * x, x0=[7.0])
-    stop.clear()
+    stop.flag[0] = 0
     seen.clear()
     with pytest.raises(batched.Stopped):
         batched.run(problem, GD, np.array([[1.0], [2.0], [3.0]]), 2, 0, math.inf, 0.0, stop=stop)
@@ -81,7 +81,7 @@ def block(dts, steps, *, live=(1, 1), t_end=math.inf):
     interpreted(batched._block)(
         gradients, lambda k, p, x, g, s: dts[min(k, len(dts) - 1)], none, none, np.zeros(width), np.zeros((0, width)),
         np.zeros(3 * width), flags, steps, 0, t_end, 0.0, np.zeros((width, 1)), numbers, k, status,
-        np.zeros((width, 0, 1)), np.zeros((width, 0)))
+        np.zeros((width, 0, 1)), np.zeros((width, 0)), Stop().flag)
     return k.tolist(), numbers[0].tolist(), status.tolist()
 
 

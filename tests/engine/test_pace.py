@@ -3,7 +3,6 @@
 import contextlib
 import math
 import sys
-import threading
 import types
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import odeopt as oo
 from odeopt.engine import batched, loops
 from odeopt.schemes import explicit_euler, heun_euler
+from odeopt.threads import Stop
 
 FLOW, GD, LINE = oo.flows.gradient_flow(), oo.GradientDescent(0.1), oo.problems.quadratic([1.0])
 EULER = oo.Discretization(FLOW, explicit_euler, 0.1)
@@ -123,7 +123,7 @@ def test_steps_in_the_interpreter_take_a_millisecond_together(clock):
 def test_lanes_of_a_call_become_more_where_it_is_short(clock):
     def taken(cost, enough, count=5000):
         found = []
-        for part in batched._blocks(count, 16, None, enough):
+        for part in batched._blocks(count, 16, Stop(), enough):
             found.append(part.stop - part.start)
             assert part.start == sum(found[:-1])
             clock.now += cost
@@ -133,10 +133,12 @@ def test_lanes_of_a_call_become_more_where_it_is_short(clock):
     assert taken(2.0**-6, 0.5) == [16, 256, 4096, 632]
     assert taken(2.0**-5, 0.5) == [16] * 312 + [8]  # just long enough
     assert taken(0.0, 0.0, 40) == [16, 16, 8]
-    flag = threading.Event()
+    flag = Stop()
     flag.set()
+    parts = batched._blocks(5, 3, flag)
+    assert next(parts) == slice(0, 3)
     with pytest.raises(batched.Stopped):
-        next(batched._blocks(5, 16, flag))
+        next(parts)
 
 
 @pytest.mark.parametrize("every", [1, 3, 100])

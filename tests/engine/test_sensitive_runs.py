@@ -13,6 +13,7 @@ from odeopt.reference.reference import _agreement
 from odeopt.schemes import explicit_euler, heun_euler, rk4
 from odeopt.schemes.base import LEAST_ATOL
 from odeopt.sums import scaled_norm
+from odeopt.threads import Stop
 
 FLOW, CURVES = oo.flows.gradient_flow(), np.array([1.0, 6.0])
 BOWL = oo.problems.quadratic(list(CURVES), x0=[1.0, -0.5])
@@ -172,7 +173,7 @@ def test_times_of_a_block_are_rounded_sums_of_any_steps(growth):
         live[:2] = 1
         batched._block(gradients, update, np.zeros(0), np.zeros(0), np.zeros(width), np.zeros((0, width)),
                      np.zeros(3 * width), live, steps, 0, np.inf, 0.0, np.zeros((width, 1)), numbers, k, status,
-                     np.zeros((width, 0, 1)), np.zeros((width, 0)))
+                     np.zeros((width, 0, 1)), np.zeros((width, 0)), Stop().flag)
         assert numbers[0, :2].tolist() == [math.fsum(dts[:steps])] * 2 and k[:2].tolist() == [steps] * 2
         assert numbers[1:, :2].tolist() == [[1.0] * 2] * 2 and not live.any() and not k[2:].any()
 

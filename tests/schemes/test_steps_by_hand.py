@@ -347,3 +347,43 @@ def test_order_cost_and_workspace(scheme, order, stages, embedded, work):
 def test_workspaces_with_a_matrix():
     for n, rows in ((399, 404), (400, 405), (401, 5)):
         assert schemes.linearly_implicit_euler.workspace(np.ones((1, n))).shape == (rows, n)
+
+
+# Implicit Euler ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [1.3, -0.02, 40.0, 1e6])
+@pytest.mark.parametrize("decay", [0.0, 0.4])
+def test_implicit_euler_by_newtons_method(start, decay):
+    """f = x^2/2 + log cosh(x): until the residual is 1e-13 (1 + |x|), a gradient and a product for each step."""
+    def fg(x, out, data):
+        out[:] = x + np.tanh(x)
+        return 0.0
+
+    def hv(x, v, out, data):
+        out[:] = (2 - np.tanh(x) ** 2) * v
+
+    y, spent, residual, tolerance = start, 0, np.inf, 1e-13 * (1 + abs(start))
+    while residual > tolerance:
+        r = start - y - H * (y + np.tanh(y) + decay * y)
+        residual, spent = abs(r), spent + 1
+        if residual > tolerance:
+            assert residual > 9 * tolerance  # it does not hang on the last bit
+            y, spent = y + r / (1 + H * (2 - np.tanh(y) ** 2 + decay)), spent + 1
+    assert residual < tolerance / 9
+    flow = gradient_flow(decay)
+    scheme, z = schemes.implicit_euler, np.array([[start]])
+    w = scheme.workspace(z)
+    returned = interpreted(scheme.step)(None, fg, hv, np.zeros(0), scheme.parameters(flow), T0, H, z, w)
+    assert z[0, 0] == pytest.approx(y, rel=1e-13) and w[5, 0] == spent and returned < tolerance / 9
+
+
+def test_implicit_euler_spends_a_product_for_each_eigenvalue():
+    curvatures = np.geomspace(0.1, 1000.0, 24)
+    problem = quadratic(curvatures, x0=np.ones(24))
+    scheme, z = schemes.implicit_euler, np.ones((1, 24))
+    w = scheme.workspace(z)
+    p = scheme.parameters(gradient_flow())
+    interpreted(scheme.step)(None, problem.fg, problem.hv, problem.data, p, T0, H, z, w)
+    np.testing.assert_allclose(z[0], 1 / (1 + H * curvatures), rtol=1e-11)
+    assert 26 <= w[5, 0] <= 2 + 2 * 24 + 10
