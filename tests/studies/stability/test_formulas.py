@@ -76,6 +76,7 @@ def test_the_window_of_a_region_and_its_row():
     region = regions.stability_region(oo.GradientDescent(0.2))
     assert region.re.shape == region.im.shape == (201,) and region.radius.shape == (201, 201)
     assert (region.re[0], region.re[-1]) == pytest.approx((-2.24, 0.3), rel=1e-9)
+    assert region.z[3, 5] == region.re[5] + 1j * region.im[3]
     assert region.im[-1] == -region.im[0] and 1.18 < region.im[-1] <= 1.2
     (row,) = region.rows()
     assert row["area in the window"] == pytest.approx(math.pi, rel=5e-3) and row["gradients per step"] == 1
