@@ -10,6 +10,7 @@ from odeopt.flows import Flow, gradient_flow
 from odeopt.problems import quadratic
 from odeopt.schemes.armijo import BACKTRACKING, armijo_euler
 from odeopt.schemes.chebyshev import chebyshev_factor, chebyshev_steps, silver_bound, silver_steps, stable_order
+from odeopt.schemes.rkc import chebyshev_coefficients
 
 T0, H = 0.7, 0.3
 Z = np.array([[0.4, -1.1], [0.6, 0.9], [-0.5, 0.8]])
@@ -144,6 +145,14 @@ def test_exponential_euler_looks_at_the_memory(coupling):
             schemes.exponential_euler.check(flow, quadratic([1.0, 2.0]))
 
 
+@pytest.mark.parametrize(("rate", "coupling"), [(1e6, 1e-5), (1e-6, 1e-10)])
+def test_a_coupling_is_small_beside_the_rate_or_beside_1(rate, coupling):
+    def quick(fg, hv, data, t, p, z, dz):
+        dz[0], dz[1] = z[1], -rate * z[1] + coupling * z[1, ::-1]
+
+    schemes.exponential_euler.check(Flow("quick", "", quick, {}, ("s",)), quadratic([1.0, 2.0]))
+
+
 def test_stormer_verlet():
     """Half a kick with friction by the implicit midpoint, a drift, half a kick."""
     x, w = Z[0], Z[1]
@@ -179,7 +188,7 @@ def test_catching_up(options, bound):
         rhs(fg, hv, data, t, p, z[:3], dz[:3])
         dz[3] = t * z[0] - z[3]
 
-    for u in ([-0.5, 0.8], [5.0, -3.0], [0.95, 0.61], [2.0, 2.0]):
+    for u in ([-0.5, 0.8], [5.0, -3.0], [0.95, 0.61], [2.0, 2.0], abs(SLOPES)):
         z = np.array([*Z[:2], u, [0.7, -0.2]])
         dz = field(T0, z, four)
         new = moved(z, [1, 3], dz)
@@ -269,6 +278,16 @@ def test_runge_kutta_chebyshev(stages, damping):
     found, returned, _ = step(scheme)
     same(found, y[stages])
     assert returned == 0.0 and scheme.stages == stages and scheme.order == 1
+
+
+def test_the_polynomial_of_runge_kutta_chebyshev():
+    for stages, damping in ((1, 0.3), (2, 0.0), (5, 0.05), (8, 2.0)):
+        c = chebyshev_coefficients(stages, damping)
+        basis, u = np.polynomial.chebyshev.Chebyshev.basis(stages), np.array([0.3, -2.0, -7.5, -1.0 + 2.0j])
+        np.testing.assert_allclose(c.polynomial(u), basis(c.w0 + c.w1 * u) / basis(c.w0), rtol=1e-11)
+        assert c.bound == pytest.approx(1 / basis(c.w0), rel=1e-13)
+        ends = np.array([c.interval, c.outer, c.inner])
+        np.testing.assert_allclose(ends, np.array([2 * c.w0, c.w0 + 1, c.w0 - 1]) / c.w1, rtol=1e-13)
 
 
 # Armijo's rule -------------------------------------------------------------------------------------
