@@ -38,8 +38,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"  # a line each: path | function | old -> new | why
 AREAS = {  # source (files or folders below odeopt), then the test files of the area, quick ones first
-    "optimizers": ("optimizers", "by_hand optimizers parity state extreme_gradients matrix_methods shampoo_and_soap "
-                   "training_kit clipping limits equivalence modified stability_limits public_names"),
+    "optimizers": ("optimizers", "by_hand fields_by_hand optimizers parity state extreme_gradients matrix_methods "
+                   "shampoo_and_soap training_kit clipping limits equivalence modified stability_limits public_names"),
     "flows": ("flows", "what_flows_say matrix_fields fields stabilized optimizers sign_of_mean matrix_methods "
               "shampoo_and_soap modified convergence central"),
     "schemes": ("schemes", "steps_by_hand schemes several_evaluations multistep stabilized convergence"),
