@@ -196,3 +196,25 @@ def test_muon_with_numbers_of_its_own(weights, nesterov):
     assert 0 < np.sum(short) < 8
     np.testing.assert_allclose(xs[0], w, rtol=0, atol=1e-13)
     np.testing.assert_allclose(xs[1], y, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("form", "mode", "decoupled"), [*itertools.product(
+    ("adam", "torch", "optax", "paper", "mean"), ("outside", "inside"), (0, 1)), ("adam", "hat", 0),
+    ("torch", "hat", 1)])
+def test_adam_and_amsgrad(form, mode, decoupled):
+    """Each form divides by its own root of v, q2 and their maximum, with eps and eps_root where they belong."""
+    lr, b1, b2, eps, root, decay = 0.03, 0.83, 0.9, 0.05, 0.02, 0.07
+    given = dict(eps_mode=mode, eps_root=root, weight_decay=decay,
+                 weight_decay_mode="decoupled" if decoupled else "coupled")
+    opt = oo.Adam(lr, b1, b2, eps, **given) if form == "adam" else oo.AMSGrad(lr, b1, b2, eps, form=form, **given)
+    x, m, v, w = START.copy(), np.zeros(5), np.zeros(5), np.zeros(5)
+    for k, g in enumerate(TAPE, 1):
+        g = g + (0.0 if decoupled else decay) * x
+        m, v, q2 = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g, 1 - b2**k
+        w = np.maximum(w, v / q2 if form == "optax" else v)
+        square = {"adam": v / q2, "torch": w / q2}.get(form, w)
+        beside = {"outside": eps, "inside": 0.0, "hat": eps / np.sqrt(q2)}[mode]
+        below = np.sqrt(square + root + (eps if mode == "inside" else 0.0)) + beside
+        mean = m if form == "paper" else m / (1 - b1**k)
+        x = (1 - lr * decay * decoupled) * x - lr * mean / below
+    np.testing.assert_allclose(followed(opt), x, rtol=1e-12)
