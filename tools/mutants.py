@@ -54,11 +54,12 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
                   "public_names"),
     "schedules": ("schedules", "bounds schedules driven parity public_names"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
-                "studies/search", "order_formulas moments_in_closed_form trials_and_trainings sensitive_orders "
+                "studies/search", "public_names order_formulas moments_in_closed_form trials_and_trainings "
+                "sensitive_orders interrupted_studies "
                 "sensitive_measures sensitive_studies work_precision mixing "
                 "lyapunov sweeps convergence convergence_series equivalence modified scale_invariance stationary "
                 "articles ensemble"),
-    "stability": ("studies/stability", "averaged central_conditions flows_at_the_edge scoreboard formulas "
+    "stability": ("studies/stability", "public_names averaged central_conditions flows_at_the_edge scoreboard formulas "
                   "sensitive_measures step_control edge sharpness central multistep "
                   "stability_limits"),
     "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing interrupts "

@@ -1,5 +1,6 @@
 """Write ``odeopt/optimizers/__init__.pyi``: the folder is the registry, and editors and type checkers do not run it;
-and ``tests/golden/signatures.txt``: the public functions with their arguments and defaults, which are part of the API.
+and ``tests/golden/signatures.txt``: the public functions with their arguments and defaults, which are part of the API,
+and those of the studies' modules with a default.
 
 ``python tools/stubs.py`` (``make stubs``) after adding a page or changing an argument; a test says when the files are
 not those of the code.
@@ -7,6 +8,7 @@ not those of the code.
 
 import importlib
 import inspect
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -40,6 +42,20 @@ __all__ = [
 """
 
 
+def _of_studies(known):
+    """The functions of the studies' modules that stand nowhere else and have a default."""
+    top, lines = importlib.import_module("odeopt.studies"), []
+    for found in pkgutil.walk_packages(top.__path__, "odeopt.studies."):
+        module = importlib.import_module(found.name)
+        for name, value in sorted(vars(module).items()):
+            own = inspect.isfunction(value) and value.__module__ == found.name and not name.startswith("_")
+            if own and getattr(sys.modules["odeopt"], name, None) is not value:
+                given = [p.replace(annotation=p.empty) for p in inspect.signature(value).parameters.values()]
+                if any(p.default is not p.empty for p in given):
+                    lines.append(f"{found.name.removeprefix('odeopt.')}.{name}{inspect.Signature(given)}")
+    return [line for line in lines if line not in known]
+
+
 def signatures():
     """A line for each public function and class: its arguments, with their defaults."""
     lines = []
@@ -52,6 +68,7 @@ def signatures():
             given = inspect.signature(value).parameters.values()
             plain = [p.replace(annotation=p.empty) for p in given]
             lines.append(f"{home}{'.' * bool(home)}{name}{inspect.Signature(plain)}")
+    lines += _of_studies(lines)
     return "\n".join(lines) + "\n"
 
 

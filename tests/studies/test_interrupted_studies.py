@@ -117,6 +117,7 @@ def test_what_is_done_is_kept(name, monkeypatch):
             assert not kept
             continue
         assert part.status == "interrupted" and part.interrupted
+        assert "interrupted" in getattr(part, "message", "interrupted")
         kept.append(len(part.rows()))
         if hasattr(part, "error") and part.error.size:
             rows = part.error.shape[0]

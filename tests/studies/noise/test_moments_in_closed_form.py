@@ -101,6 +101,21 @@ def test_hessians_are_symmetric_to_round_off():
                 S.dense_quadratic(h)
 
 
+def test_one_step_is_a_time():
+    """E x^2 after a step of lr from x0, with noise: (1 - lr c)^2 x0^2 + lr^2 v, against the SDE's e^-2ct ... at lr."""
+    lr, c, v, x0 = 0.3, 1.5, 0.7, 1.3
+    exact = math.exp(-2 * c * lr) * x0**2 + lr * v * -math.expm1(-2 * c * lr) / (2 * c)
+    error = abs((1 - lr * c) ** 2 * x0**2 + lr**2 * v - exact)
+    optimizer = oo.GradientDescent(lr)
+    assert weak_order.weak_order(optimizer, [[c]], [[v]], [x0], lr, levels=2).error[0] == pytest.approx(error, rel=1e-9)
+    study = weak_order.weak_order_nonlinear(optimizer, oo.problems.quadratic([c]), st.gaussian(v), x0, lr, (-6.0, 6.0),
+                                            levels=2, nodes=8)
+    assert study.error[0] == pytest.approx(error, rel=0.02) and study.h.tolist() == [0.3, 0.15]
+    for bad in (0.29, 0.1):
+        with pytest.raises(ValueError, match="t_end must be a multiple"):
+            weak_order.weak_order(optimizer, [[c]], [[v]], [x0], bad)
+
+
 # Ensembles -------------------------------------------------------------------------------------------
 
 

@@ -54,6 +54,11 @@ def test_a_rise_is_named_by_its_step_and_its_part_of_the_start():
     assert other.rows()[0]["first violation"] == "none" and other.holds
 
 
+def test_a_run_that_begins_at_rest_has_no_rise():
+    study = oo.lyapunov(oo.GradientDescent(0.1), LINE, [0.0], steps=3, energy="gap")
+    assert study.k.tolist() == [0] and study.largest_rise == 0.0 and study.holds
+
+
 # Series --------------------------------------------------------------------------------------------
 
 
@@ -138,6 +143,12 @@ def test_orders_of_known_series():
         found = series.fit_series(h, errors, 1.0)
         assert found.order == pytest.approx(p, abs=0.03) and found.spread <= 0.1 and found.used.sum() >= 9
     assert series.fit_series(h[:8], errors[:8], 1.0) is None
+
+
+def test_a_second_look_takes_no_more_than_sixteen_times_the_first():
+    method = oo.Discretization(oo.flows.gradient_flow(), oo.schemes.dormand_prince, 1.0)
+    study = oo.convergence(method, BOWL, t_end=1.0, levels=3)
+    assert study.terms and 32 < study.steps.max() <= 64  # the first are 1, 2 and 4
 
 
 # Levels --------------------------------------------------------------------------------------------
@@ -264,6 +275,10 @@ def test_directions_and_the_orbit_that_they_are_measured_by():
     assert row["gradients"] == study.n_grad[-1] and row["f - f*"] == study.gap[-1]
     assert row["largest orbit distance"] == study.orbit_distance.max()
     assert study.gradients_to(study.gap[4]) <= study.n_grad[4]
+    t = (1 + np.linalg.norm(plane.x0)) / np.linalg.norm(plane.grad(plane.x0))  # tried first, then fourfold
+    while np.linalg.norm([1.0, 4.0] * plane.x0 * np.exp([-t, -4 * t])) > 1e-6 * np.linalg.norm(plane.grad(plane.x0)):
+        t *= 4
+    assert curve[-1, 0] == pytest.approx(math.exp(-t), rel=1e-3, abs=1e-11)
     fixed = directions.orbit(plane, plane.x0, 0.7)
     np.testing.assert_allclose(fixed[[0, -1]], [plane.x0, plane.x0 * np.exp([-0.7, -2.8])], rtol=1e-6)
 
