@@ -214,6 +214,11 @@ def test_what_a_modified_flow_descends(flow, h, order, coefficient, penalty):
     assert flow.coefficient == pytest.approx(coefficient, rel=1e-13, nan_ok=True)
 
 
+def test_a_modified_flow_of_no_step():
+    bare = F.modified.ModifiedFlow("x", "x' = -g", F.gradient_flow().rhs)
+    assert (bare.h, bare.order, bare.coefficient, bare.penalty, bare.order_of_position) == (0.0, 1, 0.0, "", 1)
+
+
 def test_mean_ages():
     """Of weights (1 - b) b^j at j steps, and with look-ahead the share b of them."""
     for beta in (0.0, 0.3, 0.9, 0.99):
