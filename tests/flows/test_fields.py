@@ -268,6 +268,13 @@ def test_what_needs_no_hessian_asks_for_none():
             other.field(blind)
 
 
+@pytest.mark.parametrize("flow", [F.modified_gradient_flow(0.1, 0.05, order=3), F.modified_gradient_flow(0.1, 0.07),
+                                  F.modified_root_flow(0.1, 0.5, 0.8, 0.0), F.gradient_flow(), F.sign_inclusion(),
+                                  F.modified_root_flow(0.1, 0.5, 0.8, 0.0, eps_mode="outside")], ids=str)
+def test_at_a_stationary_point_nothing_moves(flow):
+    assert not g(np.zeros(2)).any() and not flow.field(PROBLEM)(0.0, np.zeros((1, 2))).any()
+
+
 def test_eps_hat_at_an_empty_memory():
     """eps/sqrt(q) is infinite there, and nothing moves but the drift; without an eps it is not there."""
     for eps, dx in ((EPS, -C * X0), (1.0, -C * X0), (0.0, -np.sign(g(X0)) - C * X0)):

@@ -177,3 +177,12 @@ def test_the_test_equation_is_a_complex_product():
     np.testing.assert_allclose(found[0].view(complex), c * z, rtol=1e-14)
     f, g = problem.value_and_grad(problem.x0)
     assert f == 0.0 and not g.any() and np.array_equal(problem.x0.view(complex), np.ones(3))
+
+
+@pytest.mark.parametrize("wrong", [[[1.0, 2.0], [3.0, 4.0]], [], [np.nan], [np.inf + 0j], "ab", ["c"],
+                                   np.ma.masked_array([1.0, 2.0], [True, False])], ids=str)
+def test_coefficients_are_a_vector_of_numbers(wrong):
+    with pytest.raises(ValueError, match="coefficients must be a vector of finite complex numbers"):
+        F.linear_test_problem(wrong)
+    assert F.linear_test_problem(2.0 - 1.0j).data.tolist() == [2.0, -1.0]
+    assert F.linear_test_problem([1, 2]).data.tolist() == [1.0, 0.0, 2.0, 0.0]
