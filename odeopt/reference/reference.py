@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .. import checks
 from ..discretization import Discretization
 from ..flows import Flow, SignInclusion
-from ..method import Method, checked_method
+from ..method import STARTS, Method, checked_method
 from ..optimizers import Optimizer
 from ..problems import Problem
 from ..problems.base import checked
@@ -377,6 +377,7 @@ def start_state(method: Method | Flow, problem: Problem, x0: ArrayLike | None = 
                 start: str = "cold") -> tuple[Flow, np.ndarray]:
     """``(flow, z0)`` of a method or a Flow at ``x0``; for a Discretization or a Flow that may be a whole state."""
     checked(problem)
+    checks.choice("start", start, STARTS)
     if isinstance(method, Flow):
         method.check(problem)
         return method, method.state("x0", problem.x0 if x0 is None else x0, problem.dim)

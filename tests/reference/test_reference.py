@@ -11,7 +11,7 @@ import odeopt as oo
 from odeopt.reference import solvers
 
 QUADRATIC = oo.problems.quadratic([1.0, 4.0], x0=[1.0, -2.0])
-BOWL = oo.problems.sine_bowl()
+BOWL, FLOW = oo.problems.sine_bowl(), oo.flows.gradient_flow()
 
 
 @pytest.mark.parametrize("solver", ["auto", "DOP853", "Radau", "LSODA", "BDF", "RK45", "RKC2", "ROCK2"])
@@ -223,3 +223,10 @@ def test_an_entry_with_a_tiny_gradient_is_as_certain_as_the_others(curvature):
     problem = oo.problems.quadratic(rates, x0=np.append(np.linspace(1, 2, 99), 1e-9))
     sol = oo.reference(oo.Adam(lr=0.0084), problem, t_end=2.0)
     assert sol.success and sol.uncertainty < 1e-6
+
+
+@pytest.mark.parametrize("method", [oo.Adam(1e-3), oo.Discretization(FLOW, oo.schemes.heun_euler, 0.01), FLOW],
+                         ids=["optimizer", "discretization", "flow"])
+def test_a_start_that_there_is_not_is_refused_also_where_none_is_made(method):
+    with pytest.raises(ValueError, match="start must be one of 'cold', 'consistent'"):
+        oo.reference(method, oo.problems.beale(), t_end=0.1, start="warm")

@@ -169,7 +169,7 @@ def op_reference():
             y = s(s.t_end)
             if not finite(y):
                 return "success but not finite at t_end"
-            if s.t_end != kw["t_end"]:
+            if s.t_end != float(kw["t_end"]):
                 return f"success but ends at {s.t_end} of {kw['t_end']}"
             if y.shape != (p.dim,):
                 return "shape"
