@@ -343,7 +343,8 @@ def test_orders_of_steps():
             call()
     silver = 1 + np.sqrt(2)
     exponents = np.array([0, 1, 0, 2, 0, 1, 0, 3, 0])
-    np.testing.assert_allclose(silver_steps(9, 4.0), (1 + silver ** (exponents - 1)) / 4, rtol=1e-14)
+    for L in (4.0, 0.1):
+        np.testing.assert_allclose(silver_steps(9, L), (1 + silver ** (exponents - 1)) / L, rtol=1e-14)
     np.testing.assert_allclose(silver_bound(3, 2.0, 1.5), 4.5 / (1 + np.sqrt(4 * silver**6 - 3)), rtol=1e-14)
 
 
@@ -395,6 +396,29 @@ def test_implicit_euler_by_newtons_method(start, decay):
     w = scheme.workspace(z)
     returned = interpreted(scheme.step)(None, fg, hv, np.zeros(0), scheme.parameters(flow), T0, H, z, w)
     assert z[0, 0] == pytest.approx(y, rel=1e-13) and w[5, 0] == spent and returned < tolerance / 9
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.4])
+def test_linearly_implicit_euler_by_a_matrix_or_on_products(decay):
+    """(I + h (H + decay)) d = -h (g + decay x); a gradient, and n products or one for each eigenvalue."""
+    curved = np.array([[3.0, 0.7, -0.4], [0.7, 1.5, 0.2], [-0.4, 0.2, 0.9]])
+    x = np.array([0.4, -1.1, 0.6])
+
+    def fg(x, out, data):
+        out[:] = curved @ x + np.sin(x)
+        return 0.0
+
+    def hv(x, v, out, data):
+        out[:] = curved @ v + np.cos(x) * v
+
+    slope, hessian = curved @ x + np.sin(x) + decay * x, curved + np.diag(np.cos(x)) + decay * np.eye(3)
+    d = np.linalg.solve(np.eye(3) + H * hessian, -H * slope)
+    scheme = schemes.linearly_implicit_euler
+    for w, least, most in ((scheme.workspace(x[None]), 4, 4), (np.zeros((5, 3)), 4, 6)):
+        z, p = x[None].copy(), scheme.parameters(gradient_flow(decay))
+        assert interpreted(scheme.step)(None, fg, hv, np.zeros(0), p, T0, H, z, w) == 0.0
+        np.testing.assert_allclose(z[0], x + d, rtol=1e-12)
+        assert least <= w[-1, 0] <= most
 
 
 def test_implicit_euler_spends_a_product_for_each_eigenvalue():
