@@ -113,3 +113,28 @@ def test_the_iterate_behind_nesterovs_point(momentum):
     np.testing.assert_allclose(found, y, rtol=1e-12)
     for k in (0, 1, 5):
         np.testing.assert_allclose(opt.behind(k, run.x[k], run.memory[k]), y[k], rtol=1e-12)
+
+
+@pytest.mark.parametrize("opt", [
+    oo.GradientDescent(0.09), oo.Momentum(0.09, 0.8), oo.Momentum(0.09, 0.8, 0.3, form="torch"),
+    oo.Momentum(0.09, 0.8, form="ema"), oo.Nesterov(0.09, momentum=0.8)], ids=repr)
+def test_where_noise_enters_is_where_the_gradient_does(opt):
+    """The field on f + d.x minus that on f: the factor times d in one row, whichever its sign."""
+    d = np.array([0.3, -0.8])
+    tilted = oo.Problem(lambda x: BOWL.fun(x) + float(d @ x), lambda x: BOWL.grad(x) + d, x0=X)
+    z = np.array([X, M])[: opt.flow.rows]
+    change = opt.flow.field(tilted)(0.3, z) - opt.flow.field(BOWL)(0.3, z)
+    row, factor = opt.noise_enters
+    np.testing.assert_allclose(np.abs(change[row]), factor * np.abs(d), rtol=1e-12)
+    assert not np.delete(change, row, axis=0).any()
+    assert oo.Nesterov(0.09, momentum=None).noise_enters is None
+
+
+def test_constants_of_a_flow_are_named_as_in_its_equation():
+    given = {"tau1": TAU1, "tau2": TAU2, "eps": EPS, "decay": DECAY}
+    for opt, constants in (
+            (optimizers.AdEMAMix(LR, B1, B2, 0.97, 3.0, EPS, DECAY), given | {
+                "tau3": LR / (1 - 0.97), "alpha": 3.0, "drift": 0.0}),
+            (optimizers.NovoGrad(LR, B1, B2, EPS, DECAY), given), (optimizers.LAMB(LR, B1, B2, EPS, DECAY), given)):
+        assert opt.flow.constants == pytest.approx(constants, rel=1e-14)
+        assert all(name in opt.flow.equation for name in constants if name.startswith("tau"))
