@@ -122,3 +122,11 @@ def test_state_files_say_their_format(tmp_path):
     oo.Adam(0.1).init(np.ones(2)).save(tmp_path / "state.npz")
     with np.load(tmp_path / "state.npz") as file:
         assert json.loads(str(file["words"]))["format"] == 3
+
+
+def test_sizes_of_a_state_are_entries_and_bytes_of_all():
+    """x, g and four rows of Adam's memory, or one of momentum's."""
+    state = oo.Adam(0.1).init([np.ones((3, 4), np.float32), np.ones(5)])
+    assert state.size == 17 and state.bytes == 4 * (2 + 4) * 12 + 8 * (2 + 4) * 5 and not state.small
+    state = oo.Momentum(0.1).init(np.ones(7))
+    assert state.size == 7 and state.bytes == 8 * (2 + 1) * 7 and state.small
