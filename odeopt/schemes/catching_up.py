@@ -29,6 +29,7 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     x has its distance or 0)."""
     rows, n = z.shape
     row, bound_row, divisor, centre = int(p[-6]), int(p[-5]), int(p[-4]), int(p[-1])
+    by_gradient = bound_row < 0
     rhs(fg, hv, data, t, p, z, w[:rows])
     for j in range(1, rows):
         if j != row:
@@ -38,11 +39,11 @@ def step(rhs, fg, hv, data, p, t, h, z, w):
     if centre > 0:
         g[:] = 0.0
         g[0] = distance_between(z[0], z[centre])
-    elif bound_row < 0:
+    elif by_gradient:
         fg(z[0], g, data)
     scale = 1.0 / z[divisor, 0] if divisor > 0 else 1.0
     for i in range(n):
-        bound = (abs(g[i] + p[-2] * z[0, i]) if bound_row < 0 else z[bound_row, i]) * scale + p[-3]
+        bound = (abs(g[i] + p[-2] * z[0, i]) if by_gradient else z[bound_row, i]) * scale + p[-3]
         if z[row, i] > bound:
             z[row, i] = max(z[row, i] + h * w[row, i], bound)
         else:
