@@ -187,3 +187,16 @@ def test_products_that_are_off_by_half_are_missed(monkeypatch):
     for seconds, looked in (((0.0, 0.11), False), ((5.0, 5.09), True)):
         monkeypatch.setattr(d.time, "perf_counter", iter(seconds).__next__)
         assert d.hessian_missed(Network(0.0)) == looked
+
+
+def test_a_check_takes_derivatives_to_a_millionth():
+    """Of a quadratic, whose differences are exact."""
+    rates = np.array([3.0, 0.7])
+    for slip, ok in ((0.95e-6, True), (1.1e-6, False)):
+        for of_g, of_h in ((slip, 0.0), (0.0, slip)):
+            bowl = oo.Problem(lambda x: float(x @ (rates * x)) / 2, lambda x, of_g=of_g: (1 + of_g) * rates * x,
+                              lambda x, of_h=of_h: (1 + of_h) * np.diag(rates), dim=2)
+            found = bowl.check([1.0, 2.0])
+            assert found.ok == ok, found
+            entry = found.gradient if of_g else found.hessian
+            assert f"entry {entry.index[0] if of_g else entry.index}" in found.message
