@@ -158,6 +158,15 @@ def test_tracked_pairs_of_a_small_or_an_invariant_space():
     assert np.isnan(values).all() and values.shape == (2,) and np.isnan(vectors).all() and vectors.shape == (4, 2)
 
 
+def test_tracking_without_a_tolerance_ends_at_round_off():
+    h = Operator(np.append(np.random.default_rng(4).uniform(-2.0, 1.0, 56), [1.4, 1.6, 1.9, 2.3]), 5)
+    start = h.basis[:, :2] + 0.05 * np.random.default_rng(6).standard_normal((60, 2))
+    values, vectors = tracked_eigenpairs(h, start, tolerance=0.0, products=58)
+    np.testing.assert_allclose(values, [2.3, 1.9], rtol=1e-13)
+    residuals = np.array([h(v) for v in vectors.T]) - values[:, None] * vectors.T
+    assert np.abs(residuals).max() < 1e-9  # a residual of 1e-4 would be 1e-8 in the values
+
+
 def test_ends_of_a_spectrum_are_ritz_values():
     """Of the space of so many products with the first vector, computed densely."""
     h, asked = Operator(np.linspace(-3.0, 7.0, 40) ** 3 / 40, 7), []
