@@ -171,6 +171,43 @@ def test_the_mixing_time_is_the_first_below_a_tenth():
     assert (row["lr wd"], row["steps"], row["memory"], row["start"]) == (0.1, 40, 0.06, 0.5)
 
 
+def test_mixing_in_function_space_is_that_of_its_runs():
+    """Two starts, three runs each, records of equal length to the intrinsic time; cosines of mean directions."""
+    problem, lr, decay = oo.problems.normalized_mlp(), 0.5, 0.4
+    study = mixing.function_mixing([(lr, decay)], problem, intrinsic_time=2.0, records=4, batch=16, paths=3, level=0.9,
+                                   seed=2, start_norm=1.5)
+    assert study.k.tolist() == [[0, 2, 4, 6, 8]] and study.within[0, 0] == 0.0  # 2/(lr wd) in four parts: 2.5
+    starts = np.repeat(mixing.random_starts(problem, 2, 2, 1.5), 3, axis=0)
+    run = st.sample(oo.GradientDescent(lr, weight_decay=decay), problem, st.Minibatch(16), starts, steps=8, paths=6,
+                    seed=2, every=2)
+    labels = mixing.model_of(problem).labels()
+    for r in (0, 4):
+        predicted = np.array([mixing.class_probabilities(problem, w).argmax(axis=1) for w in run.x[:, r]])
+        found = study.within[0, r], study.across[0, r], study.memory[0, r], study.memory_half[0, r]
+        assert found == pytest.approx(mixing._disagreement(predicted, 3, 0.9), rel=1e-12, abs=1e-15)
+        assert study.error[0, r] == pytest.approx((predicted != labels).mean(), rel=1e-12)
+        weights = np.array([mixing.normalized_weights(problem, w) for w in run.x[:, r]])
+        a, b = weights[:3].mean(axis=0), weights[3:].mean(axis=0)
+        cosine = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+        assert study.parameters[0, r] == pytest.approx(1 - cosine, rel=1e-9)
+
+
+def test_networks_are_looked_at_from_every_origin():
+    """Lags of a network's run with normalised weights, or with the weights as they are."""
+    problem, optimizer = oo.problems.normalized_mlp(), oo.GradientDescent(0.3, weight_decay=0.1)
+    run = st.sample(optimizer, problem, st.Minibatch(16), mixing.random_starts(problem, 2, 4, 1.0), steps=6 + 2 * 4,
+                    paths=2, seed=4, every=2)
+    for raw in (False, True):
+        study = mixing.lag_distance_network(optimizer, problem, burn=6, lags=3, stride=2, origins=2, batch=16, paths=2,
+                                            raw=raw, level=0.9, seed=4)
+        x = run.x if raw else np.array([[mixing.normalized_weights(problem, w) for w in path] for path in run.x])
+        squares = [np.mean([((x[:, first + d] - x[:, first]) ** 2).sum(axis=1) for first in (3, 4)]) for d in (1, 2, 3)]
+        assert study.lag.tolist() == [2, 4, 6] and study.predicted.size == 0 and math.isnan(study.plateau)
+        np.testing.assert_allclose(study.distance, squares, rtol=1e-10)
+    with pytest.raises(ValueError, match="burn must be a multiple of stride = 4"):
+        mixing.lag_distance_network(optimizer, problem, burn=6, stride=4)
+
+
 def test_distances_are_means_over_their_origins():
     rng = np.random.default_rng(2)
     run = type("Run", (), {"x": rng.standard_normal((3, 9, 2)), "k": np.arange(9) * 5, "paths": 3,
