@@ -85,3 +85,4 @@ def test_interrupt_in_the_second_look_keeps_the_first(monkeypatch):
     monkeypatch.setattr(series, "gather", interrupted)
     study = oo.convergence(gradient_flow_by(schemes.dormand_prince), problems.beale(), t_end=1.0)
     assert study.interrupted and study.h.size == 8 and not study.certified, study
+    assert study.message.startswith("interrupted")
