@@ -104,3 +104,18 @@ def test_an_end_that_the_carry_alone_reaches():
 
 def test_a_time_that_is_infinite_ends_the_lanes():
     assert block([1e308], 30)[::2] == ([2, 2], [loops.BAD_STATE] * 2)
+
+
+@pytest.mark.parametrize(("status", "slot", "expected"), [
+    (loops.COMPLETED, 1.0, loops.COMPLETED), (loops.COMPLETED, math.inf, loops.BAD_STATE),
+    (loops.CONVERGED, math.nan, loops.BAD_STATE), (loops.BAD_VALUE, math.inf, loops.BAD_VALUE),
+    (loops.BAD_GRADIENT, math.inf, loops.BAD_GRADIENT)])
+def test_a_lane_ends_with_what_was_found_first(status, slot, expected):
+    """The second of three lanes in two dimensions, with a slot that may not be finite; the others stay."""
+    x, out = np.arange(6.0), np.arange(10.0, 22.0)
+    s, live = np.ones((2, 6)), np.ones(3, np.int64)
+    s[1, 4] = slot
+    out_x, numbers, k, code = np.zeros((3, 2)), np.zeros((3, 3)), np.zeros(3, np.int64), np.full(3, -1)
+    interpreted(batched._finish)(1, status, 7, 0.25, 3.5, x, out, s, live, out_x, numbers, k, code)
+    assert code.tolist() == [-1, expected, -1] and k.tolist() == [0, 7, 0] and live.tolist() == [1, 0, 1]
+    assert out_x.tolist() == [[0, 0], [1, 4], [0, 0]] and numbers[:, 1].tolist() == [0.25, 17.0, 3.5]
