@@ -321,3 +321,35 @@ def test_records_of_an_interrupted_run_end_where_it_did():
         np.testing.assert_array_equal(records[:, : (k <= last).sum()], x[:, k <= last])
         if kept[-1] not in k:
             np.testing.assert_array_equal(records[:, -1], [[7.0, 7.0], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(("problem", "noise"), [
+    (LINE, st.gaussian(1.0)), (PLAIN, st.gaussian(1.0)), (None, st.Minibatch(2)), (LINE, None)],
+    ids=["compiled", "plain", "batches", "no noise"])
+def test_paths_in_blocks_pieces_and_rounds_are_those_of_one_loop(problem, noise, monkeypatch):
+    """Eight paths by three, four steps at a time, in rounds of 7 and 33; and the same in an SDE."""
+    for name, value in (("BLOCK_PATHS", 3), ("BLOCK_NUMBERS", 12), ("FIRST_ROUND", 7)):
+        monkeypatch.setattr(f"odeopt.stochastic.streams.{name}", value)
+    if isinstance(noise, st.Minibatch):
+        targets = np.array([1.0, 4.0, -2.0, 0.5, 3.0])
+        problem = oo.Problem(lambda x: float(((x[0] - targets) ** 2).mean()), x0=[1.0], samples=5, batch=lambda x, i: (
+            float(((x[0] - targets[i]) ** 2).mean()), 2 * (x - targets[i].mean())))
+    run = st.sample(oo.GradientDescent(0.1), problem, noise, steps=40, paths=8, seed=3, every=9, threads=2)
+    xi, x, found = drawn(3, 8, 40, 1)[:, :, 0], np.ones(8), [np.ones(8)]
+    orders = [np.random.Generator(np.random.PCG64(child)) for child in np.random.SeedSequence(3).spawn(8)]
+    batches = np.array([np.concatenate([one.permutation(5)[:4].reshape(2, 2) for _ in range(20)]) for one in orders])
+    for k in range(40):
+        push = xi[:, k] if isinstance(noise, st.Noise) else 0.0
+        if isinstance(noise, st.Minibatch):
+            push = -2 * targets[batches[:, k]].mean(axis=1)
+        x = x - 0.1 * (2 * x + push)
+        found.append(x)
+    np.testing.assert_allclose(run.x[:, :, 0], np.array(found)[run.k].T, rtol=1e-12)
+    assert run.k.tolist() == [0, 9, 18, 27, 36, 40]
+    if isinstance(noise, st.Noise):
+        run = st.simulate(st.sde(oo.GradientDescent(0.1)), problem, noise, steps=40, h=0.1, paths=8, seed=3,
+                          scheme="euler_maruyama", every=9)
+        x = np.ones(8)
+        for k in range(40):
+            x = x - 0.1 * 2 * x + 0.1 * xi[:, k]
+        np.testing.assert_allclose(run.end[:, 0], x, rtol=1e-12)
