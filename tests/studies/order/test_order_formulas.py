@@ -1,5 +1,6 @@
 """Bounds of energies, choices of levels and fits of series, curves and their sides: against formulas written out."""
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import odeopt as oo
-from odeopt.studies.order import comparison, convergence, directions, fit, lyapunov, modified, series
+from odeopt.studies.order import certificates, comparison, convergence, directions, fit, lyapunov, modified, series
 from odeopt.studies.order.equivalence import Side, deviation, two_step
 
 BOWL = oo.problems.sine_bowl()
@@ -253,6 +254,18 @@ def test_the_past_is_long_enough_and_runge_kuttas():
     z = flow.h * rate
     growth = 1 + z + z**2 / 2 + z**3 / 6 + z**4 / 24
     np.testing.assert_allclose(replayed, growth ** np.arange(past, 0, -1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("asymptotic", [True, False])
+def test_a_table_keeps_an_interrupted_study_that_has_an_order(asymptotic, monkeypatch):
+    real = certificates.convergence
+
+    def cut(*args, **options):
+        return dataclasses.replace(real(*args, **options), status="interrupted", asymptotic=asymptotic)
+
+    monkeypatch.setattr(certificates, "convergence", cut)
+    table = oo.order_certificates([oo.GradientDescent(0.02)] * 2, LINE, t_end=0.64, levels=3, start="cold")
+    assert table.interrupted and len(table.studies) == asymptotic
 
 
 # Comparisons, orbits, sides -------------------------------------------------------------------------
