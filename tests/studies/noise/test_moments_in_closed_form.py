@@ -116,6 +116,56 @@ def test_one_step_is_a_time():
             weak_order.weak_order(optimizer, [[c]], [[v]], [x0], bad)
 
 
+def test_polynomials_are_interpolated_and_moments_of_the_normal_law_are_exact():
+    x = 0.3 - 1.7 * np.cos(np.pi * np.arange(6) / 5)
+    y = np.array([-1.4, x[2], 0.9, 2.0, 2.3])
+    matrix = weak_order._interpolation(x, y)
+    for k in range(6):
+        np.testing.assert_allclose(matrix @ x**k, y**k, rtol=1e-12, atol=1e-12)
+    assert matrix[1].tolist() == [0, 0, 1, 0, 0, 0]
+    for points in (3, 5):
+        nodes, weights = weak_order._hermite(points)
+        moments_of_it = [weights @ nodes**k for k in range(2 * points)]
+        expected = [1, 0, 1, 0, 3, 0, 15, 0, 105, 0][: 2 * points]
+        np.testing.assert_allclose(moments_of_it, expected, atol=1e-11)
+
+
+def test_euler_maruyama_on_a_linear_equation():
+    """m = (1 - c h)^n x0 and q = (1 - c h)^2 q + lr v h, beside the exact moments of the SDE of a fixed lr."""
+    c, v, x0, t, lr = 1.4, 0.6, 1.1, 0.9, 0.1
+    study = weak_order.integrator_order("euler_maruyama", [[c]], [[v]], [x0], t, levels=3, coarsest=3)
+    exact = math.exp(-2 * c * t) * x0**2 + lr * v * -math.expm1(-2 * c * t) / (2 * c)
+    for h, error, n in zip(study.h, study.error, (3, 6, 12)):
+        q = 0.0
+        for _ in range(n):
+            q = (1 - c * t / n) ** 2 * q + lr * v * t / n
+        assert h == pytest.approx(t / n) and error == pytest.approx(abs((1 - c * t / n) ** (2 * n) * x0**2 + q - exact))
+    slopes = np.log(study.error[:-1] / study.error[1:]) / math.log(2)
+    np.testing.assert_allclose(study.slope, slopes)
+    assert study.order == study.slope[-1] and study.rows()[0]["slope"] is None
+    assert study.rows()[2] == {"h": study.h[2], "weak error": study.error[2], "slope": study.slope[1]}
+
+
+def test_steps_that_leave_the_interval_of_the_interpolants():
+    """By more than a thousandth of it."""
+    optimizer, flat = oo.GradientDescent(0.5), oo.problems.quadratic([1e-9])
+    for reach, good in ((1.0009, True), (1.0011, False)):
+        # the node at the end moves by lr times the noise, largest at the last of five nodes
+        largest = np.polynomial.hermite_e.hermegauss(5)[0][-1]
+        width = 2.0
+        variance = ((reach - 1) * width / (0.5 * largest)) ** 2
+
+        def call(variance=variance):
+            return weak_order.weak_order_nonlinear(optimizer, flat, st.gaussian(variance), 0.0, 0.5, (-1.0, 1.0),
+                                                   levels=2, nodes=5)
+
+        if good:
+            call()
+        else:
+            with pytest.raises(ValueError, match="interval must hold every step"):
+                call()
+
+
 # Ensembles -------------------------------------------------------------------------------------------
 
 

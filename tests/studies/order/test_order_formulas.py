@@ -268,6 +268,20 @@ def test_a_table_keeps_an_interrupted_study_that_has_an_order(asymptotic, monkey
     assert table.interrupted and len(table.studies) == asymptotic
 
 
+def test_a_modified_flow_on_a_line():
+    """(1 - h)^k against e^(-(h + h^2/2) k), over 64 coarse steps; against the limit flow e^(-h k)."""
+    for order, rate in ((2, lambda h: h + h * h / 2), (1, lambda h: h)):
+        study = oo.modified_convergence(oo.GradientDescent(0.02), LINE, levels=3, order=order)
+        assert study.steps.tolist() == [64, 128, 256] and study.t_end == pytest.approx(1.28)
+        for h, n, error, last in zip(study.h, study.steps, study.error, study.final_error):
+            k = np.arange(n + 1)
+            off = abs((1 - h) ** k - np.exp(-rate(h) * k))
+            assert (error, last) == pytest.approx((off.max(), off[-1]), rel=1e-4)
+    np.testing.assert_allclose(study.h, [0.02, 0.01, 0.005], rtol=1e-14)
+    short = oo.modified_convergence(oo.GradientDescent(0.02), LINE, t_end=0.05, levels=3)
+    assert short.steps.tolist() == [2, 5, 10]
+
+
 # Comparisons, orbits, sides -------------------------------------------------------------------------
 
 
