@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import odeopt as oo
+from odeopt import checks
 from odeopt import stochastic as st
 from odeopt.abi import kernel
 from odeopt.stochastic.noise import covariance_factor
@@ -353,3 +354,15 @@ def test_paths_in_blocks_pieces_and_rounds_are_those_of_one_loop(problem, noise,
         for k in range(40):
             x = x - 0.1 * 2 * x + 0.1 * xi[:, k]
         np.testing.assert_allclose(run.end[:, 0], x, rtol=1e-12)
+
+
+def test_a_resumed_run_may_be_told_its_seed_and_start_but_no_others():
+    given, slots = (oo.Momentum(0.1, 0.5), LINE, st.gaussian(1.0)), np.array([[0.3]])
+    run = st.sample(*given, steps=3, paths=2, seed=4, start=slots)
+    assert st.sample(*given, steps=1, resume=run, seed=4, start=slots).final["k"] == 4
+    for more, words in ((dict(seed=5), "seed"), (dict(start=2 * slots), "start"), (dict(start="consistent"), "start")):
+        with pytest.raises(ValueError, match=f"resume must come from the same {words}"):
+            st.sample(*given, steps=1, resume=run, **more)
+    most = checks.LARGEST - 1 - 3
+    with pytest.raises(ValueError, match=f"steps must be at most {most}, got"):
+        st.sample(*given, steps=most + 1, resume=run)
