@@ -107,7 +107,7 @@ def run_loop(update, g, *, x=(1.0,), slots=0, steps=5, first=-1, gtol=0.0, sched
     store = [np.zeros(9, np.int64), np.zeros(9, np.int64), *np.zeros((4, 9)), np.zeros((9, 1)), np.zeros((9, 0, 1))]
     driven, span = np.array([first, -1]), np.array([1.0, 0.0, 9.0] * 2)
     interpreted(loops.optimizer_loop)(fg, none, update, schedule, schedule, driven, none, none, span, p, x, x.copy(), s,
-                                      x.copy(), s.copy(), counters, clock, steps, steps, 100, t_end, gtol, *store)
+                                      x.copy(), s.copy(), counters, clock, steps, steps, 10**6, t_end, gtol, *store)
     return int(counters[loops.STATUS]), int(counters[loops.K]), clock[loops.T] + clock[loops.CARRY]
 
 
