@@ -159,6 +159,8 @@ def test_differences_are_of_the_order_and_the_step_that_they_say():
     for low, high in ((x, np.inf), (-np.inf, x)):  # (4 f(h/2) - 3 f - f(h))/h: f''' h^2/12 less
         found, spent = slope(x, "3-point", low, high)
         assert found - 3 * x * x == pytest.approx(-h * h / 2, rel=1e-2) and spent == 3
+    for low, high in ((-h, np.inf), (-np.inf, h), (-h, h)):  # both sides just fit in
+        assert slope(0.0, "3-point", low, high)[0] == pytest.approx(h * h, rel=1e-9)
     assert slope(1.0, "2-point", 1.0, 1.0) == (0.0, 1)
     assert slope(3.0, "cs")[0] == pytest.approx(27.0, rel=1e-15)
 
