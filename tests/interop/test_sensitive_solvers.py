@@ -294,3 +294,28 @@ def test_evaluations_of_a_discretization_are_its_stages_and_those_of_dense_outpu
             found = integrate.solve_ivp(lambda t, y: field(t, y.reshape(2, 2)).ravel(), (0.0, 0.7), y0, method=cls,
                                         dense_output=dense)
             assert found.nfev == 7 * stages + dense * slopes and found.t.size == 8
+
+
+@pytest.mark.parametrize("optimizer", [oo.RMSprop(0.01, decay=0.9), oo.Adam(0.01), oo.Momentum(0.01, 0.5)], ids=repr)
+def test_slopes_of_an_optimizers_dense_output_are_limited(optimizer):
+    """Fritsch and Carlson: between 0 and 3 times the chord's; that of the chord where the field is not finite."""
+    problem, flow = oo.problems.quadratic([2.0], x0=[1.0]), optimizer.flow
+    field, y0 = flow.field(problem), optimizer.flow_start(problem.x0, problem.grad(problem.x0)).ravel()
+
+    def fun(t, y):
+        with np.errstate(all="ignore"):
+            return field(t, y.reshape(flow.rows, 1)).ravel()
+
+    t0, h, limited = optimizer.t0, optimizer.h, []
+    found = integrate.solve_ivp(fun, (t0, t0 + 3 * h), y0, method=solver_class(optimizer, problem), dense_output=True)
+    for i in range(3):
+        (a, b), (y, z) = found.t[i : i + 2], found.y.T[i : i + 2]
+        chord = (z - y) / (b - a)
+        ends = [np.where(np.isnan(fun(t, at)), chord, fun(t, at)) for t, at in ((a, y), (b, z))]
+        first, last = (np.sign(chord) * np.clip(f * np.sign(chord), 0, 3 * np.abs(chord)) for f in ends)
+        limited.append(not np.array_equal([first, last], ends))
+        for s in (0.25, 0.5):
+            cubic = (1 + 2 * s) * (1 - s) ** 2 * y + (3 - 2 * s) * s**2 * z + (b - a) * s * (1 - s) * (
+                (1 - s) * first - s * last)
+            np.testing.assert_allclose(found.sol(a + s * (b - a)), cubic, rtol=1e-9, atol=1e-12)
+    assert any(limited) or not isinstance(optimizer, oo.RMSprop)
