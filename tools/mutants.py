@@ -43,27 +43,23 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "flows": ("flows", "what_flows_say matrix_fields fields stabilized optimizers sign_of_mean matrix_methods "
               "shampoo_and_soap modified convergence central"),
     "schemes": ("schemes", "steps_by_hand schemes several_evaluations multistep stabilized convergence"),
-    "loops": ("engine/loops.py engine/batched.py sums.py",
-              "sums sensitive_loops pace lanes loops sensitive_runs scales record step_control schemes multistep "
-              "interrupts ensemble"),
-    "record": ("engine/record.py engine/store.py engine/trajectory.py engine/checkpoint.py",
-               "sensitive_records sensitive_runs record store resume checkpoint interrupts own_derivatives reference "
-               "limits"),
+    "loops": ("engine/loops.py engine/batched.py sums.py", "sums sensitive_loops pace lanes loops sensitive_runs "
+              "scales record step_control schemes multistep interrupts ensemble"),
+    "record": ("engine/record.py engine/store.py engine/trajectory.py engine/checkpoint.py", "sensitive_records "
+               "sensitive_runs record store resume checkpoint interrupts own_derivatives reference limits"),
     "reference": ("reference", "structured filippov sign_inclusion sign_of_mean sensitive_solvers sensitive_runs "
                   "compiled scheduled reference solver_class solver_class_as_scipys solvers_end stabilized_solvers "
                   "public_names"),
     "schedules": ("schedules", "bounds schedules driven parity public_names"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
                 "studies/search", "public_names order_formulas moments_in_closed_form trials_and_trainings "
-                "sensitive_orders interrupted_studies results "
-                "sensitive_measures sensitive_studies work_precision mixing "
-                "lyapunov sweeps convergence convergence_series equivalence modified scale_invariance stationary "
-                "articles ensemble"),
+                "sensitive_orders interrupted_studies results sensitive_measures sensitive_studies work_precision "
+                "mixing lyapunov sweeps convergence convergence_series equivalence modified scale_invariance "
+                "stationary articles ensemble"),
     "stability": ("studies/stability", "public_names averaged central_conditions flows_at_the_edge scoreboard formulas "
-                  "sensitive_measures step_control edge sharpness central multistep "
-                  "stability_limits"),
-    "stochastic": ("stochastic", "sensitive_noise sensitive_studies stochastic stationary mixing interrupts "
-                   "public_names"),
+                  "sensitive_measures step_control edge sharpness central multistep stability_limits"),
+    "stochastic": ("stochastic", "public_names sensitive_noise sensitive_studies stochastic stationary mixing "
+                   "interrupts"),
     "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
                  "solver_class solver_class_as_scipys stabilized_solvers public_names"),
     "algebra": ("matrices.py linear_systems.py spectrum.py clipping.py stencil.py moved.py problems/differences.py "
@@ -166,9 +162,7 @@ def mutants_of(path, tree):
 
 
 def sample(area, count, seed, tree):
-    """``count`` mutants of the area, the kinds by turns (there are more constants than statements), and the number
-    of equivalent ones met on the way.
-    """
+    """``count`` mutants of the area, the kinds by turns, and the number of equivalent ones met on the way."""
     places = [tree / "odeopt" / name for name in AREAS[area][0].split()]
     files = sorted(f for place in places for f in ([place] if place.is_file() else place.rglob("*.py")))
     chance = random.Random(f"{area} {seed}")
