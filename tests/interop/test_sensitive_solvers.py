@@ -319,3 +319,16 @@ def test_slopes_of_an_optimizers_dense_output_are_limited(optimizer):
                 (1 - s) * first - s * last)
             np.testing.assert_allclose(found.sol(a + s * (b - a)), cubic, rtol=1e-9, atol=1e-12)
     assert any(limited) or not isinstance(optimizer, oo.RMSprop)
+
+
+@pytest.mark.parametrize("scheme", [oo.schemes.rkc, oo.schemes.heun_euler, oo.schemes.explicit_euler], ids=str)
+def test_evaluations_are_those_that_are_asked_for(scheme):
+    """Of a scheme that chooses its stages as well; one more is made before they are counted."""
+    calls, problem, flow = [], oo.problems.quadratic([1.0, 30.0]), oo.flows.gradient_flow()
+    counted = oo.Problem(problem.fun, lambda x: calls.append(1) or problem.grad(x), x0=problem.x0)
+    field = flow.field(problem)
+    for dense in (False, True):
+        calls.clear()
+        found = integrate.solve_ivp(lambda t, y: field(t, y[None]).ravel(), (0.0, 0.7), problem.x0, dense_output=dense,
+                                    method=solver_class(oo.Discretization(flow, scheme, 0.1), counted))
+        assert found.success and found.nfev == len(calls) - 1 >= 7
