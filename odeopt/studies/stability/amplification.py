@@ -20,6 +20,7 @@ from ... import checks
 from ...discretization import Discretization
 from ...engine import loops
 from ...flows import gradient_flow, linear_test_flow, linear_test_problem
+from ...method import LINEAR
 from ...optimizers import Optimizer
 from ...problems import quadratic
 from ...schemes import Scheme
@@ -40,8 +41,8 @@ def amplification_matrix(method: Any, curvature: Any = 1.0, *, preconditioner: f
     curvature : float, complex, or (n,) array
         Second derivative c of the quadratic. Complex c stands for a linear field g = c x and is
         what stability regions are drawn with (not for Discretizations of flows with memory).
-    preconditioner : float > 0
-        For adaptive methods: the number that the gradient is divided by, held fixed.
+    preconditioner : float
+        For adaptive methods: the number that the gradient is divided by, held fixed; from 1e-140 to 1e150.
     k : int
         Step number, for methods whose coefficients change with it; default: late.
 
@@ -64,7 +65,7 @@ def amplification_matrix(method: Any, curvature: Any = 1.0, *, preconditioner: f
         c = checks.point("curvature", curvature if np.ndim(curvature) else [curvature])
     if checks.dimensions(curvature) > 1 or not np.isfinite(c).all():
         raise ValueError(f"curvature must be a finite number or a vector of them, got {checks.shown(curvature)}")
-    preconditioner = checks.positive("preconditioner", preconditioner)
+    preconditioner = divided_by(method, preconditioner)
     if isinstance(method, Optimizer):
         matrices = probe(method, c, preconditioner, checks.integer("k", k), check=True)
     elif isinstance(method, Scheme):
@@ -74,6 +75,13 @@ def amplification_matrix(method: Any, curvature: Any = 1.0, *, preconditioner: f
     else:
         raise TypeError(f"method must be an Optimizer, a Scheme or a Discretization, got {type(method).__name__}")
     return matrices if np.ndim(curvature) else matrices[0]
+
+
+def divided_by(method: Any, preconditioner: Any) -> float:
+    """``preconditioner``, checked; 1 for a method that divides by nothing, in whose step it has no say."""
+    found = checks.real("preconditioner", preconditioner, 1e-140, 1e150)  # its square is a number, beside that of TINY
+    slots = method.bare.slots if isinstance(method, Optimizer) else ()
+    return found if any(slot.role not in (*LINEAR, "weight") for slot in slots) else 1.0
 
 
 def spectral_radius(matrices: Any) -> Any:

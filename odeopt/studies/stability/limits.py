@@ -17,7 +17,7 @@ from ...optimizers import ALL, Optimizer
 from ...schemes import Scheme
 from ..base import Study
 from ..inner import gather, partial_results
-from .amplification import amplification_matrix, spectral_radius
+from .amplification import amplification_matrix, divided_by, spectral_radius
 
 SLACK = 1e-12  # spectral radii up to 1 + this count as stable (round-off of the eigenvalues)
 _FIRST, _LAST, _PER_OCTAVE = -12, 40, 4  # scan of h * curvature from 2^-12 to 2^40
@@ -37,8 +37,8 @@ def stability_limit(method: Any, curvature: float = 1.0, *, vary: str = "lr",
     vary : {"lr", "curvature"}
         "lr": move the learning rate (the step h of a Discretization), everything else fixed;
         "curvature": move the curvature at the method's own learning rate.
-    preconditioner : float > 0
-        For adaptive methods: the number that the gradient is divided by, held fixed.
+    preconditioner : float
+        For adaptive methods: the number that the gradient is divided by, held fixed; from 1e-140 to 1e150.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def stability_limit(method: Any, curvature: float = 1.0, *, vary: str = "lr",
     """
     checks.choice("vary", vary, ("lr", "curvature"))
     curvature = checks.real("curvature", curvature, 1e-250, 1e250)  # so that every step tried is a float
-    preconditioner = checks.real("preconditioner", preconditioner, 1e-250, 1e250)
+    preconditioner = divided_by(method, preconditioner)
     amplification_matrix(method, curvature, preconditioner=preconditioner)  # refuses what has none
     fixed = isinstance(method, Scheme) or vary == "curvature"
     size = 1.0 if isinstance(method, Scheme) else float(np.ravel(method.step)[0])

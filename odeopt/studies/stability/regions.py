@@ -15,7 +15,7 @@ from ...method import Method
 from ...optimizers import Optimizer
 from ...schemes import Scheme
 from ..base import Study
-from .amplification import amplification_matrix, probe, spectral_radius
+from .amplification import amplification_matrix, divided_by, probe, spectral_radius
 from .limits import SLACK, stability_limit
 from .optimal_parameters import polyak
 
@@ -67,7 +67,7 @@ def stability_region(method: Method | Scheme, window: Any = None, *, resolution:
     resolution : int
         Grid points per side.
     preconditioner : float
-        As in :func:`stability_limit`; z is then -lr * curvature / preconditioner.
+        As in :func:`stability_limit`; z is then -lr * curvature / preconditioner for a method that divides.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def stability_region(method: Method | Scheme, window: Any = None, *, resolution:
     resolution = checks.integer("resolution", resolution, 3)
     checks.memory("resolution", 100 * resolution**2)  # a matrix and its eigenvalues for each point
     optimizer = isinstance(method, Optimizer)
-    preconditioner = checks.real("preconditioner", preconditioner, 1e-250, 1e250)
+    preconditioner = divided_by(method, preconditioner)
     size = method.step / preconditioner if optimizer else 1.0
     limit = stability_limit(method, vary="curvature", preconditioner=preconditioner) * size
 

@@ -8,7 +8,7 @@ import pytest
 import odeopt as oo
 from odeopt.studies.stability import limits, periodic, regions
 from odeopt.studies.stability import optimal_parameters as optimal
-from odeopt.studies.stability.amplification import amplification_matrix, spectral_radius
+from odeopt.studies.stability.amplification import amplification_matrix, divided_by, spectral_radius
 from odeopt.studies.stability.limits import stability_limit
 from odeopt.studies.stability.step_control import ControlLog
 
@@ -66,6 +66,22 @@ def test_steps_of_a_discretization_scale_its_matrix():
     radii = spectral_radius(np.array([[[0.0, 2.0], [-2.0, 0.0]], [[np.inf, 0], [0, 1]], [[-3.0, 1], [0, 0.5]]]))
     np.testing.assert_allclose(radii, [2.0, np.inf, 3.0])
     assert spectral_radius(np.array([[-4.0]])) == 4.0
+
+
+@pytest.mark.parametrize("preconditioner", [1e-140, 1e6, 1e150])
+def test_a_preconditioner_of_any_size_and_of_methods_without_one(preconditioner):
+    """The limit is in its unit, and where nothing is divided it has no say."""
+    adam = oo.Adam(1.0, beta1=0.5, eps=0.0)
+    found = stability_limit(adam, preconditioner=preconditioner, vary="curvature")
+    assert found == pytest.approx(6 * preconditioner, rel=1e-9)
+    for method in (oo.Momentum(0.2, momentum=0.5), oo.Nesterov(0.2, momentum=None), oo.schemes.heun,
+                   oo.Discretization(oo.flows.gradient_flow(), oo.schemes.explicit_euler, 0.2)):
+        assert divided_by(method, preconditioner) == 1.0
+    descent = oo.GradientDescent(0.2)
+    assert stability_limit(descent, preconditioner=preconditioner, vary="curvature") == pytest.approx(10.0, rel=1e-9)
+    region = regions.stability_region(descent, ((-3, 1), (-1, 1)), resolution=5, preconditioner=preconditioner)
+    np.testing.assert_allclose(region.radius, abs(1 + region.z), rtol=1e-12)
+    assert stability_limit(oo.RMSprop(1.0, eps=0.0), 0.3, preconditioner=40.0) == pytest.approx(2 * 40 / 0.3, rel=1e-9)
 
 
 # Regions and maps -----------------------------------------------------------------------------------
