@@ -431,4 +431,4 @@ def test_the_counterexample_to_polyaks_momentum_is_the_published_one():
     for x, slope, f in ((-1.0, -25.0, 12.5), (0.5, 12.5, 3.125), (1.0, 25.0, 12.5), (1.5, 25.5, 25.125),
                         (2.0, 26.0, 38.0), (3.0, 51.0, 76.5)):
         assert (problem.fun([x]), problem.grad([x])[0]) == (f, slope)
-    assert problem.x0.tolist() == [3.3]
+    assert problem.x0.tolist() == [3.3] and [m.tolist() for m in problem.minima] == [[0.0]] and problem.f_min == 0.0
