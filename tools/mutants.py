@@ -54,10 +54,12 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
                 "studies/search", "public_names bounds_of_arguments order_formulas moments_in_closed_form "
                 "trials_and_trainings sensitive_orders interrupted_studies results sensitive_measures "
-                "sensitive_studies work_precision mixing lyapunov sweeps convergence convergence_series equivalence modified scale_invariance "
+                "sensitive_studies work_precision mixing lyapunov "
+                "sweeps convergence convergence_series equivalence modified scale_invariance "
                 "stationary articles ensemble"),
     "stability": ("studies/stability", "public_names bounds_of_arguments averaged central_conditions "
-                  "flows_at_the_edge scoreboard formulas sensitive_measures step_control edge sharpness central multistep stability_limits"),
+                  "flows_at_the_edge scoreboard formulas sensitive_measures "
+                  "step_control edge sharpness central multistep stability_limits"),
     "stochastic": ("stochastic", "public_names sensitive_noise sensitive_studies stochastic stationary mixing "
                    "interrupts"),
     "minimize": ("interop", "sensitive_minimize sensitive_solvers minimize_defaults minimize minimize_arguments "
