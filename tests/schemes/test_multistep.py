@@ -20,6 +20,18 @@ def adams_bashforth(rhs, fg, hv, data, p, t, h, z, w):
     return 0.0
 
 
+def offset(rhs, fg, hv, data, p, t, h, z, w):
+    """The same, keeping F(n-1) + 5: at rest what is kept is not 0."""
+    for j in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            w[z.shape[0] + j, i] -= 5.0 * (w[2 * z.shape[0], 0] > 0.0)
+    adams_bashforth(rhs, fg, hv, data, p, t, h, z, w)
+    for j in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            w[z.shape[0] + j, i] += 5.0
+    return 0.0
+
+
 def growing(rhs, fg, hv, data, p, t, h, z, w):
     """Explicit Euler, whose steps grow with the number of the step."""
     rhs(fg, hv, data, t, p, z, w[:1])
@@ -46,6 +58,11 @@ def test_the_matrix_of_a_multistep_scheme_holds_what_it_keeps():
     lam = np.roots([1.0, a, c])
     expected = np.concatenate([np.roots([1.0, -1.5 * h * x - 1.0, 0.5 * h * x]) for x in lam])
     assert np.sort_complex(np.linalg.eigvals(damped)) == pytest.approx(np.sort_complex(expected))
+
+
+def test_what_a_scheme_keeps_at_rest_is_no_part_of_its_matrix():
+    kept = schemes.Scheme("offset", offset, 2, 1, lambda rows: 2 * rows + 1)
+    np.testing.assert_allclose(oo.amplification_matrix(kept, 0.3), oo.amplification_matrix(AB2, 0.3), atol=1e-14)
 
 
 def test_the_limit_is_where_runs_begin_to_grow():
