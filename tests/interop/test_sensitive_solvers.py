@@ -321,11 +321,13 @@ def test_slopes_of_an_optimizers_dense_output_are_limited(optimizer):
     assert any(limited) or not isinstance(optimizer, oo.RMSprop)
 
 
-@pytest.mark.parametrize("scheme", [oo.schemes.rkc, oo.schemes.heun_euler, oo.schemes.explicit_euler], ids=str)
+@pytest.mark.parametrize("scheme", [oo.schemes.rkc, oo.schemes.heun_euler, oo.schemes.explicit_euler,
+                                    oo.schemes.implicit_euler, oo.schemes.linearly_implicit_euler], ids=str)
 def test_evaluations_are_those_that_are_asked_for(scheme):
-    """Of a scheme that chooses its stages as well; one more is made before they are counted."""
+    """Gradients and Hessian products, also of schemes that iterate; one more is made before they are counted."""
     calls, problem, flow = [], oo.problems.quadratic([1.0, 30.0]), oo.flows.gradient_flow()
-    counted = oo.Problem(problem.fun, lambda x: calls.append(1) or problem.grad(x), x0=problem.x0)
+    counted = oo.Problem(problem.fun, lambda x: calls.append(1) or problem.grad(x), x0=problem.x0,
+                         hessp=lambda x, v: calls.append(1) or problem.hessp(x, v))
     field = flow.field(problem)
     for dense in (False, True):
         calls.clear()
