@@ -180,6 +180,7 @@ def average_square(x, old, mean, work):
         trace += mean[i, i]
     if np.isinf(trace):
         mean[:, :] = np.inf
+        work[:, :] = np.inf  # often a part of a state, in which NaN means something else
 
 
 @kernel

@@ -23,7 +23,7 @@ from .store import Store
 from .trajectory import Trajectory
 
 # b1, b2, b3, safety, smallest and largest factor of the step-size controllers; b1, b2, b3 are divided by
-# the order of the error estimate plus one. Elementary (I); Gustafsson's PI; PID, the default of SUNDIALS' ARKODE.
+# the order of the error estimate plus one. Elementary (I); PI of Gustafsson (1991); PID, the default of ARKODE.
 CONTROLLERS = {
     "I": (1.0, 0.0, 0.0, 0.9, 0.2, 5.0),
     "PI": (0.7, -0.4, 0.0, 0.9, 0.2, 5.0),
