@@ -107,6 +107,7 @@ def test_the_average_motion(name):
     expected = np.concatenate([-(g + force) / (METHODS[name][1](1.3 * v) if v.size else p),
                                rate * ((square.sum() if v.size == 1 else square) - 1.3 * v) if v.size else []])
     np.testing.assert_allclose(flow.field(y, force, kick), expected, rtol=1e-12)
+    np.testing.assert_array_equal(flow.field(y), flow.field(y, 0.0 * force, 0.0 * kick))
     # The radius is that of the Jacobian and not much more: each stage costs a gradient.
     here = np.concatenate([X0, v])
     jacobian = np.array([(flow.field(here + e) - flow.field(here - e)) / 2e-6 for e in 1e-6 * np.eye(here.size)])
