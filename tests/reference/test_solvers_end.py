@@ -246,3 +246,33 @@ def test_an_end_out_of_reach_is_not_the_fields_fault(solver):
     found = oo.reference(flow, BEALE, t_end=1e300, solver=solver)
     assert not found.success and "not finite" not in found.message.replace("its next state is not finite", "")
     assert "comes no further" in found.message
+
+
+def test_a_field_grows_without_bound_above_a_million_times_what_is_usual():
+    """Its size at the start and (1 + |y|)/T; and is not finite beyond where the tangent leads there."""
+    y0, first, verdict = np.array([3.0, 4.0]), np.array([0.6, 0.8]), solvers._verdict
+    usual = 1.0 + (1.0 + 5.0) / 2.0
+    for share, grown in ((0.99e6, False), (1.01e6, True)):
+        words = verdict(lambda t, y, share=share: share * usual * np.array([0.0, 1.0]), 1.5, y0, 1.0, y0, first, 3.0,
+                        False)
+        assert words == ("the field grows without bound at t = 1.5" if grown else "")
+    for lost, reach in ((False, 1e-6), (True, 0.1)):  # of (1 + |y|)/|f|, which is less than T here
+        for edge, found in ((1.19 * reach, True), (1.21 * reach, False)):
+            words = verdict(lambda t, y, edge=edge: y * (np.nan if t > 1.5 + edge else 1.0), 1.5, y0, 1.0, y0, first,
+                            3.0, lost)
+            assert words == ("the field is not finite beyond t = 1.5" if found else "")
+
+
+@pytest.mark.parametrize(("n", "large"), [(80, False), (81, True)])
+def test_the_memory_of_a_large_state_has_a_tolerance_of_its_own(n, large, monkeypatch):
+    """Of more than 400 entries: 1e-4 of the position's, where there is a mean of gradients."""
+    asked = []
+    monkeypatch.setattr(solvers, "integrate", lambda *args, atol, **_: asked.append(atol))
+    problem = oo.problems.quadratic(np.linspace(1.0, 2.0, n))
+    for optimizer in (oo.Adam(0.01), oo.AdaBelief(0.01), oo.Momentum(0.01)):
+        flow = optimizer.flow
+        solvers.solve(flow, problem, flow.start(problem.x0), 0.0, 1.0, 1e-6, 1e-8, "DOP853")
+        wanted = 1e-8 * np.ones(flow.rows * n)
+        if large and "mean" in flow.slots:
+            wanted[n:] = 1e-12
+        np.testing.assert_allclose(np.broadcast_to(asked.pop(), wanted.shape), wanted, rtol=1e-12)
