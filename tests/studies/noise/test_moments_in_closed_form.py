@@ -166,6 +166,16 @@ def test_steps_that_leave_the_interval_of_the_interpolants():
                 call()
 
 
+def test_a_covariance_is_semidefinite_to_round_off():
+    np.testing.assert_array_equal(S._semidefinite(np.array([[1.0, 0.2], [0.0, 2.0]])), [[1.0, 0.1], [0.1, 2.0]])
+    for least, good in ((-0.9e-12, True), (-1.1e-12, False), (np.nan, False)):
+        if good:
+            S._semidefinite(np.diag([2.0, 2 * least]))
+        else:
+            with pytest.raises(ValueError, match="is a number"):
+                S._semidefinite(np.diag([2.0, 2 * least]))
+
+
 # Ensembles -------------------------------------------------------------------------------------------
 
 
