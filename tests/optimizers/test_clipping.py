@@ -178,3 +178,16 @@ def test_a_clipped_flow_goes_to_another_process(tmp_path):
     wanted = flow.field(BEALE)(0.5, flow.start(np.array([0.3, 0.4])))
     (tmp_path / "flow").write_bytes(pickle.dumps((flow, BEALE, wanted)))
     subprocess.run([sys.executable, "-W", "error", "-c", _ELSEWHERE, tmp_path / "flow"], check=True, timeout=300)
+
+
+def test_what_wraps_a_clipped_optimizer_hands_on_the_norm_of_all_arrays():
+    rng, inner = np.random.default_rng(7), oo.Clipped(oo.Adam(0.1), norm=0.5)
+    xs, ys = [np.ones(3), np.ones((2, 2))], [np.ones(3), np.ones((2, 2))]
+    outer = oo.SWA(inner, start=3)
+    state, own = outer.init(xs), inner.init(ys)
+    for size in (1.0, 0.01, 3.0, 0.2, 9.0):
+        g = [size * rng.standard_normal(x.shape) for x in xs]
+        outer.update(xs, g, state)
+        inner.update(ys, g, own)
+        for x, y in zip(xs, ys):
+            np.testing.assert_array_equal(x, y)
