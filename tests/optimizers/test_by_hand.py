@@ -218,3 +218,19 @@ def test_adam_and_amsgrad(form, mode, decoupled):
         mean = m if form == "paper" else m / (1 - b1**k)
         x = (1 - lr * decay * decoupled) * x - lr * mean / below
     np.testing.assert_allclose(followed(opt), x, rtol=1e-12)
+
+
+def test_adagrad_norm():
+    """b^2 <- b^2 + |g|^2 from b0^2; x <- x - lr g/b."""
+    lr, b0 = 0.03, 0.6
+    x, square = START.copy(), b0**2
+    for g in TAPE:
+        square += g @ g
+        x = x - lr * g / np.sqrt(square)
+    np.testing.assert_allclose(followed(oo.AdaGradNorm(lr, b0)), x, rtol=1e-12)
+    x, square = START.copy(), 0.0
+    for g in TAPE:
+        square += g @ g
+        x = x - lr * g / np.sqrt(square)
+    for size in (1e-160, 1.0, 1e160):  # whose squares are no numbers
+        np.testing.assert_allclose(followed(oo.AdaGradNorm(lr), size * TAPE), x, rtol=1e-12)
