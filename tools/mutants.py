@@ -53,8 +53,8 @@ AREAS = {  # source (files or folders below odeopt), then the test files of the 
     "schedules": ("schedules", "bounds schedules driven parity public_names"),
     "studies": ("studies/base.py studies/inner.py studies/moments.py studies/order studies/noise studies/networks "
                 "studies/search", "public_names bounds_of_arguments order_formulas moments_in_closed_form "
-                "trials_and_trainings sensitive_orders interrupted_studies results sensitive_measures "
-                "sensitive_studies work_precision mixing lyapunov "
+                "trials_and_trainings sensitive_orders interrupted_studies results empty_and_endless "
+                "sensitive_measures sensitive_studies work_precision mixing lyapunov "
                 "sweeps convergence convergence_series equivalence modified scale_invariance "
                 "stationary articles ensemble"),
     "stability": ("studies/stability", "public_names bounds_of_arguments averaged central_conditions "

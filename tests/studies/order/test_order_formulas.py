@@ -133,6 +133,18 @@ def test_the_best_order_is_the_largest_that_fits_about_as_well_as_any():
     assert best(a0=1.0) is None  # at the end of the orders nothing is known
 
 
+@pytest.mark.parametrize(("left", "order", "settled"), [
+    (0.69, 5.03, (5.03, 1)), (0.71, 5.03, (5.0, 0)), (0.69, 5.049, (5.049, 1)), (0.69, 5.051, None),
+    (0.71, 5.099, (5.0, 0)), (0.71, 5.101, None)])
+def test_one_term_more_is_called_for_where_it_leaves_less(left, order, settled, monkeypatch):
+    """Less than seven tenths: then it counts, and may change the order by .05, else by .1."""
+    fits = iter([(5.0, 1.0), (order, left), None, None, None, None, None, None])
+    monkeypatch.setattr(series, "_residuals", lambda *given: None)
+    monkeypatch.setattr(series, "_best_order", lambda residual: next(fits))
+    found = series._settled(np.eye(12, 3), np.eye(12, 3), np.linspace(0.1, 1.0, 12))
+    assert found is None if settled is None else (found[0], found[2]) == settled
+
+
 def test_orders_of_known_series():
     """One term, then two of opposite sign; a window of fewer than nine levels is none."""
     rng = np.random.default_rng(3)
