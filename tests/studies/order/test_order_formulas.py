@@ -134,8 +134,8 @@ def test_the_best_order_is_the_largest_that_fits_about_as_well_as_any():
 
 
 @pytest.mark.parametrize(("left", "order", "settled"), [
-    (0.69, 5.03, (5.03, 1)), (0.71, 5.03, (5.0, 0)), (0.69, 5.049, (5.049, 1)), (0.69, 5.051, None),
-    (0.71, 5.099, (5.0, 0)), (0.71, 5.101, None)])
+    (0.69, 5.03, (5.03, 2)), (0.71, 5.03, (5.0, 1)), (0.69, 5.049, (5.049, 2)), (0.69, 5.051, None),
+    (0.71, 5.099, (5.0, 1)), (0.71, 5.101, None)])
 def test_one_term_more_is_called_for_where_it_leaves_less(left, order, settled, monkeypatch):
     """Less than seven tenths: then it counts, and may change the order by .05, else by .1."""
     fits = iter([(5.0, 1.0), (order, left), None, None, None, None, None, None])
