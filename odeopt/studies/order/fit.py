@@ -40,6 +40,8 @@ def curve_through(t, x):
 
     if not np.isfinite(x).all():
         return lambda at: np.full((at.size, x.shape[1]), np.inf)
+    if t.size < 2:  # it stays where it is
+        return lambda at: np.tile(x, (at.size, 1))
     spline = CubicSpline(t, x)
 
     def curve(at):

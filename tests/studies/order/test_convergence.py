@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -344,12 +345,26 @@ def test_a_time_out_of_reach_is_refused(method, t_end):
         oo.convergence(method, oo.problems.quartic(), t_end=t_end, levels=3)
 
 
+def test_from_a_stationary_point_no_level_has_a_step():
+    bowl = oo.problems.quadratic([1.0, 2.0])
+    for against in ("reference", "richardson"):
+        found = oo.convergence(oo.GradientDescent(1e-3), bowl, np.zeros(2), t_end=2e-3, levels=3, against=against)
+        assert "no level has a step to compare" in found.message and np.isnan(found.order)
+
+
+def test_a_rule_that_fades_ends_a_comparison_soon():
+    """The rule is asked at every record, in Python: ten million steps took two minutes."""
+    rule = oo.schedules.ReduceLROnPlateau(patience=2, every=1000)
+    with pytest.raises(ValueError, match="in reach of 100000 steps with every=1, got 1e[+]06, and they come to t = "):
+        oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=1e6, schedule=rule)
+
+
 def test_compare_says_when_a_schedule_fades_before_t_end():
     step, one_cycle = oo.schedules.step(5), oo.schedules.one_cycle(30)
-    with pytest.raises(ValueError, match="t_end must be in reach of the schedule, got 0.0078, .* t = 0.00555556"):
+    with pytest.raises(ValueError, match="t_end must be in reach of 100000 steps .*, got 0.0078, .* t = 0.00555556"):
         oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=0.0078, schedule=step)
-    with pytest.raises(ValueError, match="every must be at least 14 for the 13[0-9]* steps to t_end, got 1"):
-        oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=0.02, schedule=one_cycle)
+    with pytest.raises(ValueError, match="in reach of 100000 steps with every=1, got 0.333333, and"):
+        oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=Fraction(1, 3), schedule=one_cycle)
     assert oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=0.0055, schedule=step).run.status == "completed"
 
 
