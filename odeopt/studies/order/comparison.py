@@ -15,12 +15,14 @@ from ...problems import Problem
 from ...reference.reference import Reference, reference, reference_at
 from ...reference.scheduled import ScheduledMethod
 from ...results import Result, html_table
+from ...schedules import PlateauRule
 from ...sums import norms
 from ..inner import inner_run
 
 FORMAT = 1
 LOCAL_SAMPLES = 24
 MOST_RECORDS = 100_000  # at which a reference is read
+_MOST_DECISIONS = 20_000  # of a plateau rule on the way to t_end, some seconds
 UNSETTLED = 0.5  # difference of two successive orders
 
 
@@ -164,14 +166,16 @@ def compare(method: Method, problem: Problem, x0: ArrayLike | None = None, steps
     every = checks.integer("every", every, 1)
     local, order, check = (checks.switch(name, value) for name, value in (
         ("local", local), ("order", order), ("check", check)))
-    most = min(MOST_STEPS, every * MOST_RECORDS) + 1  # of a run to t_end: the reference is read at every record
+    most = min(MOST_STEPS, every * MOST_RECORDS)  # of a run to t_end: the reference is read at every record
+    if isinstance(schedule, PlateauRule):
+        most = min(most, schedule.every * _MOST_DECISIONS)
     if t_end is not None:
         t_end = checks.real("t_end", t_end)
-        steps = None if np.size(method.h) > 1 else most  # a list of steps knows its number
+        steps = None if np.size(method.h) > 1 else most + 1  # a list of steps knows its number
     run = inner_run(method, problem, x0, steps, every, schedule, t_end=t_end, start=start, memory=local,
                     progress=progress)
     if t_end is not None and steps == run.final["k"]:
-        raise ValueError(f"t_end must be in reach of {most - 1} steps with every={every}, got {t_end:g}, and they come "
+        raise ValueError(f"t_end must be in reach of {most} steps with every={every}, got {t_end:g}, and they come "
                          f"to t = {run.final['t']:g}")
     gap = float(run.f[-1] - problem.f_min) if problem.f_min is not None and len(run) else np.nan
     empty = np.zeros(0)

@@ -353,9 +353,9 @@ def test_from_a_stationary_point_no_level_has_a_step():
 
 
 def test_a_rule_that_fades_ends_a_comparison_soon():
-    """The rule is asked at every record, in Python: ten million steps took two minutes."""
-    rule = oo.schedules.ReduceLROnPlateau(patience=2, every=1000)
-    with pytest.raises(ValueError, match="in reach of 100000 steps with every=1, got 1e[+]06, and they come to t = "):
+    """Each decision is a call from Python: ten million steps took minutes."""
+    rule = oo.schedules.ReduceLROnPlateau(patience=2, every=4)
+    with pytest.raises(ValueError, match="in reach of 80000 steps with every=1, got 1e[+]06, and they come to t = "):
         oo.compare(oo.GradientDescent(1e-3), BOWL, t_end=1e6, schedule=rule)
 
 
