@@ -75,16 +75,17 @@ def _ends_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     recorded. A second one is raised where it comes, for a callback that does not end.
     """
     before, came = signal.getsignal(signal.SIGINT), []
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    raising = before
 
     def interrupted(number, frame):
         came.append(number)
         if len(came) > 1:
-            before(number, frame)
+            raising(number, frame)
         stop()
 
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
     signal.signal(signal.SIGINT, interrupted)
     try:
         yield
