@@ -236,28 +236,27 @@ def convergence(method: Method, problem: Problem, x0: ArrayLike | None = None, t
 
     def level(f):
         """(h, steps, largest and last distance) of the level; against "richardson" that of the one before."""
-        h, t, x = ladder.run(f)  # first: it says whether t_end is in reach at all
+        h, k, t, x = ladder.run(f)  # first: it says whether t_end is in reach at all
         if against == "reference" and not solution:
             solution.append(solve(ladder.flow, problem, ladder.z0, ladder.t0 + ladder.t_end, rtol, atol, solver,
                                   ladder.t0))
         sizes.append(float(np.abs(x).max()))
         if against == "reference":
-            found = h, t.size - 1, *_distance(solution[0], t, x, ladder)
+            found = h, k, *_distance(solution[0], t, x, ladder)
             if mean_of > 1:
                 squares = [np.square(found[2:])]
                 for i in range(1, mean_of):
                     shorter = factor ** (i / mean_of)
-                    _, at, points = ladder.run(f * shorter)
+                    _, _, at, points = ladder.run(f * shorter)
                     near = _distance(solution[0], at, points, ladder)
                     squares.append(np.square(near) * shorter**2)  # of the size of those at h
                 found = *found[:2], *np.sqrt(np.mean(squares, axis=0))
         else:
             found = None
             if before:
-                coarse = before.pop()
-                far = distance_to(coarse[1], coarse[2], curve_through(t, x), ladder.t_end)
-                found = coarse[0], coarse[1].size - 1, *far
-            before.append((h, t, x))
+                coarse_h, coarse_k, coarse_t, coarse_x = before.pop()
+                found = coarse_h, coarse_k, *distance_to(coarse_t, coarse_x, curve_through(t, x), ladder.t_end)
+            before.append((h, k, t, x))
         return found
 
     rows, interrupted = gather(factors, level, progress=progress,
@@ -414,7 +413,7 @@ class _Ladder:
         return checked_method(self.refine(f), "refine must return an Optimizer")
 
     def run(self, f):
-        """``(h, t, x)`` of the level with steps ``f`` times smaller; x is inf where it diverged."""
+        """``(h, steps made, t, x)`` of the level with steps ``f`` times smaller; x is inf where it diverged."""
         method, t_end = self.method, self.t_end
         if self.fixed:
             # Whole steps up to t_end: a last, shorter step would be no refinement of the coarser run's.
@@ -431,13 +430,13 @@ class _Ladder:
             run = inner_run(finer, self.problem, self.x0, None, stride, t_end=t_end, start=self.start)
             t = run.t
         check_reached(run, t_end, h)
-        return h, *self._points(run, t)
+        return h, run.final["k"], *self._points(run, t)
 
     def run_steps(self, steps):
-        """``(h, t, x)`` of a Discretization with so many steps."""
+        """``(h, steps made, t, x)`` of a Discretization with so many steps."""
         h = self.t_end / steps
         run = inner_run(self.method.with_step(h), self.problem, self.z0, steps, self._stride(steps))
-        return h, *self._points(run, run.t - self.t0)
+        return h, run.final["k"], *self._points(run, run.t - self.t0)
 
     def _points(self, run, t):
         if not run.ok:

@@ -66,7 +66,7 @@ def second_look(ladder, steps, error, scale, most, progress):
     found, rows, errors = [], [], []
 
     def distances(number):
-        h, t, x = ladder.run_steps(number)
+        h, _, t, x = ladder.run_steps(number)
         return (h, number, *distance_to(t, x, lambda at: found[0](ladder.t0 + at), ladder.t_end)), x
 
     def look(_):

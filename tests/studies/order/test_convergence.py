@@ -14,6 +14,7 @@ from odeopt import flows, schemes
 from odeopt.reference import solvers
 from odeopt.studies import inner
 from odeopt.studies.inner import gather
+from odeopt.studies.order import convergence as convergence_module
 from odeopt.studies.order.fit import fit_order
 
 BOWL = oo.problems.sine_bowl()
@@ -350,6 +351,24 @@ def test_from_a_stationary_point_no_level_has_a_step():
     for against in ("reference", "richardson"):
         found = oo.convergence(oo.GradientDescent(1e-3), bowl, np.zeros(2), t_end=2e-3, levels=3, against=against)
         assert "no level has a step to compare" in found.message and np.isnan(found.order)
+
+
+def test_the_table_counts_steps_also_where_not_all_are_kept(monkeypatch):
+    """To a far t_end, too, a level keeps no more than a bounded number of them."""
+    monkeypatch.setattr(convergence_module, "_MANY", 200)
+    for method in (oo.GradientDescent(1e-3), oo.Discretization(GRADIENT, schemes.explicit_euler, 1e-3)):
+        kept, real = [], convergence_module.inner_run
+
+        def seen(*arguments, kept=kept, real=real, **options):
+            kept.append(len(run := real(*arguments, **options)))
+            return run
+
+        monkeypatch.setattr(convergence_module, "inner_run", seen)
+        for against in ("reference", "richardson"):
+            found = oo.convergence(method, BOWL, t_end=0.5, levels=3, against=against)
+            assert np.array_equal(found.steps[:2], [500, 1000])
+        assert 2 < max(kept) <= 202
+        monkeypatch.setattr(convergence_module, "inner_run", real)
 
 
 def test_a_rule_that_fades_ends_a_comparison_soon():
